@@ -1,0 +1,35 @@
+use std::sync::Arc;
+
+use tokio::{sync::mpsc, time};
+use tracing::warn;
+
+use super::CALL_BOUND;
+use crate::{
+    QueueName,
+    limits::MAX_QUEUE_BATCH,
+    ports::{Queue, Receipt},
+};
+
+/// Settles what is done, in batches of whatever has gathered. It does not try again: a message
+/// that stays comes back, and what it says a second time changes nothing.
+pub(super) async fn settle_all(
+    queue: Arc<dyn Queue>,
+    name: QueueName,
+    mut done: mpsc::Receiver<Receipt>,
+) {
+    let mut batch = Vec::with_capacity(MAX_QUEUE_BATCH);
+    while done.recv_many(&mut batch, MAX_QUEUE_BATCH).await > 0 {
+        match time::timeout(CALL_BOUND, queue.settle(&name, &batch)).await {
+            Ok(Ok(results)) => {
+                for error in results.into_iter().filter_map(Result::err) {
+                    warn!(queue = %name, %error, "settling a message failed, it will come again");
+                }
+            }
+            Ok(Err(error)) => {
+                warn!(queue = %name, %error, "settling failed, the messages will come again");
+            }
+            Err(_) => warn!(queue = %name, "settling had no answer, the messages may come again"),
+        }
+        batch.clear();
+    }
+}

@@ -1,0 +1,68 @@
+//! What goes wrong behind a port.
+
+use std::error::Error as StdError;
+
+use thiserror::Error;
+
+/// A port that could not do what it was asked. The consume loop alone decides about retrying.
+#[derive(Debug, Error)]
+pub enum PortError {
+    /// Time may heal it: busy, throttled, a lost connection.
+    #[error("{what}")]
+    Transient {
+        /// What was being done, lower case.
+        what: String,
+        /// The cause.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// There is no room to keep it, and will be none until somebody makes some.
+    #[error("{what}")]
+    Full {
+        /// What was being done, lower case.
+        what: String,
+        /// The cause.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// It will fail again: corrupt, refused.
+    #[error("{what}")]
+    Permanent {
+        /// What was being done, lower case.
+        what: String,
+        /// The cause.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+}
+
+impl PortError {
+    /// A fault that time may heal, with its cause.
+    pub fn transient(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Transient { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// A fault that stays, with its cause.
+    pub fn permanent(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Permanent { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// There is no room, with the cause.
+    pub fn full(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Full { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// Whether time may heal it.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient { .. })
+    }
+}
+
+/// What a port answers.
+pub type PortResult<T> = Result<T, PortError>;

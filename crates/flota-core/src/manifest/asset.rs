@@ -1,0 +1,183 @@
+//! Where weights and labels come from.
+
+use std::{
+    fmt,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, value::MapAccessDeserializer},
+};
+use url::Url;
+
+use crate::Sha256;
+
+/// Most inline labels in a manifest; more belong into a file.
+const MAX_INLINE_LABELS: usize = 1_000;
+
+/// A file of the model: in its folder, or fetched into a cache and verified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "AssetFields", into = "AssetFields")]
+pub enum Asset {
+    /// A file in the model's folder.
+    File {
+        /// Path relative to the folder, never leading out of it.
+        file: PathBuf,
+        /// What the file must hash to, where the manifest says so.
+        sha256: Option<Sha256>,
+    },
+    /// A file to be fetched once.
+    Url {
+        /// An `http` or `https` address.
+        url: Url,
+        /// What the fetched bytes must hash to.
+        sha256: Sha256,
+    },
+}
+
+/// The labels of a model's outputs, in the order of their indices.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum LabelSource {
+    /// Written in the manifest itself.
+    Inline(Vec<String>),
+    /// One label per line of a file.
+    Lines(LabelLines),
+}
+
+/// A file of labels, one per line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "LabelFields", into = "LabelFields")]
+pub struct LabelLines {
+    /// The file.
+    pub asset: Asset,
+    /// Words at the start of each line that are no part of the label, such as WordNet ids.
+    pub skip_words: u32,
+}
+
+impl LabelLines {
+    /// The labels in `text`, one per line; trailing empty lines are none.
+    pub fn read(&self, text: &str) -> Vec<String> {
+        text.trim_end().lines().map(|line| self.label_of(line).to_owned()).collect()
+    }
+
+    fn label_of<'a>(&self, line: &'a str) -> &'a str {
+        let mut rest = line.trim();
+        for _ in 0..self.skip_words {
+            rest = rest.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
+        }
+        rest
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelSource {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        de.deserialize_any(LabelVisitor)
+    }
+}
+
+/// Reads either form by itself, where an untagged enum would forget the lines of its errors.
+struct LabelVisitor;
+
+impl<'de> de::Visitor<'de> for LabelVisitor {
+    type Value = LabelSource;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of labels, or `file` or `url` of a file with one label per line")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<LabelSource, A::Error> {
+        let mut labels = Vec::new();
+        while let Some(label) = seq.next_element::<String>()? {
+            labels.push(label);
+            if labels.len() > MAX_INLINE_LABELS {
+                let reason = format!("more than {MAX_INLINE_LABELS} labels: put them into a file");
+                return Err(de::Error::custom(reason));
+            }
+        }
+        Ok(LabelSource::Inline(labels))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<LabelSource, A::Error> {
+        LabelLines::deserialize(MapAccessDeserializer::new(map)).map(LabelSource::Lines)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssetFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Url>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<Sha256>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LabelFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Url>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<Sha256>,
+    #[serde(default)]
+    skip_words: u32,
+}
+
+impl TryFrom<AssetFields> for Asset {
+    type Error = String;
+
+    fn try_from(fields: AssetFields) -> Result<Self, String> {
+        match (fields.file, fields.url, fields.sha256) {
+            (Some(file), None, sha256) => {
+                if !stays_inside(&file) {
+                    return Err(format!("`{}` leads out of the model's folder", file.display()));
+                }
+                Ok(Self::File { file, sha256 })
+            }
+            (None, Some(url), Some(sha256)) if matches!(url.scheme(), "http" | "https") => {
+                Ok(Self::Url { url, sha256 })
+            }
+            (None, Some(url), Some(_)) => {
+                Err(format!("`{}:` is not fetched: only http and https are", url.scheme()))
+            }
+            (None, Some(_), None) => Err("`url` needs the `sha256` of what it leads to".to_owned()),
+            (Some(_), Some(_), _) => Err("`file` and `url` exclude each other".to_owned()),
+            (None, None, _) => Err("neither `file` nor `url` is given".to_owned()),
+        }
+    }
+}
+
+fn stays_inside(file: &Path) -> bool {
+    let is_plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    !file.as_os_str().is_empty() && file.components().all(is_plain)
+}
+
+impl From<Asset> for AssetFields {
+    fn from(asset: Asset) -> Self {
+        match asset {
+            Asset::File { file, sha256 } => Self { file: Some(file), url: None, sha256 },
+            Asset::Url { url, sha256 } => Self { file: None, url: Some(url), sha256: Some(sha256) },
+        }
+    }
+}
+
+impl TryFrom<LabelFields> for LabelLines {
+    type Error = String;
+
+    fn try_from(fields: LabelFields) -> Result<Self, String> {
+        let LabelFields { file, url, sha256, skip_words } = fields;
+        Ok(Self { asset: AssetFields { file, url, sha256 }.try_into()?, skip_words })
+    }
+}
+
+impl From<LabelLines> for LabelFields {
+    fn from(lines: LabelLines) -> Self {
+        let AssetFields { file, url, sha256 } = lines.asset.into();
+        Self { file, url, sha256, skip_words: lines.skip_words }
+    }
+}

@@ -1,0 +1,96 @@
+//! How much a model takes at once, and what it refuses.
+
+use std::{fmt::Display, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+/// Largest batch that a manifest may ask for: more images in hand only delay their mates.
+const MAX_BATCH_SIZE: u64 = 256;
+/// Longest wait for a batch to fill that a manifest may ask for, in milliseconds.
+const MAX_BATCH_WAIT_MS: u64 = 10_000;
+/// Largest file that a manifest may allow, in bytes: it is held in memory whole.
+const MAX_IMAGE_BYTES: u64 = 512 * 1024 * 1024;
+/// Largest picture that a manifest may allow, in pixels.
+const MAX_IMAGE_PIXELS: u64 = 1_000_000_000;
+/// Longest side that a manifest may allow, in pixels: what JPEG can say.
+const MAX_IMAGE_DIMENSION: u64 = 65_535;
+/// Most memory that a manifest may allow one decode, in bytes.
+const MAX_DECODE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Longest time that a manifest may allow one batch, in seconds.
+const MAX_BATCH_SECONDS: u64 = 3_600;
+
+/// How images are grouped before they are run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchSpec {
+    /// Most images in a batch.
+    #[serde(deserialize_with = "within::<1, MAX_BATCH_SIZE, _, _>")]
+    pub max_size: u32,
+    /// Longest time that the first image of a batch waits for others, in milliseconds.
+    #[serde(deserialize_with = "within::<0, MAX_BATCH_WAIT_MS, _, _>")]
+    pub max_wait_ms: u64,
+}
+
+impl Default for BatchSpec {
+    /// Eight images or ten milliseconds: on a CPU larger batches are no faster, and duplicates
+    /// among eight are still found.
+    fn default() -> Self {
+        Self { max_size: 8, max_wait_ms: 10 }
+    }
+}
+
+impl BatchSpec {
+    /// The longest wait of the first image in a batch.
+    pub fn max_wait(&self) -> Duration {
+        Duration::from_millis(self.max_wait_ms)
+    }
+}
+
+/// What an image may cost before it is refused as `IMAGE_TOO_LARGE`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest file, in bytes.
+    #[serde(deserialize_with = "within::<1, MAX_IMAGE_BYTES, _, _>")]
+    pub max_bytes: u64,
+    /// Largest picture, in pixels.
+    #[serde(deserialize_with = "within::<1, MAX_IMAGE_PIXELS, _, _>")]
+    pub max_pixels: u64,
+    /// Longest side, in pixels.
+    #[serde(deserialize_with = "within::<1, MAX_IMAGE_DIMENSION, _, _>")]
+    pub max_dimension: u32,
+    /// Most memory for decoding one image, in bytes, as its header foretells it.
+    #[serde(deserialize_with = "within::<1, MAX_DECODE_BYTES, _, _>")]
+    pub max_memory_bytes: u64,
+    /// Longest time that one batch may run before its worker is taken for hung, in seconds.
+    #[serde(deserialize_with = "within::<1, MAX_BATCH_SECONDS, _, _>")]
+    pub max_seconds: u32,
+}
+
+impl Default for Limits {
+    /// 20 MiB of file and 40 million pixels: a camera's JPEG on its side, which needs six bytes a
+    /// pixel while it is turned upright, then stays within 256 MiB.
+    fn default() -> Self {
+        Self {
+            max_bytes: 20 * 1024 * 1024,
+            max_pixels: 40_000_000,
+            max_dimension: 20_000,
+            max_memory_bytes: 256 * 1024 * 1024,
+            max_seconds: 60,
+        }
+    }
+}
+
+/// Reads a whole number from `MIN` to `MAX`.
+pub(super) fn within<'de, const MIN: u64, const MAX: u64, T, D>(de: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+    T::Error: Display,
+{
+    let number = u64::deserialize(de)?;
+    if !(MIN..=MAX).contains(&number) {
+        return Err(D::Error::custom(format!("{number} is not from {MIN} to {MAX}")));
+    }
+    T::try_from(number).map_err(D::Error::custom)
+}

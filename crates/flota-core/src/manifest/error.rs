@@ -1,0 +1,88 @@
+//! What is wrong with a manifest, where, and what would cure it.
+
+use serde_saphyr::Error as YamlError;
+use thiserror::Error;
+
+/// Longest piece of the manifest that an error quotes, in characters.
+const MAX_QUOTE_CHARS: usize = 60;
+/// Least likeness (Jaro-Winkler, 0 to 1) at which a known name is offered for an unknown one.
+const MIN_LIKENESS: f64 = 0.75;
+
+/// A manifest that is refused: the file, the line and the reason.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{file}:{line}: {reason}")]
+pub struct ManifestError {
+    /// The file as it was named.
+    pub file: String,
+    /// The line, from 1 on.
+    pub line: u64,
+    /// What is wrong and what would be right, lower case.
+    pub reason: String,
+}
+
+impl ManifestError {
+    /// The error that a YAML reader has found in `text`.
+    pub(super) fn from_yaml(file: &str, text: &str, error: &YamlError) -> Self {
+        let error = error.without_snippet();
+        let line = error.location().map_or(1, |location| location.line().max(1));
+        let reason = match error {
+            YamlError::SerdeUnknownField { field, expected, .. } => {
+                format!("unknown field `{field}`, {}", cure(field, expected))
+            }
+            YamlError::SerdeUnknownVariant { variant, expected, .. } => {
+                format!("unknown value `{variant}`, {}", cure(variant, expected))
+            }
+            YamlError::SerdeMissingField { field, .. } => format!("missing field `{field}`"),
+            YamlError::DuplicateMappingKey { key: Some(key), .. } => {
+                format!("field `{key}` is given twice")
+            }
+            YamlError::InvalidScalar { ty, .. } => {
+                format!("{} is wanted{}", wanted(ty), quote(text, line))
+            }
+            YamlError::Message { msg, .. } => format!("{msg}{}", quote(text, line)),
+            other => format!("{}{}", without_place(&other.to_string()), quote(text, line)),
+        };
+        Self { file: file.to_owned(), line, reason }
+    }
+
+    /// An error about the top-level field `key` of `text`.
+    pub fn about(file: &str, text: &str, key: &str, reason: String) -> Self {
+        let opens = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
+        let index = text.lines().position(opens).unwrap_or(0);
+        Self { file: file.to_owned(), line: index as u64 + 1, reason }
+    }
+}
+
+fn cure(given: &str, known: &[&'static str]) -> String {
+    let likeness = |name: &&'static str| strsim::jaro_winkler(given, name);
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match nearest {
+        Some(name) if likeness(name) >= MIN_LIKENESS => format!("did you mean `{name}`?"),
+        _ => format!("known here: {}", known.join(", ")),
+    }
+}
+
+fn wanted(rust_type: &str) -> &str {
+    match rust_type {
+        "bool" => "`true` or `false`",
+        "u8" => "a whole number from 0 to 255",
+        "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on",
+        "floating point" | "f32" | "f64" => "a number",
+        other => other,
+    }
+}
+
+/// The reader repeats the place at the end of its sentence.
+fn without_place(sentence: &str) -> &str {
+    sentence.rfind(" at line ").map_or(sentence, |end| &sentence[..end])
+}
+
+fn quote(text: &str, line: u64) -> String {
+    let index = usize::try_from(line - 1).unwrap_or(usize::MAX);
+    let quoted = text.lines().nth(index).unwrap_or_default().trim();
+    match quoted.char_indices().nth(MAX_QUOTE_CHARS) {
+        None if quoted.is_empty() => String::new(),
+        None => format!(", in `{quoted}`"),
+        Some((end, _)) => format!(", in `{}…`", &quoted[..end]),
+    }
+}

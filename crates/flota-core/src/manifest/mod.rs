@@ -1,0 +1,17 @@
+//! The manifest of a model, `model.yaml`: checked whole before anything is started.
+
+mod asset;
+mod bounds;
+mod document;
+mod error;
+mod input;
+mod output;
+#[cfg(test)]
+mod tests;
+
+pub use asset::{Asset, LabelLines, LabelSource};
+pub use bounds::{BatchSpec, Limits};
+pub use document::{DEFAULT_ATTEMPTS, Manifest};
+pub use error::ManifestError;
+pub use input::{ColorOrder, Crop, Dtype, Filter, InputSpec, Layout, Resize};
+pub use output::{OutputKind, OutputSpec, Threshold};

@@ -1,0 +1,146 @@
+//! From a network's numbers to what is said of an image.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, value::MapAccessDeserializer},
+};
+
+/// Most labels that a prediction lists where the manifest says nothing.
+const DEFAULT_TOP_K: u32 = 5;
+/// Most labels that a manifest may ask a prediction to list.
+const MAX_TOP_K: u32 = 1_000;
+
+/// What the network's answer means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputSpec {
+    /// The output's name in the graph; may be absent where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the numbers are.
+    pub kind: OutputKind,
+    /// Whether we apply the softmax or sigmoid; `false` where the graph has done so.
+    #[serde(default)]
+    pub apply: bool,
+    /// How many of the highest labels are listed; absent: five, or all of a regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
+    /// From where on a label is flagged; such a label is always listed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub thresholds: BTreeMap<String, Threshold>,
+}
+
+/// What a network's numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputKind {
+    /// Probabilities of labels that exclude each other.
+    Softmax,
+    /// Probabilities of labels, each for itself.
+    Sigmoid,
+    /// Scores of labels, on the model's own scale.
+    Scores,
+    /// Measured values, one per label.
+    Regression,
+    /// A vector for comparing images, without labels.
+    Embedding,
+}
+
+/// From where on a label is flagged.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Threshold {
+    /// Flagged at this score and above; what a bare number means.
+    AtLeast(f32),
+    /// Flagged under this score.
+    Below(f32),
+}
+
+impl Threshold {
+    /// Whether a label with this score is flagged.
+    pub fn flags(self, score: f32) -> bool {
+        match self {
+            Self::AtLeast(limit) => score >= limit,
+            Self::Below(limit) => score < limit,
+        }
+    }
+}
+
+impl OutputSpec {
+    /// How many of `label_count` labels are listed, those with a threshold aside.
+    pub fn listed_count(&self, label_count: usize) -> usize {
+        let asked = match (self.top_k, self.kind) {
+            (Some(count), _) => count as usize,
+            (None, OutputKind::Regression) => label_count,
+            (None, _) => DEFAULT_TOP_K as usize,
+        };
+        asked.min(label_count)
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.top_k.is_some_and(|count| count == 0 || count > MAX_TOP_K) {
+            return Err(format!("`top_k` is not from 1 to {MAX_TOP_K}"));
+        }
+        let has_activation = matches!(self.kind, OutputKind::Softmax | OutputKind::Sigmoid);
+        if self.apply && !has_activation {
+            return Err("`apply` belongs to `kind: softmax` and `kind: sigmoid`".to_owned());
+        }
+        let lists_labels = self.top_k.is_some() || !self.thresholds.is_empty();
+        if self.kind == OutputKind::Embedding && lists_labels {
+            return Err("an embedding has no labels: leave out `top_k` and `thresholds`".to_owned());
+        }
+        let is_finite = |threshold: &Threshold| match threshold {
+            Threshold::AtLeast(limit) | Threshold::Below(limit) => limit.is_finite(),
+        };
+        match self.thresholds.iter().find(|(_, threshold)| !is_finite(threshold)) {
+            Some((label, _)) => Err(format!("the threshold of `{label}` must be a finite number")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Threshold {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        de.deserialize_any(ThresholdVisitor)
+    }
+}
+
+struct ThresholdVisitor;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ThresholdFields {
+    at_least: Option<f32>,
+    below: Option<f32>,
+}
+
+impl<'de> de::Visitor<'de> for ThresholdVisitor {
+    type Value = Threshold;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, or `at_least` or `below` with a number")
+    }
+
+    fn visit_f64<E: de::Error>(self, limit: f64) -> Result<Threshold, E> {
+        Ok(Threshold::AtLeast(limit as f32))
+    }
+
+    fn visit_u64<E: de::Error>(self, limit: u64) -> Result<Threshold, E> {
+        Ok(Threshold::AtLeast(limit as f32))
+    }
+
+    fn visit_i64<E: de::Error>(self, limit: i64) -> Result<Threshold, E> {
+        Ok(Threshold::AtLeast(limit as f32))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Threshold, A::Error> {
+        let fields = ThresholdFields::deserialize(MapAccessDeserializer::new(map))?;
+        match (fields.at_least, fields.below) {
+            (Some(limit), None) => Ok(Threshold::AtLeast(limit)),
+            (None, Some(limit)) => Ok(Threshold::Below(limit)),
+            _ => Err(de::Error::custom("a threshold is either `at_least` or `below`")),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use super::*;
+use crate::Sha256;
+
+const WHOLE: &str = r#"name: image-category
+version: "1.0.0"
+description: what is on a photo
+weights:
+  url: https://models.example/mobilenet.onnx
+  sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+labels:
+  file: labels.txt
+  skip_words: 1
+input:
+  name: data
+  layout: nchw
+  width: 224
+  height: 224
+  resize:
+    mode: shorter_side
+    size: 256
+  filter: bilinear_antialias
+  color: rgb
+  mean: [0.485, 0.456, 0.406]
+  std: [0.229, 0.224, 0.225]
+output:
+  kind: softmax
+  apply: true
+  top_k: 3
+  thresholds:
+    tench: 0.7
+    goldfish: {below: 0.1}
+batch:
+  max_size: 4
+limits:
+  max_pixels: 1000000
+"#;
+
+fn refusal(from: &str, to: &str) -> String {
+    assert!(WHOLE.contains(from), "{from:?} is not in the manifest");
+    Manifest::parse("model.yaml", &WHOLE.replacen(from, to, 1)).unwrap_err().to_string()
+}
+
+fn accepted(from: &str, to: &str) -> Manifest {
+    assert!(WHOLE.contains(from), "{from:?} is not in the manifest");
+    Manifest::parse("model.yaml", &WHOLE.replacen(from, to, 1)).unwrap()
+}
+
+#[test]
+fn a_whole_manifest_is_read_and_the_rest_has_defaults() {
+    let manifest = accepted("", "");
+    assert_eq!(manifest.name.as_str(), "image-category");
+    assert_eq!(manifest.input.resize, Resize::ShorterSide { size: 256, crop: Crop::Center });
+    assert_eq!(manifest.output.thresholds["tench"], Threshold::AtLeast(0.7));
+    assert_eq!(manifest.output.thresholds["goldfish"], Threshold::Below(0.1));
+    assert_eq!((manifest.batch.max_size, manifest.batch.max_wait_ms), (4, 10));
+    assert_eq!(manifest.limits, Limits { max_pixels: 1_000_000, ..Limits::default() });
+    assert_eq!((manifest.attempts, manifest.code), (DEFAULT_ATTEMPTS, false));
+    assert_eq!(manifest.input.scale, 1.0 / 255.0);
+}
+
+#[test]
+fn a_manifest_survives_json_and_keeps_its_digest() {
+    let letterbox = accepted("mode: shorter_side\n    size: 256", "mode: letterbox");
+    let inline = accepted("  file: labels.txt\n  skip_words: 1", "  [tench, goldfish]");
+    for manifest in [accepted("", ""), letterbox, inline] {
+        let value = serde_json::to_value(&manifest).unwrap();
+        let again: Manifest = serde_json::from_value(value).unwrap();
+        assert_eq!(again, manifest);
+        let weights = Sha256::of(b"weights");
+        assert_eq!(again.digest(&weights, None), manifest.digest(&weights, None));
+    }
+}
+
+#[test]
+fn the_digest_covers_what_is_computed_and_nothing_else() {
+    let (weights, labels) = (Sha256::of(b"weights"), Sha256::of(b"labels"));
+    let whole = accepted("", "").digest(&weights, Some(&labels));
+    for (from, to) in [
+        ("max_size: 4", "max_size: 9"),
+        ("1000000", "2000000"),
+        ("what is", "what may be"),
+        ("models.example", "mirror.example"),
+    ] {
+        assert_eq!(accepted(from, to).digest(&weights, Some(&labels)), whole, "{to}");
+    }
+    for (from, to) in [
+        ("size: 256", "size: 257"),
+        ("color: rgb", "color: bgr"),
+        ("top_k: 3", "top_k: 4"),
+        ("0.7", "0.8"),
+        ("skip_words: 1", "skip_words: 0"),
+    ] {
+        assert_ne!(accepted(from, to).digest(&weights, Some(&labels)), whole, "{to}");
+    }
+    assert_ne!(accepted("", "").digest(&labels, Some(&labels)), whole);
+    assert_ne!(accepted("", "").digest(&weights, Some(&weights)), whole);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_line_and_cure() {
+    for (from, to, wanted) in [
+        ("width: 224", "widht: 224", "model.yaml:13: unknown field `widht`, did you mean `width`?"),
+        ("kind: softmax", "kind: sotfmax", "model.yaml:23: unknown value `sotfmax`, did you mean"),
+        ("kind: softmax", "kind: qqq", "known here: softmax, sigmoid, scores"),
+        ("width: 224", "width: wide", "model.yaml:13: a whole number from 0 on is wanted, in `wid"),
+        ("width: 224", "width: 0", "model.yaml:13: 0 is not from 1 to 8192, in `width: 0`"),
+        ("max_size: 4", "max_size: 0", "model.yaml:30: 0 is not from 1 to 256"),
+        ("  width: 224\n", "", "missing field `width`"),
+        ("width: 224", "width: 224\n  width: 1", "model.yaml:14: field `width` is given twice"),
+        ("size: 256", "size: 100", "a shorter side of 100 does not fill a tensor of 224x224"),
+        ("    size: 256\n", "", "model.yaml:16: `mode: shorter_side` needs the `size`"),
+        ("mode: shorter_side", "mode: exact", "`size` and `crop` belong to `mode: shorter_side`"),
+        ("color: rgb", "color: grey", "`mean` has 3 values for 1 channel(s)"),
+        ("[0.229, 0.224, 0.225]", "[0, 1, 1]", "`std` must be greater than 0"),
+        ("[0.229, 0.224, 0.225]", "[.nan, 1, 1]", "`std` must hold finite numbers"),
+        ("color: rgb", "dtype: u8", "`dtype: u8` takes pixels as they are"),
+        ("kind: softmax", "kind: scores", "`apply` belongs to `kind: softmax`"),
+        ("kind: softmax\n  apply: true", "kind: embedding", "an embedding has no labels"),
+        ("0.7", "high", "model.yaml:27: "),
+        ("top_k: 3", "top_k: 0", "`top_k` is not from 1 to 1000"),
+        ("labels:\n  file: labels.txt\n  skip_words: 1\n", "", "model.yaml:19: `labels` are mi"),
+        ("file: labels.txt", "fiel: labels.txt", "model.yaml:8: unknown field `fiel`, did you mea"),
+        ("file: labels.txt", "file: ../labels.txt", "leads out of the model's folder"),
+        ("  sha256: e3b0c44298", "  #", "`url` needs the `sha256`"),
+        ("sha256: e3b0c44298", "sha256: e3b0", "model.yaml:6: "),
+        ("https:", "ftp:", "`ftp:` is not fetched"),
+        ("name: image-category", "name: Image_Category", "model.yaml:1: `Image_Category` is not a"),
+        ("\"1.0.0\"", "\"1 0\"", "model.yaml:2: `1 0` is not a version"),
+        ("file: labels.txt\n  skip_words: 1", "[tench, tench]", "given twice"),
+        ("file: labels.txt\n  skip_words: 1", "[tench]", "`thresholds` names `goldfish`"),
+        ("limits:", "limits: [", "model.yaml:3"),
+    ] {
+        let message = refusal(from, to);
+        assert!(message.contains(wanted), "{to:?} gave {message:?}, wanted {wanted:?}");
+    }
+    let empty = Manifest::parse("model.yaml", "").unwrap_err();
+    assert!(empty.to_string().starts_with("model.yaml:1: "), "{empty}");
+}
+
+#[test]
+fn label_lines_lose_the_words_that_are_no_part_of_them() {
+    let Some(LabelSource::Lines(lines)) = accepted("", "").labels else {
+        panic!("labels in lines")
+    };
+    assert_eq!(
+        lines.read("n01 tench, Tinca tinca\r\nn02 goldfish\n\n"),
+        ["tench, Tinca tinca", "goldfish"]
+    );
+}
+
+#[test]
+fn nothing_that_is_not_a_manifest_makes_the_reader_panic() {
+    for text in ["- a", "&a [*a]", "{", "\u{0}", "name: !!binary x", "a: &x {<<: *x}", "? [a]\n: b"]
+    {
+        assert!(Manifest::parse("m", text).is_err(), "{text:?} was taken");
+    }
+}

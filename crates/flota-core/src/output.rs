@@ -1,0 +1,132 @@
+//! What a model said of one image.
+
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+
+use crate::limits::MAX_PREDICTION_BYTES;
+
+/// Most characters of a score in JSON: nine digits, sign, point and exponent, and the comma.
+pub const MAX_SCORE_CHARS: usize = 16;
+/// Longest embedding: as many numbers as surely fit into a prediction.
+pub const MAX_EMBEDDING_LENGTH: usize = (MAX_PREDICTION_BYTES - 1_024) / MAX_SCORE_CHARS;
+
+/// What a model said of one image, by the kind of its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Output {
+    /// Probabilities of labels that exclude each other, the highest first.
+    Softmax {
+        /// The listed labels.
+        scores: Vec<LabelScore>,
+    },
+    /// Probabilities of labels, each for itself, the highest first.
+    Sigmoid {
+        /// The listed labels.
+        scores: Vec<LabelScore>,
+    },
+    /// Scores on the model's own scale, the highest first.
+    Scores {
+        /// The listed labels.
+        scores: Vec<LabelScore>,
+    },
+    /// Measured values, in the order of the labels.
+    Regression {
+        /// The listed labels.
+        scores: Vec<LabelScore>,
+    },
+    /// A vector for comparing images.
+    Embedding {
+        /// The vector.
+        #[serde(serialize_with = "shortest_each")]
+        vector: Vec<f32>,
+    },
+}
+
+/// What was said of one label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelScore {
+    /// The label.
+    pub label: String,
+    /// Its place in the model's output, from 0.
+    pub index: u32,
+    /// Its score.
+    #[serde(serialize_with = "shortest")]
+    pub score: f32,
+    /// Whether the score is beyond the label's threshold; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flagged: Option<bool>,
+}
+
+/// An answer that is larger than a prediction may be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the model's answer takes {size_bytes} bytes of {MAX_PREDICTION_BYTES}: list fewer labels")]
+pub struct OutputTooLarge {
+    /// How large it is as JSON.
+    pub size_bytes: usize,
+}
+
+impl Output {
+    /// The labels that are listed; none of an embedding.
+    pub fn scores(&self) -> &[LabelScore] {
+        match self {
+            Self::Softmax { scores }
+            | Self::Sigmoid { scores }
+            | Self::Scores { scores }
+            | Self::Regression { scores } => scores,
+            Self::Embedding { .. } => &[],
+        }
+    }
+
+    /// Checks that the answer fits a prediction.
+    ///
+    /// # Errors
+    /// If it takes more than [`MAX_PREDICTION_BYTES`] of JSON.
+    pub fn check_size(&self) -> Result<(), OutputTooLarge> {
+        let size_bytes = serde_json::to_vec(self).expect("plain data is always JSON").len();
+        if size_bytes > MAX_PREDICTION_BYTES {
+            return Err(OutputTooLarge { size_bytes });
+        }
+        Ok(())
+    }
+}
+
+/// Writes the shortest decimal that reads back as the same `f32`, also by way of a JSON value,
+/// which would widen it to the seventeen digits of an `f64`.
+fn shortest<S: Serializer>(score: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(widen(*score))
+}
+
+fn shortest_each<S: Serializer>(vector: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(vector.iter().map(|score| widen(*score)))
+}
+
+fn widen(score: f32) -> f64 {
+    let shortest = format!("{score:e}");
+    shortest.parse().unwrap_or_else(|_| f64::from(score))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_written_short_and_read_back_equal() {
+        let score = LabelScore { label: "cat".into(), index: 3, score: 0.1, flagged: Some(false) };
+        let output = Output::Softmax { scores: vec![score] };
+        let value = serde_json::to_value(&output).unwrap();
+        assert_eq!(
+            value.to_string(),
+            r#"{"kind":"softmax","scores":[{"flagged":false,"index":3,"label":"cat","score":0.1}]}"#
+        );
+        assert_eq!(serde_json::from_value::<Output>(value).unwrap(), output);
+    }
+
+    #[test]
+    fn the_longest_embedding_fits_whatever_its_numbers() {
+        let widest = vec![-1.234_567_8e-30_f32; MAX_EMBEDDING_LENGTH];
+        assert_eq!(Output::Embedding { vector: widest }.check_size(), Ok(()));
+        let too_long = vec![-1.234_567_8e-30_f32; 2 * MAX_EMBEDDING_LENGTH + 1];
+        let error = Output::Embedding { vector: too_long }.check_size().unwrap_err();
+        assert!(error.to_string().contains("of 32768"), "{error}");
+    }
+}

@@ -1,0 +1,38 @@
+use async_trait::async_trait;
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::{Code, PortResult, Sha256};
+
+/// The scheme and host of an uploaded image's address, before its SHA-256.
+pub const UPLOADED_PREFIX: &str = "flota://sha256/";
+
+/// Images: bytes at an address.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// Keeps an uploaded image under the SHA-256 of its bytes. `Ok` means durable.
+    async fn put(&self, bytes: Bytes) -> PortResult<Sha256>;
+
+    /// The bytes at `address`, at most `max_bytes` of them.
+    async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError>;
+}
+
+/// An image that could not be had.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct FetchError {
+    /// The stable code; it says whether time may heal it.
+    pub code: Code,
+    /// One safe sentence for the client.
+    pub message: String,
+    /// The cause, for the log.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl FetchError {
+    /// A failure without a cause worth logging.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), source: None }
+    }
+}

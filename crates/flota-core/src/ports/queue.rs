@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{PortResult, QueueName};
+
+/// At-least-once, unordered queues with leases. It counts messages; the consume loop counts tasks.
+///
+/// Calls that take a slice take at most [`MAX_QUEUE_BATCH`](crate::limits::MAX_QUEUE_BATCH) entries
+/// and answer for each entry, in its order: a part of a batch may fail.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Puts messages on `queue`, which is made if it is not there. `Ok` means durable.
+    async fn send(
+        &self,
+        queue: &QueueName,
+        messages: &[NewMessage],
+    ) -> PortResult<Vec<PortResult<()>>>;
+
+    /// Takes up to `max` messages and leases each for `lease`; waits up to `wait` for the first.
+    /// Dropping the future may lose a message for the time of its lease: let it end.
+    async fn receive(
+        &self,
+        queue: &QueueName,
+        max: usize,
+        wait: Duration,
+        lease: Duration,
+    ) -> PortResult<Vec<Delivery>>;
+
+    /// Sets the end of leases to `lease` from now; zero gives a message back at once. An entry
+    /// fails permanently where the lease is no longer ours.
+    async fn extend(
+        &self,
+        queue: &QueueName,
+        receipts: &[Receipt],
+        lease: Duration,
+    ) -> PortResult<Vec<PortResult<()>>>;
+
+    /// Removes messages whose effect is durable. What is gone already counts as removed.
+    async fn settle(
+        &self,
+        queue: &QueueName,
+        receipts: &[Receipt],
+    ) -> PortResult<Vec<PortResult<()>>>;
+
+    /// About how many messages there are.
+    async fn depth(&self, queue: &QueueName) -> PortResult<Depth>;
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// Its body, at most [`MAX_MESSAGE_BYTES`](crate::limits::MAX_MESSAGE_BYTES) long.
+    pub body: String,
+    /// How long nobody receives it, at most
+    /// [`MAX_MESSAGE_DELAY`](crate::limits::MAX_MESSAGE_DELAY).
+    pub delay: Duration,
+    /// Whose it is: a noisy group does not hold up the others where the queue is fair.
+    pub group: String,
+}
+
+/// One receipt of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// What extends and settles this delivery.
+    pub receipt: Receipt,
+    /// The body as it was sent.
+    pub body: String,
+    /// How often the message was received, this time included.
+    pub receive_count: u32,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+}
+
+/// The handle of one delivery. A later delivery of the message has another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Receipt(pub String);
+
+/// About how many messages a queue holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Depth {
+    /// Waiting to be received.
+    pub ready: u64,
+    /// Leased.
+    pub in_flight: u64,
+    /// Delayed.
+    pub delayed: u64,
+}

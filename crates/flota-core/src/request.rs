@@ -1,0 +1,180 @@
+//! What a client submits, and how it is cut into packs.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ClientName, Lane, ModelName, RequestId, TaskId, WorkerName, limits::MAX_PACK_TASKS};
+
+/// Images x models, immutable once accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its id.
+    pub id: RequestId,
+    /// Who submitted it.
+    pub client: ClientName,
+    /// The images, in the order of the client.
+    pub images: Vec<ImageRef>,
+    /// The models, each with the worker that served it when the request was accepted.
+    pub routes: Vec<Route>,
+    /// Whom to tell when it is finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackTarget>,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// What the client wants back unread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// An image as a client names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRef {
+    /// Where its bytes are: `flota://sha256/…`, `https://…`, `s3://…`.
+    pub url: String,
+    /// The client's own id for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// Which worker a model's tasks go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The model.
+    pub model: ModelName,
+    /// The worker that serves it.
+    pub worker: WorkerName,
+}
+
+/// Where a finished request is reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackTarget {
+    /// The receiver's address.
+    pub url: String,
+    /// The events that it wants.
+    pub events: Vec<CallbackEvent>,
+}
+
+/// What a callback may tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+pub enum CallbackEvent {
+    /// Every task of the round has its outcome.
+    #[serde(rename = "request.finished")]
+    #[strum(serialize = "request.finished")]
+    RequestFinished,
+}
+
+/// One image for one model.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// Its id.
+    pub id: TaskId,
+    /// The image.
+    pub image: &'a ImageRef,
+    /// The model and its worker.
+    pub route: &'a Route,
+}
+
+/// Up to [`MAX_PACK_TASKS`] tasks of one request and worker, tasks of one image side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// Its place among the packs of the request.
+    pub index: u32,
+    /// Whose tasks they are.
+    pub worker: WorkerName,
+    /// The tasks' numbers, ascending.
+    pub tasks: Vec<u32>,
+}
+
+impl Request {
+    /// Number of tasks: images x models.
+    pub fn task_count(&self) -> u32 {
+        u32::try_from(self.images.len() * self.routes.len()).expect("a request is bounded")
+    }
+
+    /// The task numbered `n`, if there is one.
+    pub fn task(&self, n: u32) -> Option<Task<'_>> {
+        let (image, route) = (n as usize / self.routes.len(), n as usize % self.routes.len());
+        Some(Task {
+            id: TaskId { request: self.id, n },
+            image: self.images.get(image)?,
+            route: &self.routes[route],
+        })
+    }
+
+    /// The packs, cut by rule from what the request says, so that nobody needs to store them.
+    pub fn packs(&self) -> Vec<Pack> {
+        let mut packs = Vec::new();
+        let mut seen = BTreeSet::new();
+        for worker in self.routes.iter().map(|route| &route.worker) {
+            if !seen.insert(worker) {
+                continue;
+            }
+            let tasks: Vec<u32> = (0..self.task_count())
+                .filter(|n| self.routes[*n as usize % self.routes.len()].worker == *worker)
+                .collect();
+            for tasks in tasks.chunks(MAX_PACK_TASKS) {
+                let index = u32::try_from(packs.len()).expect("a request is bounded");
+                packs.push(Pack { index, worker: worker.clone(), tasks: tasks.to_vec() });
+            }
+        }
+        packs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn request(images: usize, workers: &[&str]) -> Request {
+        let route = |(i, worker): (usize, &&str)| Route {
+            model: format!("model-{i}").parse().unwrap(),
+            worker: worker.parse().unwrap(),
+        };
+        Request {
+            id: RequestId(Uuid::from_u128(1)),
+            client: ClientName::default(),
+            images: (0..images)
+                .map(|i| ImageRef { url: format!("https://a/{i}"), id: None })
+                .collect(),
+            routes: workers.iter().enumerate().map(route).collect(),
+            callback: None,
+            lane: Lane::Normal,
+            metadata: None,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn models_of_one_worker_share_a_pack() {
+        let packs = request(11, &["photo", "text", "photo"]).packs();
+        let sizes: Vec<_> = packs.iter().map(|p| (p.worker.as_str(), p.tasks.len())).collect();
+        assert_eq!(sizes, [("photo", 20), ("photo", 2), ("text", 11)]);
+        assert_eq!(packs[0].tasks[..4], [0, 2, 3, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_task_is_in_exactly_one_pack(images in 1_usize..60, workers in 1_usize..5) {
+            let names = ["a", "b", "a", "c", "b"];
+            let request = request(images, &names[..workers]);
+            let packs = request.packs();
+            let mut tasks: Vec<u32> = packs.iter().flat_map(|p| p.tasks.clone()).collect();
+            tasks.sort_unstable();
+            prop_assert_eq!(tasks, (0..request.task_count()).collect::<Vec<_>>());
+            for (i, pack) in packs.iter().enumerate() {
+                prop_assert_eq!(pack.index as usize, i);
+                prop_assert!(pack.tasks.len() <= MAX_PACK_TASKS);
+                for n in &pack.tasks {
+                    prop_assert_eq!(&request.task(*n).unwrap().route.worker, &pack.worker);
+                }
+            }
+        }
+    }
+}

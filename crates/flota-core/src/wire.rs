@@ -1,0 +1,220 @@
+//! What travels on the queues: tagged, versioned JSON, one pack a message.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+use crate::{
+    ClientName, DeadLetter, Fault, Lane, ModelName, Prediction, RequestId, RoundKey, TaskOutcome,
+    limits::MAX_MESSAGE_BYTES,
+};
+
+const VERSION: u32 = 1;
+
+/// A message body that nobody here can read.
+#[derive(Debug, Error)]
+pub enum WireError {
+    /// Not JSON of the wanted shape.
+    #[error("the message is not of the wanted shape: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// Written by a later program.
+    #[error("the message has version {0}, and this program reads version {VERSION}")]
+    Version(u32),
+    /// Larger than a message may be.
+    #[error("the message has {0} bytes, and {MAX_MESSAGE_BYTES} is the limit")]
+    TooLarge(usize),
+}
+
+/// Tasks of one pack, for one worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TasksMessage {
+    /// The request they belong to.
+    pub request: RequestId,
+    /// The round they belong to.
+    pub round: u32,
+    /// The pack they belong to.
+    pub pack: u32,
+    /// Who submitted them.
+    pub client: ClientName,
+    /// How urgent they are.
+    pub lane: Lane,
+    /// When they are no longer wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// The tasks, those of one image side by side.
+    pub tasks: Vec<TaskMessage>,
+}
+
+/// One task of a [`TasksMessage`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskMessage {
+    /// Its number in the request.
+    pub n: u32,
+    /// Where the image's bytes are.
+    pub image: String,
+    /// The model that is to look at it.
+    pub model: ModelName,
+    /// How often it was begun and ended in a transient fault.
+    #[serde(default)]
+    pub tries: u32,
+    /// Those faults, the oldest first; at most [`MAX_FAULTS`](crate::MAX_FAULTS), the last ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
+/// Outcomes of one pack, from a worker to the recorder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutcomesMessage {
+    /// The request they belong to.
+    pub request: RequestId,
+    /// The round they belong to.
+    pub round: u32,
+    /// The pack they belong to.
+    pub pack: u32,
+    /// How the tasks ended.
+    pub outcomes: Vec<TaskOutcome>,
+    /// The predictions that were computed for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predictions: Vec<Prediction>,
+    /// What is kept beside those whose attempts ran out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+impl TasksMessage {
+    /// The round that the tasks belong to.
+    pub fn round(&self) -> RoundKey {
+        RoundKey { request: self.request, round: self.round }
+    }
+
+    /// The body for the queue.
+    pub fn encode(&self) -> Result<String, WireError> {
+        encode(self)
+    }
+
+    /// Reads a body of this or an earlier version.
+    pub fn decode(body: &str) -> Result<Self, WireError> {
+        decode(body)
+    }
+}
+
+impl OutcomesMessage {
+    /// The round that the tasks belong to.
+    pub fn round(&self) -> RoundKey {
+        RoundKey { request: self.request, round: self.round }
+    }
+
+    /// The body for the queue.
+    pub fn encode(&self) -> Result<String, WireError> {
+        encode(self)
+    }
+
+    /// Reads a body of this or an earlier version.
+    pub fn decode(body: &str) -> Result<Self, WireError> {
+        decode(body)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<M> {
+    v: u32,
+    #[serde(flatten)]
+    message: M,
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    v: u32,
+}
+
+fn encode<M: Serialize>(message: &M) -> Result<String, WireError> {
+    let body = serde_json::to_string(&Versioned { v: VERSION, message })?;
+    // SQS takes only what XML 1.0 can carry. serde_json escapes the control characters; of the
+    // rest, only these two are not XML.
+    let body = if body.contains(['\u{fffe}', '\u{ffff}']) {
+        body.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+    } else {
+        body
+    };
+    if body.len() > MAX_MESSAGE_BYTES {
+        return Err(WireError::TooLarge(body.len()));
+    }
+    Ok(body)
+}
+
+fn decode<M: DeserializeOwned>(body: &str) -> Result<M, WireError> {
+    let VersionOnly { v } = serde_json::from_str(body)?;
+    if v != VERSION {
+        return Err(WireError::Version(v));
+    }
+    Ok(serde_json::from_str(body)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        Code, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS,
+        limits::{MAX_ADDRESS_BYTES, MAX_PACK_TASKS, MAX_REQUEST_TASKS},
+    };
+
+    fn message(image: &str) -> TasksMessage {
+        TasksMessage {
+            request: RequestId(Uuid::from_u128(7)),
+            round: 1,
+            pack: 0,
+            client: ClientName::default(),
+            lane: Lane::Normal,
+            deadline: None,
+            tasks: vec![TaskMessage {
+                n: 0,
+                image: image.to_owned(),
+                model: "cat".parse().unwrap(),
+                tries: 0,
+                faults: Vec::new(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_body_carries_only_what_xml_can() {
+        let odd = message("https://a/\u{0}\u{8}\u{fffe}\u{ffff}\u{1f600}ü");
+        let body = odd.encode().unwrap();
+        let is_xml = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+        assert!(body.chars().all(is_xml), "{body:?}");
+        assert_eq!(TasksMessage::decode(&body).unwrap(), odd);
+    }
+
+    #[test]
+    fn a_full_pack_with_all_its_faults_fits_a_message() {
+        let mut full = message(&"x".repeat(MAX_ADDRESS_BYTES));
+        let at = "2026-11-30T23:59:59.123456789Z".parse().unwrap();
+        full.deadline = Some(at);
+        let fault = Fault::new(at, Code::FetchTimeout, &"x".repeat(MAX_FAULT_MESSAGE_BYTES));
+        let task = &mut full.tasks[0];
+        task.n = MAX_REQUEST_TASKS as u32;
+        task.model = "m".repeat(40).parse().unwrap();
+        task.tries = 1_000;
+        task.faults = vec![fault; MAX_FAULTS];
+        full.tasks = vec![full.tasks[0].clone(); MAX_PACK_TASKS];
+        let body = full.encode().unwrap();
+        assert_eq!(TasksMessage::decode(&body).unwrap(), full);
+    }
+
+    #[test]
+    fn the_first_version_still_parses() {
+        let body = r#"{"v":1,"request":"req_00000000000000000000000000000007","round":1,"pack":0,
+            "client":"default","lane":"normal","tasks":[{"n":0,"image":"https://a","model":"cat"}]}"#;
+        assert_eq!(TasksMessage::decode(body).unwrap(), message("https://a"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        assert!(matches!(TasksMessage::decode("{}"), Err(WireError::Shape(_))));
+        assert!(matches!(TasksMessage::decode(r#"{"v":2}"#), Err(WireError::Version(2))));
+        let large = message(&"x".repeat(MAX_MESSAGE_BYTES));
+        assert!(matches!(large.encode(), Err(WireError::TooLarge(_))));
+    }
+}

@@ -1,0 +1,146 @@
+//! What a JPEG's headers say of its picture, and which of it the scans have sent.
+
+use super::{DecodeError, ImageFormat, error::Cause};
+
+/// Coefficients of a block.
+const BLOCK: usize = 64;
+
+/// What a start-of-frame segment says.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub width: u32,
+    pub height: u32,
+    pub is_progressive: bool,
+    components: Vec<Component>,
+}
+
+#[derive(Debug)]
+struct Component {
+    id: u8,
+    horizontal: u32,
+    vertical: u32,
+    /// The lowest bit that was sent of each coefficient, by progressive scans.
+    lowest_bit: [Option<u8>; BLOCK],
+}
+
+impl Frame {
+    /// Reads a frame header.
+    ///
+    /// # Errors
+    /// `Unsupported` for other than 8 bits and 1, 3 or 4 components, `Corrupt` for what cannot be.
+    pub(super) fn read(payload: &[u8], is_progressive: bool) -> Result<Self, DecodeError> {
+        let &[precision, h1, h0, w1, w0, count, ref components @ ..] = payload else {
+            return Err(corrupt("a frame header that is too short"));
+        };
+        if precision != 8 {
+            return Err(DecodeError::unsupported(format!(
+                "the JPEG has {precision} bits a sample, and only 8 are read"
+            )));
+        }
+        if !matches!(count, 1 | 3 | 4) {
+            return Err(DecodeError::unsupported(format!(
+                "the JPEG has {count} components, and only 1, 3 or 4 are read"
+            )));
+        }
+        let (components, rest) = components.as_chunks::<3>();
+        if components.len() != usize::from(count) || !rest.is_empty() {
+            return Err(corrupt("a frame header of a wrong length"));
+        }
+        let components: Vec<Component> = components
+            .iter()
+            .map(|[id, sampling, _]| Component {
+                id: *id,
+                horizontal: u32::from(sampling >> 4),
+                vertical: u32::from(sampling & 15),
+                lowest_bit: [None; BLOCK],
+            })
+            .collect();
+        let is_allowed =
+            |c: &Component| (1..=4).contains(&c.horizontal) && (1..=4).contains(&c.vertical);
+        if !components.iter().all(is_allowed) {
+            return Err(corrupt("a sampling factor that is not from 1 to 4"));
+        }
+        Ok(Self {
+            width: u32::from(u16::from_be_bytes([w1, w0])),
+            height: u32::from(u16::from_be_bytes([h1, h0])),
+            is_progressive,
+            components,
+        })
+    }
+
+    /// Notes what the scan with this header sends, and returns how many units it must have.
+    pub(super) fn scan(&mut self, header: &[u8]) -> Result<u64, DecodeError> {
+        let damaged = || corrupt("a damaged scan header");
+        let (&count, selectors) = header.split_first().ok_or_else(damaged)?;
+        let (selectors, spectral) =
+            selectors.split_at_checked(2 * usize::from(count)).ok_or_else(damaged)?;
+        let &[first, last, successive] = spectral else { return Err(damaged()) };
+        let (coefficients, bit) = match self.is_progressive {
+            true => (usize::from(first)..=usize::from(last), successive & 15),
+            false => (0..=BLOCK - 1, 0),
+        };
+        let mut scanned = Vec::with_capacity(usize::from(count));
+        for selector in selectors.chunks_exact(2) {
+            let index = self.components.iter().position(|c| c.id == selector[0]);
+            let index = index.ok_or_else(damaged)?;
+            let sent = self.components[index].lowest_bit.get_mut(coefficients.clone());
+            sent.ok_or_else(damaged)?.fill(Some(bit));
+            scanned.push(index);
+        }
+        Ok(self.scan_unit_count(&scanned))
+    }
+
+    /// Whether every component has been sent, however coarsely.
+    pub(super) fn is_begun(&self) -> bool {
+        self.components.iter().all(|component| component.lowest_bit[0].is_some())
+    }
+
+    /// Whether every coefficient has been sent to its last bit.
+    pub(super) fn is_refined(&self) -> bool {
+        self.components.iter().flat_map(|c| c.lowest_bit).all(|bit| bit == Some(0))
+    }
+
+    /// How many components a pixel has: 1, 3 or 4.
+    pub(super) fn component_count(&self) -> usize {
+        self.components.len()
+    }
+
+    /// Whether the components are named red, green and blue.
+    pub(super) fn is_named_rgb(&self) -> bool {
+        self.components.iter().map(|component| component.id).eq(*b"RGB")
+    }
+
+    /// Samples of all components, padded to whole units.
+    pub(super) fn sample_count(&self) -> u64 {
+        let (across, down) = self.unit_counts();
+        let blocks: u64 =
+            self.components.iter().map(|c| u64::from(c.horizontal * c.vertical)).sum();
+        across * down * blocks * BLOCK as u64
+    }
+
+    fn unit_counts(&self) -> (u64, u64) {
+        let widest = self.components.iter().map(|c| c.horizontal).max().unwrap_or(1);
+        let tallest = self.components.iter().map(|c| c.vertical).max().unwrap_or(1);
+        let units = |pixels: u32, factor: u32| u64::from(pixels.div_ceil(8 * factor));
+        (units(self.width, widest), units(self.height, tallest))
+    }
+
+    /// Units (T.81: MCU) of a scan: blocks of a single component, else interleaved groups.
+    fn scan_unit_count(&self, scanned: &[usize]) -> u64 {
+        let (across, down) = self.unit_counts();
+        let [only] = scanned else { return across * down };
+        let widest = self.components.iter().map(|c| c.horizontal).max().unwrap_or(1);
+        let tallest = self.components.iter().map(|c| c.vertical).max().unwrap_or(1);
+        let component = &self.components[*only];
+        let blocks = |pixels: u32, factor: u32, most: u32| {
+            (u64::from(pixels) * u64::from(factor)).div_ceil(8 * u64::from(most))
+        };
+        blocks(self.width, component.horizontal, widest)
+            * blocks(self.height, component.vertical, tallest)
+    }
+}
+
+/// A JPEG that is cut off or damaged, and how that was seen.
+pub(super) fn corrupt(cause: impl Into<Cause>) -> DecodeError {
+    DecodeError::corrupt(ImageFormat::Jpeg, cause)
+}

@@ -1,0 +1,160 @@
+//! The one way in: which decoder, within which limits, and what comes out.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use flota_core::Limits;
+
+use super::{DecodeError, jpeg, raster};
+
+/// Bytes of a pixel of a [`DecodedImage`].
+pub(crate) const RGB_BYTES: usize = 3;
+
+/// A picture as it is looked at: upright, opaque, red, green and blue in a byte each.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DecodedImage {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `width * height` pixels of three bytes, row by row from the top left.
+    pub pixels: Vec<u8>,
+    /// What it was encoded as.
+    pub format: ImageFormat,
+}
+
+/// A format that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// Baseline or progressive, of one, three or four components.
+    Jpeg,
+    /// Of any depth; of an animated one the first picture.
+    Png,
+    /// The first frame.
+    Gif,
+    /// Lossy or lossless; of an animated one the first frame.
+    WebP,
+    /// Windows bitmap.
+    Bmp,
+    /// The first page.
+    Tiff,
+}
+
+impl ImageFormat {
+    /// The format's name in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Gif => "gif",
+            Self::WebP => "webp",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
+        }
+    }
+
+    /// The format's name in a sentence.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::Gif => "GIF",
+            Self::WebP => "WebP",
+            Self::Bmp => "BMP",
+            Self::Tiff => "TIFF",
+        }
+    }
+
+    fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match image::guess_format(bytes) {
+            Ok(image::ImageFormat::Jpeg) => Ok(Self::Jpeg),
+            Ok(image::ImageFormat::Png) => Ok(Self::Png),
+            Ok(image::ImageFormat::Gif) => Ok(Self::Gif),
+            Ok(image::ImageFormat::WebP) => Ok(Self::WebP),
+            Ok(image::ImageFormat::Bmp) => Ok(Self::Bmp),
+            Ok(image::ImageFormat::Tiff) => Ok(Self::Tiff),
+            Ok(other) => {
+                let what = format!("images of the type {} are not read", other.to_mime_type());
+                Err(DecodeError::unsupported(what))
+            }
+            Err(_) => Err(DecodeError::unsupported("this is not an image of a known format")),
+        }
+    }
+}
+
+impl DecodedImage {
+    /// A black picture, to try a network with.
+    pub(crate) fn black(width: u32, height: u32) -> Self {
+        let pixels = vec![0; width as usize * height as usize * RGB_BYTES];
+        Self { width, height, pixels, format: ImageFormat::Bmp }
+    }
+}
+
+impl fmt::Display for ImageFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for DecodedImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DecodedImage({} {}x{})", self.format, self.width, self.height)
+    }
+}
+
+/// Decodes `bytes`, whatever they are: turned upright by EXIF, alpha over white, 16 bits to 8.
+/// What is too large by its header is refused before anything of its size is allocated.
+///
+/// # Errors
+/// See [`DecodeError`]; nothing is returned of a file that ends early.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, DecodeError> {
+    if bytes.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    if bytes.len() as u64 > limits.max_bytes {
+        let (found, limit) = (bytes.len(), limits.max_bytes);
+        let what = format!("the image has {found} bytes, and the limit is {limit}");
+        return Err(DecodeError::too_large(what));
+    }
+    let format = ImageFormat::of(bytes)?;
+    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
+        ImageFormat::Jpeg => jpeg::decode(bytes, limits),
+        _ => raster::decode(bytes, format, limits),
+    }));
+    decoded.unwrap_or_else(|_| Err(DecodeError::corrupt(format, "the decoder panicked")))
+}
+
+/// Checks the size that the header of a `format` declares.
+pub(super) fn check_size(
+    format: ImageFormat,
+    (width, height): (u32, u32),
+    limits: &Limits,
+) -> Result<(), DecodeError> {
+    if width == 0 || height == 0 {
+        let cause = format!("a picture of {width} x {height} pixels");
+        return Err(DecodeError::corrupt(format, cause));
+    }
+    let limit = if width.max(height) > limits.max_dimension {
+        format!("{} a side", limits.max_dimension)
+    } else if u64::from(width) * u64::from(height) > limits.max_pixels {
+        limits.max_pixels.to_string()
+    } else {
+        return Ok(());
+    };
+    let what = format!("the image has {width} x {height} pixels, and the limit is {limit}");
+    Err(DecodeError::too_large(what))
+}
+
+/// Checks the memory that decoding will take.
+pub(super) fn check_memory(memory_bytes: u64, limits: &Limits) -> Result<(), DecodeError> {
+    let limit = limits.max_memory_bytes;
+    if memory_bytes <= limit {
+        return Ok(());
+    }
+    let what = format!(
+        "decoding the image takes {memory_bytes} bytes of memory, and the limit is {limit}"
+    );
+    Err(DecodeError::too_large(what))
+}

@@ -1,0 +1,134 @@
+//! What goes wrong with a network.
+
+use std::error::Error;
+
+use flota_core::{Code, OutputTooLarge};
+use thiserror::Error;
+
+use crate::Cause;
+
+/// A model that is not served: its files do not fit its manifest. A restart heals none of these.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// Not an ONNX file.
+    #[error("the weights are not an ONNX file: {0}")]
+    NotOnnx(String),
+    /// The graph has no input or output of that name.
+    #[error("the graph has no {role} `{name}`; it has {known}")]
+    NoSuchName {
+        /// `input` or `output`.
+        role: &'static str,
+        /// The name in the manifest.
+        name: String,
+        /// The names in the graph.
+        known: String,
+    },
+    /// The graph has several inputs or outputs and the manifest names none.
+    #[error("the graph has more than one {role}: name one of {known} as `{role}.name`")]
+    Ambiguous {
+        /// `input` or `output`.
+        role: &'static str,
+        /// The names in the graph.
+        known: String,
+    },
+    /// The graph takes more than an image.
+    #[error("the graph takes {count} inputs ({known}), only graphs with one are served")]
+    ManyInputs {
+        /// How many.
+        count: usize,
+        /// Their names.
+        known: String,
+    },
+    /// The manifest's tensor is not what the graph takes.
+    #[error("the manifest makes a tensor of {made}, but input `{name}` takes {taken}")]
+    InputMismatch {
+        /// The input's name.
+        name: String,
+        /// Type and shape by the manifest.
+        made: String,
+        /// Type and shape by the graph.
+        taken: String,
+    },
+    /// The output is not one vector of 32-bit floats for each image.
+    #[error("output `{name}` is {found}, not a vector of f32 per image")]
+    OutputMismatch {
+        /// The output's name.
+        name: String,
+        /// Its type and shape.
+        found: String,
+    },
+    /// The labels do not fit the output.
+    #[error("there are {label_count} labels for {output_count} outputs")]
+    LabelCount {
+        /// How many labels there are.
+        label_count: usize,
+        /// How many numbers the network answers.
+        output_count: usize,
+    },
+    /// A threshold is given for a label that there is not.
+    #[error("`output.thresholds` names `{0}`, which is not among the labels")]
+    NoSuchLabel(String),
+    /// A prediction would not fit.
+    #[error("a prediction may grow too large: {0}")]
+    TooLarge(OutputTooLarge),
+    /// An embedding would not fit a prediction.
+    #[error("an embedding of {length} numbers, at most {limit} fit a prediction")]
+    EmbeddingTooLong {
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// The engine cannot run the graph, with all that it says of the causes.
+    #[error("the engine cannot run this graph: {0}")]
+    Engine(String),
+    /// The graph was loaded and then failed on a black picture.
+    #[error("the graph fails on a first image: {}", in_full(.0))]
+    FirstRun(InferError),
+}
+
+/// A network that failed on an image. The sentence is safe for the client, with nothing in it of
+/// what the engine says; that is the source, for the log.
+#[derive(Debug, Error)]
+pub enum InferError {
+    /// The engine reported an error.
+    #[error("the model failed on this image")]
+    Engine {
+        /// All that the engine says of the causes.
+        source: Cause,
+    },
+    /// The engine gave up in a way that it should not.
+    #[error("the model gave up on this image")]
+    Panicked,
+    /// The network answered something that is no number.
+    #[error("the network answered {value} at index {index}")]
+    NotFinite {
+        /// `NaN` or an infinity.
+        value: f32,
+        /// Where in the answer.
+        index: usize,
+    },
+    /// The network answered more or less than it promised.
+    #[error("the network answered {found} numbers in place of {wanted}")]
+    WrongCount {
+        /// How many were answered.
+        found: usize,
+        /// How many were promised.
+        wanted: usize,
+    },
+}
+
+impl InferError {
+    /// The stable code of the failure.
+    pub fn code(&self) -> Code {
+        Code::InferFailed
+    }
+}
+
+/// The sentence and the cause after it, for whoever wrote the manifest.
+fn in_full(error: &InferError) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

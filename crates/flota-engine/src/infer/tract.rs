@@ -1,0 +1,217 @@
+//! The engine that needs nothing but Rust: tract.
+//!
+//! Batch 1 with a concrete shape and one plan shared by all threads is what it is fastest at on a
+//! CPU; a batch is run image by image.
+
+use std::{
+    collections::BTreeSet,
+    io::Cursor,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use flota_core::{Dtype, InputSpec, OutputSpec};
+use tract_onnx::{
+    pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
+    prelude::{
+        DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, TValue,
+        Tensor as TractTensor, TractError, TractResult, TypedModel, TypedRunnableModel, onnx, tvec,
+    },
+    tract_core::transform::get_transform,
+};
+
+use super::{Engine, InferError, LoadError, Session, graph};
+use crate::{Tensor, TensorData, preprocess::shape_of};
+
+/// tract's name for rewriting convolutions to run channel-last.
+const CHANNEL_LAST: &str = "conv_nhwc";
+
+/// A plan, optimised for one image.
+pub(super) struct TractEngine {
+    plan: Arc<TypedRunnableModel>,
+    output_count: usize,
+}
+
+impl TractEngine {
+    pub(super) fn load(
+        weights: &[u8],
+        input: &InputSpec,
+        output: &OutputSpec,
+    ) -> Result<Self, LoadError> {
+        let loaded = catch_unwind(AssertUnwindSafe(|| Self::optimize(weights, input, output)));
+        loaded.unwrap_or_else(|_| Err(LoadError::Engine("tract panicked".to_owned())))
+    }
+
+    fn optimize(weights: &[u8], input: &InputSpec, output: &OutputSpec) -> Result<Self, LoadError> {
+        // Shapes that exporters note for inner values contradict a concrete batch.
+        let onnx = onnx().with_ignore_value_info(true);
+        let proto = onnx
+            .proto_model_for_read(&mut Cursor::new(weights))
+            .map_err(|error| LoadError::NotOnnx(error.to_string()))?;
+        let output_index = check_names(&proto, input, output)?;
+
+        let mut model = onnx.model_for_proto_model(&proto).map_err(load_error)?;
+        let outlet = model.output_outlets().map_err(load_error)?[output_index];
+        model.select_output_outlets(&[outlet]).map_err(load_error)?;
+        let dtype = match input.dtype {
+            Dtype::F32 => DatumType::F32,
+            Dtype::U8 => DatumType::U8,
+        };
+        model
+            .set_input_fact(0, InferenceFact::dt_shape(dtype, shape_of(input)))
+            .map_err(load_error)?;
+        let typed = optimized(model).map_err(load_error)?;
+
+        let fact = typed.output_fact(0).map_err(load_error)?;
+        let shape = fact.shape.as_concrete().unwrap_or_default().to_vec();
+        let output_count = shape.iter().product();
+        if fact.datum_type != DatumType::F32 || shape.is_empty() || output_count == 0 {
+            let name = output.name.clone().unwrap_or_else(|| output_index.to_string());
+            return Err(LoadError::OutputMismatch { name, found: format!("{fact:?}") });
+        }
+        let plan = TypedRunnableModel::new(typed).map_err(load_error)?;
+        Ok(Self { plan, output_count })
+    }
+}
+
+impl Engine for TractEngine {
+    fn output_count(&self) -> usize {
+        self.output_count
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>, InferError> {
+        let plan = Arc::clone(&self.plan);
+        Ok(Box::new(TractSession { plan, output_count: self.output_count }))
+    }
+}
+
+struct TractSession {
+    plan: Arc<TypedRunnableModel>,
+    output_count: usize,
+}
+
+impl Session for TractSession {
+    fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+        batch.iter().map(|tensor| self.run_one(tensor)).collect()
+    }
+}
+
+impl TractSession {
+    fn run_one(&self, tensor: &Tensor) -> Result<Vec<f32>, InferError> {
+        let tensor = match &tensor.data {
+            TensorData::F32(numbers) => TractTensor::from_shape(&tensor.shape, numbers),
+            TensorData::U8(numbers) => TractTensor::from_shape(&tensor.shape, numbers),
+        };
+        let input: TValue = tensor.map_err(infer_error)?.into();
+        let answered = catch_unwind(AssertUnwindSafe(|| self.plan.run(tvec!(input))));
+        let outputs = answered.map_err(|_| InferError::Panicked)?.map_err(infer_error)?;
+        let numbers = match outputs.first() {
+            Some(output) => output
+                .try_as_plain_ram()
+                .map_err(infer_error)?
+                .as_slice::<f32>()
+                .map_err(infer_error)?
+                .to_vec(),
+            None => Vec::new(),
+        };
+        if numbers.len() != self.output_count {
+            let (found, wanted) = (numbers.len(), self.output_count);
+            return Err(InferError::WrongCount { found, wanted });
+        }
+        Ok(numbers)
+    }
+}
+
+/// Convolutions run channel-last, which is what this engine does fastest: measured, a third less
+/// time for depthwise networks and a fifth less for others.
+fn optimized(model: InferenceModel) -> TractResult<TypedModel> {
+    let mut typed = model.into_typed()?.into_decluttered()?;
+    if let Some(transform) = get_transform(CHANNEL_LAST)? {
+        typed.transform(&*transform)?;
+    }
+    typed.into_decluttered()?.into_optimized()
+}
+
+/// Checks what the file says of its inputs and outputs, and returns the index of the output.
+fn check_names(
+    proto: &ModelProto,
+    input: &InputSpec,
+    output: &OutputSpec,
+) -> Result<usize, LoadError> {
+    let missing = || LoadError::NotOnnx("there is no graph in it".to_owned());
+    let onnx_graph = proto.graph.as_ref().ok_or_else(missing)?;
+    let inputs = fed_inputs(onnx_graph);
+    let names: Vec<String> = inputs.iter().map(|value| value.name.clone()).collect();
+    let index = graph::find("input", input.name.as_deref(), &names)?;
+    if inputs.len() > 1 {
+        return Err(LoadError::ManyInputs { count: inputs.len(), known: graph::quoted(&names) });
+    }
+    check_input(inputs[index], input)?;
+    let names: Vec<String> = onnx_graph.output.iter().map(|value| value.name.clone()).collect();
+    graph::find("output", output.name.as_deref(), &names)
+}
+
+/// The inputs that are no weights: older files list those among the inputs too.
+fn fed_inputs(onnx_graph: &GraphProto) -> Vec<&ValueInfoProto> {
+    let weights: BTreeSet<&str> =
+        onnx_graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    onnx_graph.input.iter().filter(|value| !weights.contains(value.name.as_str())).collect()
+}
+
+fn check_input(value: &ValueInfoProto, input: &InputSpec) -> Result<(), LoadError> {
+    let made_shape = shape_of(input);
+    let made_type = match input.dtype {
+        Dtype::F32 => "float",
+        Dtype::U8 => "uint8",
+    };
+    let Some(type_proto::Value::TensorType(tensor)) =
+        value.r#type.as_ref().and_then(|value| value.value.as_ref())
+    else {
+        return Ok(());
+    };
+    let taken_type = type_name(tensor.elem_type);
+    let taken_shape: Option<Vec<Option<usize>>> = tensor.shape.as_ref().map(|shape| {
+        let length = |value: &Option<dimension::Value>| match value {
+            Some(dimension::Value::DimValue(length)) if *length > 0 => {
+                usize::try_from(*length).ok()
+            }
+            _ => None,
+        };
+        shape.dim.iter().map(|axis| length(&axis.value)).collect()
+    });
+    let is_fitting = taken_shape.as_ref().is_none_or(|taken| graph::fits(&made_shape, taken));
+    if taken_type == made_type && is_fitting {
+        return Ok(());
+    }
+    let taken_shape = taken_shape.map_or_else(|| "any shape".to_owned(), |s| graph::shown(&s));
+    Err(LoadError::InputMismatch {
+        name: value.name.clone(),
+        made: format!("{made_type} {made_shape:?}"),
+        taken: format!("{taken_type} {taken_shape}"),
+    })
+}
+
+/// The names that ONNX gives to the types of its tensors (`TensorProto.DataType`).
+fn type_name(elem_type: i32) -> String {
+    let name = match elem_type {
+        1 => "float",
+        2 => "uint8",
+        3 => "int8",
+        6 => "int32",
+        7 => "int64",
+        10 => "float16",
+        11 => "double",
+        16 => "bfloat16",
+        other => return format!("type {other}"),
+    };
+    name.to_owned()
+}
+
+/// tract's errors with all their causes: the first alone says little.
+fn load_error(error: TractError) -> LoadError {
+    LoadError::Engine(format!("{error:#}"))
+}
+
+fn infer_error(error: TractError) -> InferError {
+    InferError::Engine { source: format!("{error:#}").into() }
+}

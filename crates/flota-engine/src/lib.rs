@@ -1,0 +1,15 @@
+//! From bytes to labelled output: decode under limits, resize as the manifest says, run, label.
+//!
+//! Synchronous and pure: no I/O, no queue, no clock. One thread decodes or runs at a time per
+//! call; what is shared between threads is immutable.
+
+mod decode;
+mod infer;
+mod model;
+mod postprocess;
+mod preprocess;
+
+pub use decode::{Cause, DecodeError, DecodedImage, ImageFormat, decode};
+pub use infer::{Engine, InferError, LoadError, Session};
+pub use model::Model;
+pub use preprocess::{Tensor, TensorData, preprocess};

@@ -1,0 +1,140 @@
+//! A model: its manifest, its labels and its network, loaded and found to fit each other.
+
+use std::fmt;
+
+use flota_core::{
+    MAX_EMBEDDING_LENGTH, MAX_SCORE_CHARS, Manifest, Output, OutputKind, OutputTooLarge,
+    limits::MAX_PREDICTION_BYTES,
+};
+
+use crate::{
+    DecodedImage, Engine, InferError, LoadError, Session, Tensor, infer, postprocess::postprocess,
+    preprocess,
+};
+
+/// A model that is ready to run, shared by the threads that run it.
+pub struct Model {
+    manifest: Manifest,
+    labels: Vec<String>,
+    engine: Box<dyn Engine>,
+}
+
+impl Model {
+    /// Loads the ONNX file `weights` and checks it, `labels` and the manifest against each other,
+    /// down to a first run on a black picture. `labels` are empty for an embedding.
+    ///
+    /// # Errors
+    /// What does not fit, and what would: see [`LoadError`].
+    pub fn load(
+        manifest: Manifest,
+        weights: &[u8],
+        labels: Vec<String>,
+    ) -> Result<Self, LoadError> {
+        let engine = infer::load(weights, &manifest.input, &manifest.output)?;
+        let model = Self { manifest, labels, engine };
+        model.check_labels()?;
+        model.check_size()?;
+        model.check_run().map_err(LoadError::FirstRun)?;
+        Ok(model)
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The labels, in the order of the network's outputs.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// A session for one thread; all share the weights.
+    ///
+    /// # Errors
+    /// If the engine cannot set one up.
+    pub fn session(&self) -> Result<Box<dyn Session>, InferError> {
+        self.engine.session()
+    }
+
+    /// The tensor that the network takes of `image`.
+    pub fn prepare(&self, image: &DecodedImage) -> Tensor {
+        preprocess(image, &self.manifest.input)
+    }
+
+    /// What the network's `numbers` say of an image. It fits a prediction.
+    ///
+    /// # Errors
+    /// If one of them is not finite.
+    pub fn label(&self, numbers: &[f32]) -> Result<Output, InferError> {
+        postprocess(numbers, &self.labels, &self.manifest.output)
+    }
+
+    fn check_labels(&self) -> Result<(), LoadError> {
+        let output_count = self.engine.output_count();
+        if self.manifest.output.kind == OutputKind::Embedding {
+            return Ok(());
+        }
+        if self.labels.len() != output_count {
+            return Err(LoadError::LabelCount { label_count: self.labels.len(), output_count });
+        }
+        let mut named = self.manifest.output.thresholds.keys();
+        match named.find(|label| !self.labels.contains(label)) {
+            Some(label) => Err(LoadError::NoSuchLabel(label.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The largest answer must fit a prediction, so that no image is refused for its answer.
+    fn check_size(&self) -> Result<(), LoadError> {
+        let output = &self.manifest.output;
+        let length = self.engine.output_count();
+        if output.kind == OutputKind::Embedding {
+            return match length <= MAX_EMBEDDING_LENGTH {
+                true => Ok(()),
+                false => Err(LoadError::EmbeddingTooLong { length, limit: MAX_EMBEDDING_LENGTH }),
+            };
+        }
+        let mut sizes: Vec<usize> = self.labels.iter().map(|label| entry_bytes(label)).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        let listed_count = output.listed_count(length) + output.thresholds.len();
+        let size_bytes = sizes.iter().take(listed_count).sum::<usize>() + ENVELOPE_BYTES;
+        if size_bytes > MAX_PREDICTION_BYTES {
+            return Err(LoadError::TooLarge(OutputTooLarge { size_bytes }));
+        }
+        Ok(())
+    }
+
+    fn check_run(&self) -> Result<(), InferError> {
+        let (width, height) = (self.manifest.input.width, self.manifest.input.height);
+        let black = DecodedImage::black(width, height);
+        let answers = self.session()?.run(&[self.prepare(&black)])?;
+        answers.iter().try_for_each(|answer| self.label(answer).map(drop))
+    }
+}
+
+/// The kind and the brackets around the listed labels.
+const ENVELOPE_BYTES: usize = 64;
+/// Keys, punctuation, index and flag of a listed label.
+const ENTRY_BYTES: usize = 64;
+
+/// The most that `label` takes in a prediction, escapes included.
+fn entry_bytes(label: &str) -> usize {
+    label.chars().map(escaped_bytes).sum::<usize>() + MAX_SCORE_CHARS + ENTRY_BYTES
+}
+
+fn escaped_bytes(character: char) -> usize {
+    match character {
+        '"' | '\\' => 2,
+        control if u32::from(control) < 0x20 => 6,
+        other => other.len_utf8(),
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Model({} {})", self.manifest.name, self.manifest.version)
+    }
+}
+
+#[cfg(test)]
+mod tests;

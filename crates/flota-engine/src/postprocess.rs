@@ -1,0 +1,130 @@
+//! From a network's numbers to what is said of an image.
+
+use flota_core::{LabelScore, Output, OutputKind, OutputSpec};
+
+use crate::InferError;
+
+/// What `numbers` mean by `spec`; `labels` are as many as the numbers, or none of an embedding.
+pub(crate) fn postprocess(
+    numbers: &[f32],
+    labels: &[String],
+    spec: &OutputSpec,
+) -> Result<Output, InferError> {
+    if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
+        return Err(InferError::NotFinite { value: numbers[index], index });
+    }
+    let scores = |numbers: &[f32]| listed(numbers, labels, spec);
+    Ok(match spec.kind {
+        OutputKind::Softmax if spec.apply => Output::Softmax { scores: scores(&softmax(numbers)) },
+        OutputKind::Softmax => Output::Softmax { scores: scores(numbers) },
+        OutputKind::Sigmoid if spec.apply => Output::Sigmoid { scores: scores(&sigmoid(numbers)) },
+        OutputKind::Sigmoid => Output::Sigmoid { scores: scores(numbers) },
+        OutputKind::Scores => Output::Scores { scores: scores(numbers) },
+        OutputKind::Regression => Output::Regression { scores: scores(numbers) },
+        OutputKind::Embedding => Output::Embedding { vector: numbers.to_vec() },
+    })
+}
+
+/// The highest labels and those with a threshold: highest first, equal ones and measured values
+/// by index.
+fn listed(numbers: &[f32], labels: &[String], spec: &OutputSpec) -> Vec<LabelScore> {
+    let mut indices: Vec<usize> = (0..numbers.len().min(labels.len())).collect();
+    indices.sort_by(|a, b| numbers[*b].total_cmp(&numbers[*a]).then(a.cmp(b)));
+    let count = spec.listed_count(labels.len());
+    let mut kept: Vec<usize> = Vec::with_capacity(count + spec.thresholds.len());
+    for (rank, index) in indices.into_iter().enumerate() {
+        if rank < count || spec.thresholds.contains_key(&labels[index]) {
+            kept.push(index);
+        }
+    }
+    if spec.kind == OutputKind::Regression {
+        kept.sort_unstable();
+    }
+    let score = |index: usize| LabelScore {
+        label: labels[index].clone(),
+        index: index as u32,
+        score: numbers[index],
+        flagged: spec.thresholds.get(&labels[index]).map(|limit| limit.flags(numbers[index])),
+    };
+    kept.into_iter().map(score).collect()
+}
+
+fn softmax(numbers: &[f32]) -> Vec<f32> {
+    let highest = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = numbers.iter().map(|n| f64::from(n - highest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| (power / sum) as f32).collect()
+}
+
+fn sigmoid(numbers: &[f32]) -> Vec<f32> {
+    numbers.iter().map(|number| (1.0 / (1.0 + f64::from(-number).exp())) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_core::Threshold;
+
+    use super::*;
+
+    fn check(kind: OutputKind, spec: impl FnOnce(&mut OutputSpec), numbers: &[f32]) -> Output {
+        let mut output =
+            OutputSpec { name: None, kind, apply: false, top_k: None, thresholds: [].into() };
+        spec(&mut output);
+        let labels: Vec<String> = ["a", "b", "c", "d", "e", "f", "g"].map(String::from).into();
+        postprocess(numbers, &labels, &output).unwrap()
+    }
+
+    fn named(output: &Output) -> String {
+        output.scores().iter().map(|score| score.label.as_str()).collect()
+    }
+
+    #[test]
+    fn the_highest_come_first_and_equal_ones_in_order() {
+        let numbers = [0.1, 0.5, 0.2, 0.5, 0.0, 0.3, 0.05];
+        assert_eq!(named(&check(OutputKind::Scores, |_| (), &numbers)), "bdfca");
+        assert_eq!(named(&check(OutputKind::Scores, |s| s.top_k = Some(1), &numbers)), "b");
+        assert_eq!(named(&check(OutputKind::Scores, |s| s.top_k = Some(99), &numbers)), "bdfcage");
+        assert_eq!(named(&check(OutputKind::Regression, |_| (), &numbers)), "abcdefg");
+    }
+
+    #[test]
+    fn labels_with_a_threshold_are_always_listed_and_flagged_beyond_it() {
+        let output = check(
+            OutputKind::Sigmoid,
+            |spec| {
+                spec.top_k = Some(1);
+                spec.thresholds = [
+                    ("e".to_owned(), Threshold::Below(0.2)),
+                    ("g".to_owned(), Threshold::AtLeast(0.2)),
+                ]
+                .into();
+            },
+            &[0.9, 0.0, 0.0, 0.0, 0.1, 0.0, 0.1],
+        );
+        let flags: Vec<Option<bool>> = output.scores().iter().map(|s| s.flagged).collect();
+        assert_eq!((named(&output).as_str(), flags), ("aeg", vec![None, Some(true), Some(false)]));
+    }
+
+    #[test]
+    fn activations_are_applied_where_asked_for_and_stay_finite() {
+        let huge = [1e38, -1e38, 1e38, 0.0, 0.0, 0.0, 0.0];
+        let output = check(OutputKind::Softmax, |s| s.apply = true, &huge);
+        assert_eq!((output.scores()[0].score, output.scores()[2].score), (0.5, 0.0));
+        let output = check(OutputKind::Sigmoid, |s| s.apply = true, &huge);
+        assert_eq!((output.scores()[0].score, output.scores()[4].score), (1.0, 0.5));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_number_is_an_error() {
+        let spec = OutputSpec {
+            name: None,
+            kind: OutputKind::Embedding,
+            apply: false,
+            top_k: None,
+            thresholds: [].into(),
+        };
+        let error = postprocess(&[0.0, f32::NAN], &[], &spec).unwrap_err();
+        assert_eq!(error.to_string(), "the network answered NaN at index 1");
+        assert!(postprocess(&[0.0, 1.0], &[], &spec).is_ok());
+    }
+}

@@ -1,0 +1,12 @@
+//! From upright pixels to the tensor that a network was trained on.
+
+mod align_corners;
+mod normalize;
+mod placement;
+mod resample;
+mod tensor;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use tensor::shape_of;
+pub use tensor::{Tensor, TensorData, preprocess};

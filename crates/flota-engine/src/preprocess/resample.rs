@@ -1,0 +1,61 @@
+//! Antialiased resizing, rounded to bytes as Pillow does.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+use flota_core::Filter;
+
+use super::placement::Placement;
+use crate::{DecodedImage, decode::RGB_BYTES};
+
+/// The canvas of `placement` with `image` on it, as pixels of three bytes.
+pub(super) fn resample(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
+    let visible = visible_part(image, placement, filter);
+    if placement.is_covering() {
+        return visible;
+    }
+    let stride = placement.canvas.0 as usize * RGB_BYTES;
+    let left = placement.offset.0 as usize * RGB_BYTES;
+    let row_bytes = placement.visible.0 as usize * RGB_BYTES;
+    let mut canvas =
+        placement.fill.repeat(placement.canvas.0 as usize * placement.canvas.1 as usize);
+    let rows = canvas.chunks_exact_mut(stride).skip(placement.offset.1 as usize);
+    for (row, source) in rows.zip(visible.chunks_exact(row_bytes)) {
+        row[left..left + row_bytes].copy_from_slice(source);
+    }
+    canvas
+}
+
+/// Resizes only what is seen: the part of the picture that the crop shows, with the surroundings
+/// that the filter needs, so that the result is that of resizing first and cropping then.
+fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
+    let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
+        .expect("a decoded image has as many bytes as its size says");
+    let mut target = Image::new(placement.visible.0, placement.visible.1, PixelType::U8x3);
+    let filter = match filter {
+        Filter::BicubicAntialias => FilterType::CatmullRom,
+        Filter::BilinearAntialias | Filter::BilinearAlignCorners => FilterType::Bilinear,
+    };
+    let (left, width) =
+        span(image.width, placement.scaled.0, placement.crop.0, placement.visible.0);
+    let (top, height) =
+        span(image.height, placement.scaled.1, placement.crop.1, placement.visible.1);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(filter))
+        .crop(left, top, width, height);
+    Resizer::new()
+        .resize(&source, &mut target, &options)
+        .expect("source and target have one pixel type, and the crop lies within the source");
+    target.into_vec()
+}
+
+/// Where the `visible` of `scaled` lines from `crop` on begin among the picture's, and how many of
+/// those they take.
+fn span(length: u32, scaled: u32, crop: u32, visible: u32) -> (f64, f64) {
+    if visible == scaled {
+        return (0.0, f64::from(length));
+    }
+    let per_line = f64::from(length) / f64::from(scaled);
+    (f64::from(crop) * per_line, f64::from(visible) * per_line)
+}

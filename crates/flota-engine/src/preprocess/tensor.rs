@@ -1,0 +1,63 @@
+//! A network's input, and the way to it.
+
+use flota_core::{Dtype, Filter, InputSpec, Layout};
+
+use super::{
+    align_corners,
+    normalize::{self, Normalizer},
+    placement::Placement,
+    resample,
+};
+use crate::DecodedImage;
+
+/// One image as a network takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// `[1, channels, height, width]` or `[1, height, width, channels]`.
+    pub shape: [usize; 4],
+    /// The numbers, row by row.
+    pub data: TensorData,
+}
+
+/// The numbers of a [`Tensor`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum TensorData {
+    /// Scaled and shifted.
+    F32(Vec<f32>),
+    /// Pixels as they are.
+    U8(Vec<u8>),
+}
+
+/// The shape of the tensors that `spec` asks for.
+pub(crate) fn shape_of(spec: &InputSpec) -> [usize; 4] {
+    let (width, height) = (spec.width as usize, spec.height as usize);
+    match spec.layout {
+        Layout::Nchw => [1, spec.color.channel_count(), height, width],
+        Layout::Nhwc => [1, height, width, spec.color.channel_count()],
+    }
+}
+
+/// Resizes, crops or pads, and normalises `image` as `spec` says. `spec` must have been checked,
+/// as every parsed manifest's is.
+pub fn preprocess(image: &DecodedImage, spec: &InputSpec) -> Tensor {
+    let placement = Placement::of((image.width, image.height), spec);
+    let data = match (spec.filter, spec.dtype) {
+        (Filter::BilinearAlignCorners, Dtype::F32) => {
+            let values = align_corners::resample(image, &placement);
+            TensorData::F32(Normalizer::of(spec).floats(&values))
+        }
+        (Filter::BilinearAlignCorners, Dtype::U8) => {
+            let values = align_corners::resample(image, &placement);
+            let rounded: Vec<u8> = values.iter().map(|value| value.round() as u8).collect();
+            TensorData::U8(normalize::bytes(&rounded, spec))
+        }
+        (filter, Dtype::F32) => {
+            let pixels = resample::resample(image, &placement, filter);
+            TensorData::F32(Normalizer::of(spec).pixels(&pixels))
+        }
+        (filter, Dtype::U8) => {
+            TensorData::U8(normalize::bytes(&resample::resample(image, &placement, filter), spec))
+        }
+    };
+    Tensor { shape: shape_of(spec), data }
+}

@@ -1,0 +1,67 @@
+//! Where the data are, and what Python says of them.
+
+use std::{
+    env, fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use flota_core::{Limits, Manifest};
+use flota_engine::{DecodedImage, Model, decode};
+use serde_json::Value;
+
+/// The folder of the data; `None`, with a warning that counts what is not run, where it is absent.
+///
+/// # Panics
+/// If `FLOTA_GOLDEN_DATA` names a folder without them.
+pub fn folder(check_count: usize, what: &str) -> Option<PathBuf> {
+    if let Some(named) = env::var_os("FLOTA_GOLDEN_DATA").map(PathBuf::from) {
+        let there = named.join("expected.json").is_file();
+        assert!(there, "FLOTA_GOLDEN_DATA names {}, which has no expected.json", named.display());
+        return Some(named);
+    }
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    if usual.join("expected.json").is_file() {
+        return Some(usual);
+    }
+    // Written past the capture of passing tests, so that it is seen.
+    let warning = format!("warning: no golden data: {check_count} checks not run ({what})\n");
+    std::io::stderr().write_all(warning.as_bytes()).unwrap();
+    None
+}
+
+/// `expected.json`.
+pub fn expected(folder: &Path) -> Value {
+    serde_json::from_slice(&read(&folder.join("expected.json"))).unwrap()
+}
+
+pub fn read(file: &Path) -> Vec<u8> {
+    fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+pub fn picture(file: &Path) -> DecodedImage {
+    decode(&read(file), &Limits::default())
+        .unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// All files of a folder of the data, by name.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    files
+}
+
+/// A model of `folder/models`, described by the lines of a manifest from `labels` on.
+pub fn model(folder: &Path, file: &str, labels: Vec<String>, rest: &str) -> Model {
+    let text = format!("name: golden\nversion: '1'\nweights: {{file: {file}}}\n{rest}");
+    let manifest = Manifest::parse("model.yaml", &text).unwrap();
+    Model::load(manifest, &read(&folder.join("models").join(file)), labels).unwrap()
+}
+
+/// What the network answers of one picture.
+pub fn numbers(model: &Model, image: &DecodedImage) -> Vec<f32> {
+    let tensor = model.prepare(image);
+    model.session().unwrap().run(&[tensor]).unwrap().remove(0)
+}

@@ -1,0 +1,131 @@
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use flota_core::{
+    Code, PortError, PortResult, Sha256,
+    ports::{FetchError, Images},
+};
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+
+use super::OpenError;
+use crate::uploaded;
+
+const KEEPING: &str = "keeping an image";
+
+/// Uploaded images as files `ab/cdef…`, named by the hash of what is in them.
+pub(super) struct EmbeddedImages {
+    folder: PathBuf,
+}
+
+impl EmbeddedImages {
+    /// Images in `folder`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub(super) fn open(folder: PathBuf) -> Result<Self, OpenError> {
+        fs::create_dir_all(&folder).map_err(|source| OpenError::folder(&folder, source))?;
+        Ok(Self { folder })
+    }
+}
+
+#[async_trait]
+impl Images for EmbeddedImages {
+    async fn put(&self, bytes: Bytes) -> PortResult<Sha256> {
+        let folder = self.folder.clone();
+        let written = spawn_blocking(move || {
+            let sha256 = Sha256::of(&bytes);
+            write(&folder, &sha256, &bytes).map(|()| sha256)
+        });
+        match written.await {
+            Ok(result) => result.map_err(not_kept),
+            Err(panic) => Err(PortError::permanent(KEEPING, panic)),
+        }
+    }
+
+    async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError> {
+        let path = path(&self.folder, &uploaded::parse(address)?);
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| FetchError {
+            code: Code::FetchFailed,
+            message: "the uploaded image could not be read".to_owned(),
+            source: Some(source),
+        };
+        match spawn_blocking(move || read(&path, max_bytes)).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Err(FetchError::new(Code::FetchNotFound, uploaded::NOT_FOUND_MESSAGE))
+            }
+            Ok(Err(error)) => Err(failed(error.into())),
+            Err(panic) => Err(failed(panic.into())),
+        }
+    }
+}
+
+/// Writes the whole image or nothing, and returns once it will survive a power cut.
+fn write(images: &Path, sha256: &Sha256, bytes: &[u8]) -> io::Result<()> {
+    let path = path(images, sha256);
+    let folder = path.parent().expect("an image's path has a folder");
+    fs::create_dir_all(folder)?;
+    if !path.is_file() {
+        let mut file = NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+    }
+    // Also where they were there: another process may have made them a moment ago.
+    sync(folder)?;
+    sync(images)
+}
+
+fn not_kept(error: io::Error) -> PortError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            PortError::full(format!("{KEEPING}: the disk of the data folder is full"), error)
+        }
+        _ => PortError::permanent(KEEPING, error),
+    }
+}
+
+fn read(path: &Path, max_bytes: u64) -> io::Result<Result<Bytes, FetchError>> {
+    let file = File::open(path)?;
+    let size_bytes = file.metadata()?.len();
+    if let Err(too_large) = uploaded::check_size(size_bytes, max_bytes) {
+        return Ok(Err(too_large));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0));
+    file.take(max_bytes).read_to_end(&mut bytes)?;
+    Ok(Ok(bytes.into()))
+}
+
+fn path(images: &Path, sha256: &Sha256) -> PathBuf {
+    let name = sha256.to_string();
+    let (folder, file) = name.split_at(2);
+    images.join(folder).join(file)
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_another_fault() {
+        for (kind, is_full) in [
+            (io::ErrorKind::StorageFull, true),
+            (io::ErrorKind::QuotaExceeded, true),
+            (io::ErrorKind::PermissionDenied, false),
+        ] {
+            let error = not_kept(kind.into());
+            assert_eq!(matches!(error, PortError::Full { .. }), is_full, "{error}");
+            assert_eq!(error.to_string().contains("full"), is_full, "{error}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Everything in one folder of this machine: SQLite for queues and records, files for images.
+//! Several processes share the folder.
+
+mod callbacks;
+mod columns;
+mod database;
+mod dead_letters;
+mod error;
+mod images;
+mod messages;
+mod models;
+mod open;
+mod predictions;
+mod queue;
+mod readers;
+mod requests;
+mod rounds;
+mod schema;
+mod wakes;
+mod writer;
+
+pub use error::OpenError;
+pub use open::open;

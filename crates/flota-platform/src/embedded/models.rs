@@ -1,0 +1,140 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flota_core::{
+    ModelName, PortResult, Sha256,
+    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
+};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    columns::{json, nanos, record, sha256},
+    database::Database,
+    error::Fault,
+};
+
+/// How long the line of a worker that died is kept, in nanoseconds: nobody counts it, and it must go some day.
+const DEAD_LINE_KEPT: i64 = 60 * 60 * 1_000_000_000;
+
+/// Models in `records.sqlite`.
+pub(super) struct EmbeddedModels {
+    database: Arc<Database>,
+}
+
+impl EmbeddedModels {
+    pub(super) fn new(database: Arc<Database>) -> Self {
+        Self { database }
+    }
+}
+
+#[async_trait]
+impl Models for EmbeddedModels {
+    async fn register(&self, registration: &Registration) -> PortResult<RegistrationOutcome> {
+        let registration = registration.clone();
+        let write = move |connection: &_| register(connection, &registration);
+        self.database.write("registering a model", write).await
+    }
+
+    async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
+        let line = line.clone();
+        let write = move |connection: &_| keep_line(connection, &line);
+        self.database.write("refreshing a worker's line of life", write).await
+    }
+
+    async fn gone(&self, instance: &str) -> PortResult<()> {
+        let instance = instance.to_owned();
+        let write = move |connection: &Connection| {
+            connection
+                .prepare_cached("DELETE FROM workers WHERE instance = ?1")?
+                .execute([instance])?;
+            Ok(())
+        };
+        self.database.write("ending a worker's line of life", write).await
+    }
+
+    async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {
+        let read = move |connection: &_| current(connection, None, now);
+        self.database.read("listing models", read).await
+    }
+
+    async fn get(&self, name: &ModelName, now: Timestamp) -> PortResult<Option<RegisteredModel>> {
+        let name = name.clone();
+        let read = move |connection: &_| Ok(current(connection, Some(&name), now)?.pop());
+        self.database.read("reading a model", read).await
+    }
+}
+
+fn register(
+    connection: &Connection,
+    registration: &Registration,
+) -> Result<RegistrationOutcome, Fault> {
+    let (name, version) = (&registration.manifest.name, &registration.manifest.version);
+    // The time alone: an earlier program's manifest need not be readable to be replaced.
+    let known: Option<(Sha256, String)> = connection
+        .prepare_cached(
+            "SELECT digest, record ->> '$.at' FROM models WHERE name = ?1 AND version = ?2",
+        )?
+        .query_row(params![name.as_str(), version.0], |row| Ok((sha256(row, 0)?, row.get(1)?)))
+        .optional()?;
+    let mut registration = registration.clone();
+    match known {
+        Some((digest, at)) if digest == registration.digest => {
+            registration.at = at.parse().unwrap_or(registration.at);
+        }
+        Some((digest, _)) if !version.is_dev() => {
+            return Ok(RegistrationOutcome::Conflict(digest));
+        }
+        Some(_) | None => {}
+    }
+    connection
+        .prepare_cached("UPDATE models SET is_current = 0 WHERE name = ?1 AND is_current")?
+        .execute([name.as_str()])?;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO models (name, version, digest, is_current, record)
+             VALUES (?1, ?2, ?3, 1, ?4)",
+        )?
+        .execute(params![
+            name.as_str(),
+            version.0,
+            registration.digest.to_string(),
+            json(&registration)?
+        ])?;
+    Ok(RegistrationOutcome::Registered)
+}
+
+fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
+    // The workers' models go with their lines.
+    connection
+        .prepare_cached("DELETE FROM workers WHERE instance = ?1 OR until < ?2")?
+        .execute(params![line.instance, nanos(line.until).saturating_sub(DEAD_LINE_KEPT)])?;
+    connection
+        .prepare_cached("INSERT INTO workers (instance, worker, until) VALUES (?1, ?2, ?3)")?
+        .execute(params![line.instance, line.worker.as_str(), nanos(line.until)])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO worker_models (instance, model, version) VALUES (?1, ?2, ?3)",
+    )?;
+    for (model, version) in &line.models {
+        insert.execute(params![line.instance, model.as_str(), version.0])?;
+    }
+    Ok(())
+}
+
+fn current(
+    connection: &Connection,
+    name: Option<&ModelName>,
+    now: Timestamp,
+) -> Result<Vec<RegisteredModel>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT record,
+                (SELECT count(*) FROM worker_models JOIN workers USING (instance)
+                 WHERE model = models.name AND version = models.version AND until > ?2)
+         FROM models WHERE is_current AND (?1 IS NULL OR name = ?1) ORDER BY name",
+    )?;
+    let by = params![name.map(ModelName::as_str), nanos(now)];
+    let found = select.query_and_then(by, |row| {
+        Ok(RegisteredModel { registration: record(row, 0)?, workers_alive: row.get(1)? })
+    })?;
+    found.collect()
+}

@@ -1,0 +1,76 @@
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::OpenError;
+
+/// The shape of one database file, as the steps that lead to it. A step that was released never
+/// changes; a new one is added below it.
+pub(super) struct Schema {
+    steps: &'static [&'static str],
+}
+
+/// The shape of `queue.sqlite`.
+pub(super) const QUEUE: Schema = Schema { steps: &[include_str!("schema/queue_1.sql")] };
+/// The shape of `records.sqlite`.
+pub(super) const RECORDS: Schema = Schema { steps: &[include_str!("schema/records_1.sql")] };
+
+impl Schema {
+    /// Brings the file to this program's version, keeping what it holds.
+    ///
+    /// # Errors
+    /// If a later program wrote it, or SQLite fails.
+    pub(super) fn migrate(
+        &self,
+        path: &Path,
+        connection: &mut Connection,
+    ) -> Result<(), OpenError> {
+        let fail = |source| OpenError::database(path, source);
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+        let found: usize =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
+        let Some(missing) = self.steps.get(found..) else {
+            let known = self.steps.len();
+            return Err(OpenError::Newer { path: path.to_owned(), found, known });
+        };
+        for step in missing {
+            transaction.execute_batch(step).map_err(fail)?;
+        }
+        if !missing.is_empty() {
+            transaction.pragma_update(None, "user_version", self.steps.len()).map_err(fail)?;
+        }
+        transaction.commit().map_err(fail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_applied_once_and_a_newer_file_is_refused() {
+        const FIRST: &str = "CREATE TABLE a (x INTEGER) STRICT;";
+        const SECOND: &str = "CREATE TABLE b (x INTEGER) STRICT; INSERT INTO b SELECT x FROM a;";
+        let old = Schema { steps: &[FIRST] };
+        let new = Schema { steps: &[FIRST, SECOND] };
+        let path = Path::new("some.sqlite");
+        let mut connection = Connection::open_in_memory().unwrap();
+
+        old.migrate(path, &mut connection).unwrap();
+        connection.execute("INSERT INTO a VALUES (7)", []).unwrap();
+        new.migrate(path, &mut connection).unwrap();
+        new.migrate(path, &mut connection).unwrap();
+        let kept: Vec<i64> = connection
+            .prepare("SELECT x FROM b")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(kept, [7]);
+
+        let refused = old.migrate(path, &mut connection).unwrap_err();
+        assert!(refused.to_string().contains("version 2"), "{refused}");
+    }
+}

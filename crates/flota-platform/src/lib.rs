@@ -1,0 +1,18 @@
+//! The outside world behind the ports: stores, queues, HTTP out, settings, logs and signals.
+
+mod clock;
+mod platform;
+mod queue_bounds;
+mod store;
+mod uploaded;
+
+pub mod embedded;
+pub mod memory;
+pub mod net;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use clock::SystemClock;
+pub use platform::{OpenError, Platform};
+pub use store::Store;

@@ -1,0 +1,15 @@
+//! Everything in this process's memory: for unit tests and simulation. It passes the same suites
+//! as the durable adapters, and there are no other mocks.
+
+mod callbacks;
+mod clock;
+mod dead_letters;
+mod images;
+mod models;
+mod open;
+mod predictions;
+mod queue;
+mod requests;
+
+pub use clock::{ManualClock, SeededClock};
+pub use open::open;

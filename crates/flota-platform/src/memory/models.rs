@@ -1,0 +1,81 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use async_trait::async_trait;
+use flota_core::{
+    ModelName, ModelVersion, PortResult,
+    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
+};
+use jiff::Timestamp;
+
+/// Registered models and the workers that say they live.
+#[derive(Default)]
+pub(super) struct MemoryModels {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    versions: BTreeMap<(ModelName, ModelVersion), Registration>,
+    current: BTreeMap<ModelName, ModelVersion>,
+    lines: BTreeMap<String, WorkerLine>,
+}
+
+impl MemoryModels {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("nothing panics under this lock")
+    }
+}
+
+impl Tables {
+    fn registered(&self, name: &ModelName, now: Timestamp) -> Option<RegisteredModel> {
+        let key = (name.clone(), self.current.get(name)?.clone());
+        let is_alive = |line: &&WorkerLine| line.until > now && line.models.contains(&key);
+        let workers_alive = self.lines.values().filter(is_alive).count();
+        Some(RegisteredModel {
+            registration: self.versions.get(&key)?.clone(),
+            workers_alive: u32::try_from(workers_alive).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+#[async_trait]
+impl Models for MemoryModels {
+    async fn register(&self, registration: &Registration) -> PortResult<RegistrationOutcome> {
+        let mut tables = self.tables();
+        let (name, version) = (&registration.manifest.name, &registration.manifest.version);
+        let key = (name.clone(), version.clone());
+        let mut registration = registration.clone();
+        match tables.versions.get(&key) {
+            Some(known) if known.digest == registration.digest => registration.at = known.at,
+            Some(known) if !version.is_dev() => {
+                return Ok(RegistrationOutcome::Conflict(known.digest));
+            }
+            Some(_) | None => {}
+        }
+        tables.versions.insert(key, registration);
+        tables.current.insert(name.clone(), version.clone());
+        Ok(RegistrationOutcome::Registered)
+    }
+
+    async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
+        self.tables().lines.insert(line.instance.clone(), line.clone());
+        Ok(())
+    }
+
+    async fn gone(&self, instance: &str) -> PortResult<()> {
+        self.tables().lines.remove(instance);
+        Ok(())
+    }
+
+    async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {
+        let tables = self.tables();
+        Ok(tables.current.keys().filter_map(|name| tables.registered(name, now)).collect())
+    }
+
+    async fn get(&self, name: &ModelName, now: Timestamp) -> PortResult<Option<RegisteredModel>> {
+        Ok(self.tables().registered(name, now))
+    }
+}

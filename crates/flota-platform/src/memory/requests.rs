@@ -1,0 +1,189 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard},
+};
+
+use async_trait::async_trait;
+use flota_core::{
+    Callback, CallbackId, ClientName, PackKey, PackRecord, PortError, PortResult, Request,
+    RequestId, Round, RoundKey, Sha256, TaskId, TaskOutcome,
+    ports::{Accept, Accepted, Finish, Recorded, Requests},
+};
+use jiff::Timestamp;
+
+/// Requests, and the callbacks that finishing them makes.
+#[derive(Default)]
+pub(super) struct MemoryRequests {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+pub(super) struct Tables {
+    requests: BTreeMap<RequestId, Request>,
+    idempotency: BTreeMap<(ClientName, String), (Sha256, RequestId)>,
+    rounds: BTreeMap<RoundKey, Round>,
+    packs: BTreeMap<PackKey, PackRecord>,
+    attempts: BTreeMap<(TaskId, u32), u32>,
+    pub(super) callbacks: BTreeMap<CallbackId, Callback>,
+}
+
+impl MemoryRequests {
+    pub(super) fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("nothing panics under this lock")
+    }
+}
+
+impl Tables {
+    fn round(&mut self, key: RoundKey) -> PortResult<&mut Round> {
+        self.rounds.get_mut(&key).ok_or_else(|| {
+            let why = format!("{} has no round {}", key.request, key.round);
+            PortError::permanent("changing a round", why)
+        })
+    }
+
+    fn rounds_of(&self, request: RequestId) -> impl DoubleEndedIterator<Item = &Round> {
+        let (first, last) = (RoundKey { request, round: 0 }, RoundKey { request, round: u32::MAX });
+        self.rounds.range(first..=last).map(|(_, round)| round)
+    }
+}
+
+#[async_trait]
+impl Requests for MemoryRequests {
+    async fn accept(&self, accept: &Accept) -> PortResult<Accepted> {
+        let mut tables = self.tables();
+        let request = &accept.request;
+        let idempotency = accept.idempotency.as_ref();
+        let key = idempotency.map(|by| ((by.client.clone(), by.key.clone()), by.fingerprint));
+        if let Some((key, fingerprint)) = key {
+            match tables.idempotency.get(&key) {
+                Some((known, id)) if *known == fingerprint => return Ok(Accepted::Same(*id)),
+                Some(_) => return Ok(Accepted::Conflict),
+                None => tables.idempotency.insert(key, (fingerprint, request.id)),
+            };
+        }
+        if tables.requests.contains_key(&request.id) {
+            return Ok(Accepted::Same(request.id));
+        }
+        let round = Round::first(request, accept.due_at);
+        tables.requests.insert(request.id, request.clone());
+        tables.rounds.insert(round.key, round);
+        Ok(Accepted::New)
+    }
+
+    async fn request(&self, id: RequestId) -> PortResult<Option<Request>> {
+        Ok(self.tables().requests.get(&id).cloned())
+    }
+
+    async fn rounds(&self, id: RequestId) -> PortResult<Vec<Round>> {
+        Ok(self.tables().rounds_of(id).cloned().collect())
+    }
+
+    async fn pack(&self, key: PackKey) -> PortResult<PackRecord> {
+        Ok(self.tables().packs.get(&key).cloned().unwrap_or_default())
+    }
+
+    async fn packs(&self, key: RoundKey) -> PortResult<Vec<(u32, PackRecord)>> {
+        let (first, last) =
+            (PackKey { round: key, pack: 0 }, PackKey { round: key, pack: u32::MAX });
+        let tables = self.tables();
+        let packs = tables.packs.range(first..=last);
+        Ok(packs.map(|(key, pack)| (key.pack, pack.clone())).collect())
+    }
+
+    async fn record(&self, key: PackKey, outcomes: &[TaskOutcome]) -> PortResult<Recorded> {
+        let mut tables = self.tables();
+        if outcomes.is_empty() {
+            let pack = tables.packs.get(&key).cloned().unwrap_or_default();
+            return Ok(Recorded { pack, set: Vec::new() });
+        }
+        let pack = tables.packs.entry(key).or_default();
+        let set = pack.set_absent(outcomes);
+        Ok(Recorded { pack: pack.clone(), set })
+    }
+
+    async fn complete_pack(&self, key: PackKey) -> PortResult<Round> {
+        let mut tables = self.tables();
+        let round = tables.round(key.round)?;
+        round.complete.insert(key.pack);
+        Ok(round.clone())
+    }
+
+    async fn finish(&self, finish: &Finish) -> PortResult<bool> {
+        let mut tables = self.tables();
+        let round = tables.round(finish.key)?;
+        let is_first = round.finished_at.is_none();
+        if is_first {
+            round.finished_at = Some(finish.at);
+            round.due_at = None;
+        }
+        if let Some(callback) = &finish.callback {
+            tables.callbacks.entry(callback.id).or_insert_with(|| callback.clone());
+        }
+        Ok(is_first)
+    }
+
+    async fn open_round(
+        &self,
+        key: RoundKey,
+        tasks: &BTreeSet<u32>,
+        now: Timestamp,
+        due_at: Timestamp,
+    ) -> PortResult<bool> {
+        let mut tables = self.tables();
+        let follows = tables.rounds_of(key.request).next_back().is_some_and(|last| {
+            last.finished_at.is_some() && last.key.round.checked_add(1) == Some(key.round)
+        });
+        if follows {
+            let round = Round {
+                key,
+                replayed: Some(tasks.clone()),
+                complete: BTreeSet::new(),
+                due_at: Some(due_at),
+                opened_at: now,
+                finished_at: None,
+            };
+            tables.rounds.insert(key, round);
+        }
+        Ok(follows)
+    }
+
+    async fn claim_overdue(
+        &self,
+        now: Timestamp,
+        next: Timestamp,
+        limit: usize,
+    ) -> PortResult<Vec<Round>> {
+        let mut tables = self.tables();
+        let mut due: Vec<&mut Round> = tables
+            .rounds
+            .values_mut()
+            .filter(|round| round.due_at.is_some_and(|due_at| due_at <= now))
+            .collect();
+        due.sort_by_key(|round| (round.due_at, round.key));
+        let claim = |round: &mut Round| {
+            round.due_at = Some(next);
+            round.clone()
+        };
+        Ok(due.into_iter().take(limit).map(claim).collect())
+    }
+
+    async fn set_due(&self, key: RoundKey, due_at: Timestamp) -> PortResult<()> {
+        let mut tables = self.tables();
+        let round = tables.round(key)?;
+        if round.finished_at.is_none() {
+            round.due_at = Some(due_at);
+        }
+        Ok(())
+    }
+
+    async fn count_attempt(&self, task: TaskId, round: u32) -> PortResult<u32> {
+        let mut tables = self.tables();
+        let count = tables.attempts.entry((task, round)).or_default();
+        *count = count.saturating_add(1);
+        Ok(*count)
+    }
+
+    async fn attempts(&self, task: TaskId, round: u32) -> PortResult<u32> {
+        Ok(self.tables().attempts.get(&(task, round)).copied().unwrap_or(0))
+    }
+}

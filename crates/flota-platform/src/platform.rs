@@ -1,0 +1,86 @@
+use std::sync::Arc;
+
+use flota_core::ports::{
+    Callbacks, Clock, DeadLetters, Images, Models, Poster, Predictions, Queue, Requests,
+};
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    Store, SystemClock, embedded, memory,
+    net::{AddressPolicy, AddressedImages, ClientError, GuardedClient, HttpImages, HttpPoster},
+    settings::{Backend, Settings},
+};
+
+/// Every port, opened.
+#[derive(Clone)]
+pub struct Platform {
+    /// The queues.
+    pub queue: Arc<dyn Queue>,
+    /// Requests, rounds and outcomes.
+    pub requests: Arc<dyn Requests>,
+    /// Predictions.
+    pub predictions: Arc<dyn Predictions>,
+    /// Callbacks.
+    pub callbacks: Arc<dyn Callbacks>,
+    /// Dead letters.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// Models and the workers that serve them.
+    pub models: Arc<dyn Models>,
+    /// Images, uploaded and on the web.
+    pub images: Arc<dyn Images>,
+    /// HTTP out.
+    pub poster: Arc<dyn Poster>,
+    /// Time, randomness and ids.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A platform that cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] embedded::OpenError),
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Http(#[from] ClientError),
+}
+
+impl Platform {
+    /// The platform that `settings` name, on the machine's clock.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = match settings.backend {
+            Backend::Embedded => {
+                let (data_dir, clock) = (settings.data_dir.clone(), clock.clone());
+                let opened = spawn_blocking(move || embedded::open(&data_dir, clock)).await;
+                opened.expect("opening a store does not panic")?
+            }
+        };
+        Self::over(store, settings, clock)
+    }
+
+    /// A platform whose store is an empty one in this process's memory, for unit tests and
+    /// simulation. Of `settings` it needs those of HTTP out.
+    pub fn memory(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::over(memory::open(clock.clone()), settings, clock)
+    }
+
+    fn over(store: Store, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let network = &settings.network;
+        let client = GuardedClient::new(AddressPolicy::new(network.allow.clone()))?;
+        let web =
+            HttpImages::new(client.clone(), settings.worker.fetch_timeout, network.fetch_redirects);
+        Ok(Self {
+            queue: store.queue,
+            requests: store.requests,
+            predictions: store.predictions,
+            callbacks: store.callbacks,
+            dead_letters: store.dead_letters,
+            models: store.models,
+            images: Arc::new(AddressedImages::new(store.images, web)),
+            poster: Arc::new(HttpPoster::new(client)),
+            clock,
+        })
+    }
+}

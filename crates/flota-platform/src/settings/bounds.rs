@@ -1,0 +1,183 @@
+//! What the values of settings must satisfy, one function per section.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use flota_core::limits::{MAX_LEASE, MAX_PACK_TASKS, MAX_POLL_WAIT};
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    LogSettings, NetworkSettings, NotifierSettings, QueueSettings, RecorderSettings,
+    ServerSettings, Settings, SweeperSettings, WorkerSettings,
+};
+
+/// A setting outside its bounds.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) key: &'static str,
+    pub(super) wanted: String,
+}
+
+type Checked = Result<(), Broken>;
+
+/// Longest prefix in characters: 80 for a queue's name less the longest worker's name and lane.
+const MAX_PREFIX_CHARS: usize = 26;
+/// Largest upload that can be allowed, in bytes: uploads are held in memory.
+const MAX_UPLOAD_BYTES: u64 = 1 << 30;
+/// Most tasks, fetches or callbacks at once: each costs memory and a connection.
+const MAX_AT_ONCE: usize = 10_000;
+/// Most threads of one kind: beyond it is a mistake.
+const MAX_THREADS: usize = 1_024;
+/// Shortest lease: its heartbeat, at a third of it, must outlast a slow write of the store.
+const MIN_LEASE: Duration = Duration::from_millis(300);
+/// Shortest time between two looks at the store, so that nobody polls it in a busy loop.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+/// Longest time of any kind: beyond it is a mistake of units.
+const MAX_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Most waits in the schedule of callbacks.
+const MAX_SCHEDULE: usize = 50;
+/// Levels of the log, the quietest first.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// Most redirects: browsers follow twenty.
+const MAX_REDIRECTS: usize = 20;
+
+pub(super) fn check(settings: &Settings) -> Checked {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let prefix = &settings.prefix;
+    hold(
+        (1..=MAX_PREFIX_CHARS).contains(&prefix.len()) && prefix.chars().all(is_allowed),
+        "prefix",
+        || format!("1 to {MAX_PREFIX_CHARS} of a-z, 0-9 and -"),
+    )?;
+    hold(!settings.data_dir.as_os_str().is_empty(), "data_dir", || "a folder".to_owned())?;
+    server(&settings.server)?;
+    queue(&settings.queue)?;
+    worker(&settings.worker, &settings.queue)?;
+    recorder(&settings.recorder, &settings.queue)?;
+    sweeper(&settings.sweeper)?;
+    notifier(&settings.notifier)?;
+    network(&settings.network)?;
+    log(&settings.log)
+}
+
+fn server(server: &ServerSettings) -> Checked {
+    let allowed = 1..=MAX_UPLOAD_BYTES;
+    hold(allowed.contains(&server.max_upload_bytes), "server.max_upload_bytes", || {
+        format!("1 to {MAX_UPLOAD_BYTES}")
+    })
+}
+
+fn queue(queue: &QueueSettings) -> Checked {
+    time("queue.poll_wait_ms", queue.poll_wait, Duration::from_millis(1)..=MAX_POLL_WAIT)
+}
+
+fn worker(worker: &WorkerSettings, queue: &QueueSettings) -> Checked {
+    count("worker.capacity_tasks", worker.capacity_tasks, MAX_AT_ONCE)?;
+    lease("worker.lease_ms", worker.lease, queue)?;
+    time("worker.max_lease_ms", worker.max_lease, worker.lease..=MAX_LEASE)?;
+    time("worker.drain_ms", worker.drain, Duration::ZERO..=MAX_TIME)?;
+    count("worker.fetch_concurrency", worker.fetch_concurrency, MAX_AT_ONCE)?;
+    time("worker.fetch_timeout_ms", worker.fetch_timeout, MIN_INTERVAL..=worker.max_lease)?;
+    let threads = [
+        ("worker.decode_threads", worker.decode_threads),
+        ("worker.infer_threads", worker.infer_threads),
+    ];
+    for (key, threads) in threads {
+        hold(threads.is_none_or(|threads| threads.get() <= MAX_THREADS), key, || {
+            format!("0 (one per core) to {MAX_THREADS}")
+        })?;
+    }
+    time("worker.retry_base_ms", worker.retry_base, Duration::from_millis(1)..=MAX_TIME)?;
+    time("worker.retry_cap_ms", worker.retry_cap, worker.retry_base..=MAX_TIME)?;
+    time("worker.life_ms", worker.life, MIN_LEASE..=MAX_TIME)
+}
+
+fn recorder(recorder: &RecorderSettings, queue: &QueueSettings) -> Checked {
+    let capacity = MAX_PACK_TASKS..=MAX_AT_ONCE;
+    hold(capacity.contains(&recorder.capacity_tasks), "recorder.capacity_tasks", || {
+        format!("{MAX_PACK_TASKS} (a whole pack) to {MAX_AT_ONCE}")
+    })?;
+    lease("recorder.lease_ms", recorder.lease, queue)?;
+    time("recorder.max_lease_ms", recorder.max_lease, recorder.lease..=MAX_LEASE)?;
+    time("recorder.drain_ms", recorder.drain, Duration::ZERO..=MAX_TIME)
+}
+
+fn sweeper(sweeper: &SweeperSettings) -> Checked {
+    time("sweeper.interval_ms", sweeper.interval, MIN_INTERVAL..=MAX_TIME)?;
+    time("sweeper.accept_grace_ms", sweeper.accept_grace, MIN_INTERVAL..=MAX_TIME)?;
+    time("sweeper.resend_ms", sweeper.resend, MIN_INTERVAL..=MAX_TIME)?;
+    time("sweeper.lost_after_ms", sweeper.lost_after, sweeper.resend..=MAX_TIME)?;
+    count("sweeper.batch", sweeper.batch, MAX_AT_ONCE)
+}
+
+fn notifier(notifier: &NotifierSettings) -> Checked {
+    time("notifier.interval_ms", notifier.interval, MIN_INTERVAL..=MAX_TIME)?;
+    time("notifier.timeout_ms", notifier.timeout, MIN_INTERVAL..=MAX_TIME)?;
+    hold(
+        notifier.claim > notifier.timeout && notifier.claim <= MAX_TIME,
+        "notifier.claim_ms",
+        || format!("more than notifier.timeout_ms, which is {}", notifier.timeout.as_millis()),
+    )?;
+    count("notifier.concurrency", notifier.concurrency, MAX_AT_ONCE)?;
+    count("notifier.per_receiver", notifier.per_receiver, notifier.concurrency)?;
+    hold(notifier.schedule.len() <= MAX_SCHEDULE, "notifier.schedule_ms", || {
+        format!("at most {MAX_SCHEDULE} waits")
+    })?;
+    for wait in &notifier.schedule {
+        time("notifier.schedule_ms", *wait, Duration::from_millis(1)..=MAX_TIME)?;
+    }
+    hold(notifier.breaker_failures > 0, "notifier.breaker_failures", || "1 or more".to_owned())?;
+    time("notifier.breaker_open_ms", notifier.breaker_open, MIN_INTERVAL..=MAX_TIME)?;
+    time("notifier.max_retry_after_ms", notifier.max_retry_after, Duration::ZERO..=MAX_TIME)
+}
+
+fn network(network: &NetworkSettings) -> Checked {
+    hold(network.fetch_redirects <= MAX_REDIRECTS, "network.fetch_redirects", || {
+        format!("0 to {MAX_REDIRECTS}")
+    })
+}
+
+fn log(log: &LogSettings) -> Checked {
+    let is_known = log.level.split(',').all(is_directive);
+    hold(is_known && EnvFilter::try_new(&log.level).is_ok(), "log.level", || {
+        format!(
+            "one of {}, or directives TARGET=LEVEL with commas between, such as \
+             info,flota_worker=debug",
+            LEVELS.join(", ")
+        )
+    })
+}
+
+/// Whether `directive` is a level, or a target and a level. `EnvFilter` takes a word that is no
+/// level for a target, a level beside a blank too, and then nothing else is logged.
+fn is_directive(directive: &str) -> bool {
+    let level = match directive.rsplit_once('=') {
+        Some((target, level)) if !target.is_empty() => level,
+        Some(_) => return false,
+        None => directive,
+    };
+    LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
+}
+
+/// A lease counts from the start of the poll that received it, so a poll that took its longest
+/// must leave time for the first heartbeat, at a third of the lease.
+fn lease(key: &'static str, lease: Duration, queue: &QueueSettings) -> Checked {
+    let least = MIN_LEASE.max(queue.poll_wait.saturating_mul(2));
+    hold((least..=MAX_LEASE).contains(&lease), key, || {
+        let (least, most) = (least.as_millis(), MAX_LEASE.as_millis());
+        format!("{least} (300, or twice queue.poll_wait_ms) to {most}")
+    })
+}
+
+fn time(key: &'static str, time: Duration, allowed: RangeInclusive<Duration>) -> Checked {
+    hold(allowed.contains(&time), key, || {
+        format!("{} to {}", allowed.start().as_millis(), allowed.end().as_millis())
+    })
+}
+
+fn count(key: &'static str, count: usize, most: usize) -> Checked {
+    hold((1..=most).contains(&count), key, || format!("1 to {most}"))
+}
+
+fn hold(is_kept: bool, key: &'static str, wanted: impl FnOnce() -> String) -> Checked {
+    if is_kept { Ok(()) } else { Err(Broken { key, wanted: wanted() }) }
+}

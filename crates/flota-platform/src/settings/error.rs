@@ -1,0 +1,41 @@
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+/// Settings that cannot be used. One sentence that names the key, where it came from and the cure.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The file that was named cannot be read.
+    #[error("cannot read the settings file `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A source is not of the form that settings have.
+    #[error("the settings cannot be parsed: {0}")]
+    Syntax(String),
+    /// A key that is not a setting.
+    #[error("unknown setting `{key}` ({origin}); the nearest known one is `{nearest}`")]
+    Unknown {
+        /// Section and key, with dots.
+        key: String,
+        /// Where it stands.
+        origin: String,
+        /// The known key that is most like it.
+        nearest: String,
+    },
+    /// A value of the wrong type or outside its bounds.
+    #[error("the setting `{key}` is {value} ({origin}); wanted: {wanted}")]
+    Invalid {
+        /// Section and key, with dots.
+        key: String,
+        /// The value, but for secrets.
+        value: String,
+        /// Where it stands.
+        origin: String,
+        /// What would do.
+        wanted: String,
+    },
+}

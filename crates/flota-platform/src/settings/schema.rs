@@ -1,0 +1,143 @@
+//! Holds what was read to the shape of the defaults, which name every key and its type.
+
+use config::{Config, ConfigError, File, FileFormat, Value, ValueKind};
+
+use super::{SettingsError, sources::describe_origin};
+
+/// Settings whose values are never printed.
+const HIDDEN: &str = "notifier.secrets";
+
+/// Refuses the first key under `key` that `default` does not have and the first value of another
+/// type, and turns the text of a variable into the type that `default` has.
+pub(super) fn conform(
+    schema: &Value,
+    key: &str,
+    default: &Value,
+    value: &mut Value,
+) -> Result<(), SettingsError> {
+    let wanted = match (&default.kind, &mut value.kind) {
+        (ValueKind::Table(known), ValueKind::Table(given)) => {
+            let mut names: Vec<String> = given.keys().cloned().collect();
+            names.sort();
+            for name in names {
+                let Some(child) = given.get_mut(&name) else { continue };
+                let key = join(key, &name);
+                match known.get(&name) {
+                    Some(default) => conform(schema, &key, default, child)?,
+                    None => return Err(unknown(schema, key, child)),
+                }
+            }
+            return Ok(());
+        }
+        (ValueKind::I64(_), ValueKind::I64(number)) if *number >= 0 => return Ok(()),
+        (ValueKind::I64(_), ValueKind::String(text)) => match text.trim().parse::<i64>() {
+            Ok(number) if number >= 0 => {
+                value.kind = ValueKind::I64(number);
+                return Ok(());
+            }
+            _ => WHOLE_NUMBER,
+        },
+        (ValueKind::String(_), ValueKind::String(_)) => return Ok(()),
+        (ValueKind::Array(_), ValueKind::Array(_)) => return Ok(()),
+        (ValueKind::Array(_), ValueKind::String(text)) => match list(text) {
+            Some(list) => {
+                value.kind = ValueKind::Array(list);
+                return Ok(());
+            }
+            None => "a list, separated by commas or in brackets as in TOML",
+        },
+        (_, ValueKind::Table(given)) if !given.is_empty() => {
+            return Err(unknown(schema, key.to_owned(), value));
+        }
+        (ValueKind::Table(_), _) => "a section",
+        (ValueKind::I64(_), _) => WHOLE_NUMBER,
+        (ValueKind::Array(_), _) => "a list",
+        _ => "text",
+    };
+    Err(invalid(key, value, wanted.to_owned()))
+}
+
+const WHOLE_NUMBER: &str = "a whole number, zero or more";
+
+/// An error of `config` about a value of `root`, with the key that it stands under.
+pub(super) fn refused(root: &Value, error: ConfigError) -> SettingsError {
+    let (key, wanted) = match error {
+        ConfigError::Type { key: Some(key), expected, .. } => (key, expected.to_owned()),
+        ConfigError::At { key: Some(key), error, .. } => (key, error.to_string()),
+        other => return SettingsError::Syntax(other.to_string()),
+    };
+    let key = key.split('[').next().unwrap_or(&key);
+    let unset = Value::default();
+    invalid(key, at(root, key).unwrap_or(&unset), wanted)
+}
+
+/// That the value under `key` is not what is wanted.
+pub(super) fn invalid(key: &str, value: &Value, wanted: String) -> SettingsError {
+    let text = match &value.kind {
+        _ if key.starts_with(HIDDEN) => "hidden".to_owned(),
+        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Array(list) => {
+            let entries: Vec<String> = list.iter().map(ToString::to_string).collect();
+            format!("[{}]", entries.join(", "))
+        }
+        ValueKind::Table(_) => "a section".to_owned(),
+        other => other.to_string(),
+    };
+    let origin = describe_origin(key, value.origin());
+    SettingsError::Invalid { key: key.to_owned(), value: text, origin, wanted }
+}
+
+/// That `key` is not a setting; of a section, its first key is named.
+pub(super) fn unknown(schema: &Value, key: String, value: &Value) -> SettingsError {
+    if let ValueKind::Table(children) = &value.kind
+        && let Some((name, child)) = children.iter().min_by_key(|(name, _)| *name)
+    {
+        return unknown(schema, join(&key, name), child);
+    }
+    let mut known = Vec::new();
+    collect_keys(schema, "", &mut known);
+    let likeness = |candidate: &String| {
+        let last = candidate.rsplit('.').next().unwrap_or(candidate);
+        let compared = if key.contains('.') { candidate } else { last };
+        strsim::normalized_damerau_levenshtein(&key, compared)
+    };
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    SettingsError::Unknown {
+        origin: describe_origin(&key, value.origin()),
+        nearest: nearest.cloned().unwrap_or_default(),
+        key,
+    }
+}
+
+/// The value under a dotted key.
+pub(super) fn at<'v>(root: &'v Value, key: &str) -> Option<&'v Value> {
+    key.split('.').try_fold(root, |value, name| match &value.kind {
+        ValueKind::Table(table) => table.get(name),
+        _ => None,
+    })
+}
+
+fn collect_keys(value: &Value, key: &str, keys: &mut Vec<String>) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            for (name, child) in table {
+                collect_keys(child, &join(key, name), keys);
+            }
+        }
+        _ => keys.push(key.to_owned()),
+    }
+}
+
+fn join(key: &str, name: &str) -> String {
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
+fn list(text: &str) -> Option<Vec<Value>> {
+    let text = text.trim();
+    if text.starts_with('[') {
+        let source = File::from_str(&format!("list = {text}"), FileFormat::Toml);
+        return Config::builder().add_source(source).build().ok()?.get_array("list").ok();
+    }
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    Some(entries.map(|entry| Value::new(None, entry)).collect())
+}

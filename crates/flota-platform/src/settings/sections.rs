@@ -1,0 +1,140 @@
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use url::Url;
+
+use super::{NotifierSettings, RecorderSettings, SweeperSettings, WorkerSettings, parse};
+
+/// Everything that can be set. `default.toml` says what each key means.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the store, the images and the weights are kept.
+    pub data_dir: PathBuf,
+    /// What stands behind the queues and the records.
+    #[serde(deserialize_with = "parse::from_text")]
+    pub backend: Backend,
+    /// The beginning of the queues' names.
+    pub prefix: String,
+    /// The API.
+    pub server: ServerSettings,
+    /// Polling.
+    pub queue: QueueSettings,
+    /// Workers.
+    pub worker: WorkerSettings,
+    /// The recorder.
+    pub recorder: RecorderSettings,
+    /// The sweeper.
+    pub sweeper: SweeperSettings,
+    /// The notifier.
+    pub notifier: NotifierSettings,
+    /// HTTP out.
+    pub network: NetworkSettings,
+    /// Where models are found.
+    pub models: ModelSettings,
+    /// Logs.
+    pub log: LogSettings,
+}
+
+/// What stands behind the queues and the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// SQLite and files under the data folder.
+    Embedded,
+}
+
+/// The API.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Where it listens.
+    #[serde(deserialize_with = "parse::listen_address")]
+    pub listen: SocketAddr,
+    /// How clients reach it; `None`: where it listens.
+    #[serde(deserialize_with = "parse::optional_http_url")]
+    pub public_url: Option<Url>,
+    /// Largest image that can be uploaded.
+    pub max_upload_bytes: u64,
+}
+
+/// Polling.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueSettings {
+    /// How long a poll of an empty queue waits for the first message.
+    #[serde(rename = "poll_wait_ms", deserialize_with = "parse::millis")]
+    pub poll_wait: Duration,
+}
+
+/// HTTP out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSettings {
+    /// Networks that may be reached although they are private.
+    #[serde(deserialize_with = "parse::networks")]
+    pub allow: Vec<IpNet>,
+    /// Most redirects followed for an image.
+    pub fetch_redirects: usize,
+}
+
+/// Where models are found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Folders whose subfolders are models.
+    pub dirs: Vec<PathBuf>,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A level, or directives of `tracing`'s `EnvFilter`.
+    pub level: String,
+    /// How a line looks.
+    #[serde(deserialize_with = "parse::from_text")]
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Human on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Settings {
+    /// The folder in which fetched weights are kept.
+    pub fn weights_dir(&self) -> PathBuf {
+        self.worker.cache_dir.clone().unwrap_or_else(|| self.data_dir.join("weights"))
+    }
+}
+
+impl FromStr for Backend {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            _ => Err("\"embedded\""),
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err("\"auto\", \"human\" or \"json\""),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use flota_core::{
+    ModelVersion, Sha256,
+    ports::{RegistrationOutcome, WorkerLine},
+};
+use jiff::Timestamp;
+
+use crate::{
+    fresh::{Factory, Fresh},
+    samples::{MINUTE, SECOND, registration},
+};
+
+pub async fn every_promise(fresh: Factory) {
+    the_last_registered_version_is_the_current_one(fresh()).await;
+    a_version_never_changes_its_digest(fresh()).await;
+    a_dev_version_may_change(fresh()).await;
+    a_version_keeps_the_time_of_its_first_registration(fresh()).await;
+    workers_are_counted_while_they_live(fresh()).await;
+}
+
+fn line(instance: &str, version: &str, until: Timestamp) -> WorkerLine {
+    let model = "cat".parse().unwrap();
+    WorkerLine {
+        instance: instance.to_owned(),
+        worker: "cat".parse().unwrap(),
+        models: vec![(model, ModelVersion(version.to_owned()))],
+        until,
+    }
+}
+
+async fn the_last_registered_version_is_the_current_one(fresh: Fresh) {
+    let (models, now) = (&fresh.store.models, fresh.now());
+    let (cat, dog) = ("cat".parse().unwrap(), "dog".parse().unwrap());
+    assert_eq!(models.get(&cat, now).await.unwrap(), None);
+    assert!(models.list(now).await.unwrap().is_empty());
+    for (version, digest) in [("1", "a"), ("2", "b"), ("1", "a")] {
+        let registration = registration(version, digest, now);
+        let outcome = models.register(&registration).await.unwrap();
+        assert_eq!(outcome, RegistrationOutcome::Registered);
+        let current = models.get(&cat, now).await.unwrap().unwrap();
+        assert_eq!((current.registration, current.workers_alive), (registration, 0));
+    }
+    let mut other = registration("7", "c", now);
+    other.manifest.name = dog;
+    other.manifest.batch.max_size = 3;
+    models.register(&other).await.unwrap();
+    let listed = models.list(now).await.unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|model| model.registration).collect();
+    assert_eq!(listed, [registration("1", "a", now), other]);
+}
+
+async fn a_version_never_changes_its_digest(fresh: Fresh) {
+    let (models, now) = (&fresh.store.models, fresh.now());
+    models.register(&registration("1", "a", now)).await.unwrap();
+    models.register(&registration("2", "b", now)).await.unwrap();
+    let outcome = models.register(&registration("1", "other", now)).await.unwrap();
+    assert_eq!(outcome, RegistrationOutcome::Conflict(Sha256::of(b"a")));
+    let current = models.get(&"cat".parse().unwrap(), now).await.unwrap().unwrap();
+    assert_eq!(current.registration, registration("2", "b", now), "a refusal changes nothing");
+}
+
+async fn a_dev_version_may_change(fresh: Fresh) {
+    let (models, now) = (&fresh.store.models, fresh.now());
+    for digest in ["a", "b"] {
+        let registration = registration("1-dev", digest, now);
+        let outcome = models.register(&registration).await.unwrap();
+        assert_eq!(outcome, RegistrationOutcome::Registered);
+        let current = models.get(&"cat".parse().unwrap(), now).await.unwrap().unwrap();
+        assert_eq!(current.registration, registration);
+    }
+}
+
+async fn a_version_keeps_the_time_of_its_first_registration(fresh: Fresh) {
+    let (models, now) = (&fresh.store.models, fresh.now());
+    let cat = "cat".parse().unwrap();
+    for (digest, at, since) in
+        [("a", now, now), ("a", now + SECOND, now), ("b", now + MINUTE, now + MINUTE)]
+    {
+        let mut again = registration("1-dev", digest, at);
+        again.manifest.batch.max_size = 3;
+        models.register(&again).await.unwrap();
+        let current = models.get(&cat, now).await.unwrap().unwrap();
+        assert_eq!(current.registration.at, since);
+        assert_eq!(current.registration.manifest, again.manifest, "the rest is the last one's");
+    }
+}
+
+async fn workers_are_counted_while_they_live(fresh: Fresh) {
+    let (models, now) = (&fresh.store.models, fresh.now());
+    models.register(&registration("1", "a", now)).await.unwrap();
+    let alive = async |at: Timestamp| {
+        let model = models.get(&"cat".parse().unwrap(), at).await.unwrap().unwrap();
+        let workers_alive = model.workers_alive;
+        assert_eq!(models.list(at).await.unwrap(), [model]);
+        workers_alive
+    };
+    models.alive(&line("one", "1", now + MINUTE)).await.unwrap();
+    models.alive(&line("two", "1", now + SECOND)).await.unwrap();
+    models.alive(&line("old", "0", now + MINUTE)).await.unwrap();
+    assert_eq!(alive(now).await, 2, "only those of the current version");
+    assert_eq!(alive(now + SECOND).await, 1, "two is taken for dead");
+    models.alive(&line("two", "1", now + MINUTE)).await.unwrap();
+    assert_eq!(alive(now + SECOND).await, 2, "two was only late");
+    models.alive(&line("one", "2", now + MINUTE)).await.unwrap();
+    assert_eq!(alive(now).await, 1, "one serves another version now");
+    models.gone("two").await.unwrap();
+    models.gone("nobody").await.unwrap();
+    assert_eq!(alive(now).await, 0);
+}

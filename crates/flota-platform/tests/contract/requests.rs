@@ -1,0 +1,152 @@
+use flota_core::{
+    ClientName, PackRecord, Round, Sha256, TaskId,
+    ports::{Accept, Accepted, IdempotencyKey},
+};
+
+use crate::{
+    fresh::{Factory, Fresh},
+    samples::{MINUTE, accept, accepted, failed, pack, request, succeeded},
+};
+
+pub async fn every_promise(fresh: Factory) {
+    an_accepted_request_reads_back_with_its_first_round(fresh()).await;
+    a_known_key_answers_the_same_or_conflicts(fresh()).await;
+    the_same_key_at_once_is_kept_once(fresh()).await;
+    accepting_a_request_twice_keeps_it_once(fresh()).await;
+    the_first_outcome_stays(fresh()).await;
+    racing_outcomes_are_set_once(fresh()).await;
+    packs_are_read_by_round(fresh()).await;
+    attempts_are_counted_by_task_and_round(fresh()).await;
+}
+
+fn by_key(accept: Accept, client: &str, key: &str, submitted: &str) -> Accept {
+    let idempotency = Some(IdempotencyKey {
+        client: client.parse::<ClientName>().unwrap(),
+        key: key.to_owned(),
+        fingerprint: Sha256::of(submitted.as_bytes()),
+    });
+    Accept { idempotency, ..accept }
+}
+
+async fn an_accepted_request_reads_back_with_its_first_round(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let request = request(1, now);
+    assert_eq!(requests.request(request.id).await.unwrap(), None);
+    assert!(requests.rounds(request.id).await.unwrap().is_empty());
+    let due_at = now + MINUTE;
+    assert_eq!(requests.accept(&accept(&request, due_at)).await.unwrap(), Accepted::New);
+    assert_eq!(requests.request(request.id).await.unwrap().as_ref(), Some(&request));
+    assert_eq!(requests.rounds(request.id).await.unwrap(), [Round::first(&request, due_at)]);
+}
+
+async fn a_known_key_answers_the_same_or_conflicts(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let accept = |id| accept(&request(id, now), now);
+    let first = requests.accept(&by_key(accept(1), "a", "key", "body")).await.unwrap();
+    let same = requests.accept(&by_key(accept(2), "a", "key", "body")).await.unwrap();
+    let conflict = requests.accept(&by_key(accept(3), "a", "key", "other")).await.unwrap();
+    let other_client = requests.accept(&by_key(accept(4), "b", "key", "other")).await.unwrap();
+    let other_key = requests.accept(&by_key(accept(5), "a", "Key", "body")).await.unwrap();
+    assert_eq!(first, Accepted::New);
+    assert_eq!(same, Accepted::Same(request(1, now).id));
+    assert_eq!(conflict, Accepted::Conflict);
+    assert_eq!((other_client, other_key), (Accepted::New, Accepted::New));
+    for (id, is_kept) in [(1, true), (2, false), (3, false), (4, true), (5, true)] {
+        let kept = requests.request(request(id, now).id).await.unwrap();
+        assert_eq!(kept.is_some(), is_kept, "request {id}");
+        assert_eq!(!requests.rounds(request(id, now).id).await.unwrap().is_empty(), is_kept);
+    }
+}
+
+async fn the_same_key_at_once_is_kept_once(fresh: Fresh) {
+    let now = fresh.now();
+    let racing: Vec<_> = (1..=8)
+        .map(|id| {
+            let requests = fresh.store.requests.clone();
+            let accept = by_key(accept(&request(id, now), now), "a", "key", "body");
+            tokio::spawn(async move { requests.accept(&accept).await.unwrap() })
+        })
+        .collect();
+    let mut kept = Vec::new();
+    for accepted in racing {
+        kept.push(accepted.await.unwrap());
+    }
+    assert_eq!(kept.iter().filter(|accepted| **accepted == Accepted::New).count(), 1, "{kept:?}");
+    let mut same: Vec<_> = kept.iter().filter(|accepted| **accepted != Accepted::New).collect();
+    same.dedup();
+    assert!(matches!(same[..], [Accepted::Same(_)]), "{kept:?}");
+}
+
+async fn accepting_a_request_twice_keeps_it_once(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let request = request(1, now);
+    let (once, again) = (accept(&request, now), accept(&request, now + MINUTE));
+    assert_eq!(requests.accept(&once).await.unwrap(), Accepted::New);
+    assert_eq!(requests.accept(&again).await.unwrap(), Accepted::Same(request.id));
+    assert_eq!(requests.rounds(request.id).await.unwrap(), [Round::first(&request, now)]);
+}
+
+async fn the_first_outcome_stays(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let key = pack(accepted(&**requests, 1, now).await, 0);
+    assert_eq!(requests.pack(key).await.unwrap(), PackRecord::default());
+
+    let first = requests.record(key, &[succeeded(0, now), failed(1, "first", now)]).await.unwrap();
+    assert_eq!(first.set, [0, 1]);
+    let late = now + MINUTE;
+    let outcomes = [failed(1, "late", late), failed(2, "new", late), failed(2, "twice", late)];
+    let second = requests.record(key, &outcomes).await.unwrap();
+    assert_eq!(second.set, [2]);
+
+    let mut expected = PackRecord::default();
+    expected.set_absent(&[succeeded(0, now), failed(1, "first", now), failed(2, "new", late)]);
+    assert_eq!(second.pack, expected);
+    assert_eq!(requests.pack(key).await.unwrap(), expected);
+    let nothing = requests.record(key, &[]).await.unwrap();
+    assert_eq!((nothing.pack, nothing.set), (expected, vec![]));
+}
+
+async fn racing_outcomes_are_set_once(fresh: Fresh) {
+    let now = fresh.now();
+    let key = pack(accepted(&*fresh.store.requests, 1, now).await, 0);
+    let racing: Vec<_> = (0..8)
+        .map(|i| {
+            let requests = fresh.store.requests.clone();
+            let outcomes: Vec<_> = (0..20).map(|n| failed(n, &format!("by {i}"), now)).collect();
+            tokio::spawn(async move { requests.record(key, &outcomes).await.unwrap().set })
+        })
+        .collect();
+    let mut set = Vec::new();
+    for recorded in racing {
+        set.extend(recorded.await.unwrap());
+    }
+    set.sort_unstable();
+    assert_eq!(set, (0..20).collect::<Vec<_>>());
+}
+
+async fn packs_are_read_by_round(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let (one, other) = (accepted(&**requests, 1, now).await, accepted(&**requests, 2, now).await);
+    requests.record(pack(one, 0), &[failed(3, "a", now)]).await.unwrap();
+    requests.record(pack(one, 1), &[failed(21, "b", now), failed(20, "c", now)]).await.unwrap();
+    requests.record(pack(other, 0), &[failed(0, "d", now)]).await.unwrap();
+    let packs = requests.packs(one).await.unwrap();
+    let numbers: Vec<(u32, Vec<u32>)> = packs
+        .iter()
+        .map(|(index, pack)| (*index, pack.outcomes.keys().copied().collect()))
+        .collect();
+    assert_eq!(numbers, [(0, vec![3]), (1, vec![20, 21])]);
+    assert_eq!(packs[1].1, requests.pack(pack(one, 1)).await.unwrap());
+}
+
+async fn attempts_are_counted_by_task_and_round(fresh: Fresh) {
+    let requests = &fresh.store.requests;
+    let task = TaskId { request: request(1, fresh.now()).id, n: 4 };
+    assert_eq!(requests.attempts(task, 1).await.unwrap(), 0);
+    for count in 1..4 {
+        assert_eq!(requests.count_attempt(task, 1).await.unwrap(), count);
+    }
+    assert_eq!(requests.count_attempt(task, 2).await.unwrap(), 1);
+    assert_eq!(requests.attempts(task, 1).await.unwrap(), 3);
+    assert_eq!(requests.attempts(TaskId { n: 5, ..task }, 1).await.unwrap(), 0);
+}

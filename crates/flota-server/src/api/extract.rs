@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Path, Query},
+    http::{HeaderMap, header, request::Parts},
+};
+use bytes::Bytes;
+use flota_core::limits::MAX_CLIENT_WAIT;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use tokio::time;
+
+use super::problem::{Problem, ProblemCode};
+
+/// Longest time in which a body must have arrived: a client that drips does not hold memory.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
+/// Most that is read and thrown away of a body that was refused for its length.
+const MAX_DISCARDED_BYTES: usize = 64 << 20;
+/// Longest time for that: a refused client is owed an answer, not a connection.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The query of a call; one that cannot be read is a problem that says why.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Problem::new(ProblemCode::InvalidQuery, rejection.body_text())),
+        }
+    }
+}
+
+/// The id in a path; one that is no text names nothing.
+pub(crate) struct Id(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(rejection) => Err(Problem::new(ProblemCode::NotFound, rejection.body_text())),
+        }
+    }
+}
+
+/// Reads a body of at most `limit` bytes. A longer one is refused; what it still sends is thrown
+/// away, within bounds, for a client that is cut off while it writes never reads the refusal.
+pub(crate) async fn read_body(
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: u64,
+) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("at most {limit} bytes are taken here");
+        Problem::new(ProblemCode::BodyTooLarge, detail).with_limit(limit)
+    };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|text| text.parse().ok()).is_some_and(|length: u64| length > limit) {
+        // A client that asked before it sends would take the reading for a yes.
+        if !headers.contains_key(header::EXPECT) {
+            discard(body).await;
+        }
+        return Err(too_large());
+    }
+    let limited = Limited::new(&mut body, usize::try_from(limit).unwrap_or(usize::MAX));
+    match time::timeout(BODY_TIMEOUT, limited.collect()).await {
+        Ok(Ok(read)) => Ok(read.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(body).await;
+            Err(too_large())
+        }
+        Ok(Err(error)) => Err(Problem::new(ProblemCode::BodyIncomplete, error.to_string())),
+        Err(_) => {
+            let detail = format!("it must arrive within {} s", BODY_TIMEOUT.as_secs());
+            Err(Problem::new(ProblemCode::BodyTimeout, detail))
+        }
+    }
+}
+
+/// How long the client is willing to wait, as `Prefer: wait=N` says (RFC 7240), within bounds.
+/// What cannot be read is ignored, as that RFC asks.
+pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let seconds = preferences.flat_map(|line| line.split(',')).find_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let is_wait = name.trim().eq_ignore_ascii_case("wait");
+        is_wait.then(|| value.trim().trim_matches('"').parse().ok())?
+    })?;
+    Some(bounded_wait(seconds))
+}
+
+/// A wait of so many seconds, within bounds.
+pub(crate) fn bounded_wait(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(MAX_CLIENT_WAIT)
+}
+
+async fn discard(body: Body) {
+    let rest = async {
+        let mut frames = Limited::new(body, MAX_DISCARDED_BYTES);
+        while let Some(Ok(_)) = frames.frame().await {}
+    };
+    // Whether it came to its end or to a bound, the answer is the same.
+    time::timeout(DISCARD_TIMEOUT, rest).await.ok();
+}

@@ -1,0 +1,22 @@
+//! The HTTP calls.
+
+mod dead_letters;
+mod extract;
+mod health;
+mod images;
+mod json;
+mod models;
+mod predictions;
+mod problem;
+mod replays;
+mod request_view;
+mod requests;
+mod router;
+mod state;
+mod submission;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use router::router;
+pub(crate) use state::{Api, UploadBudget};

@@ -1,0 +1,79 @@
+use axum::{Json, extract::State};
+use flota_core::{
+    Lane, Manifest, QueueName,
+    ports::{Depth, RegisteredModel, Registration},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    problem::{self, Problem},
+    state::Api,
+};
+
+/// The known models.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KnownModels {
+    /// By name.
+    models: Vec<ModelView>,
+}
+
+/// A known model in its current version.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Model)]
+struct ModelView {
+    /// Its name.
+    name: String,
+    /// The current version.
+    version: String,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// The digest of weights, labels, pre- and postprocessing.
+    digest: String,
+    /// The worker that serves it.
+    worker: String,
+    /// Processes alive that serve it.
+    workers_alive: u32,
+    /// About how many messages its worker's queue holds: `ready`, `in_flight`, `delayed`.
+    #[schema(value_type = Object)]
+    queue: Depth,
+    /// When this version was registered.
+    #[schema(value_type = String, format = DateTime)]
+    registered_at: Timestamp,
+    /// The whole manifest.
+    #[schema(value_type = Object)]
+    manifest: Manifest,
+}
+
+/// Lists the known models, also those of which no worker runs.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "models",
+    responses(
+        (status = 200, description = "The models", body = KnownModels),
+        (status = "5XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownModels>, Problem> {
+    let known = api.platform.models.list(api.platform.clock.now()).await?;
+    let mut models = Vec::with_capacity(known.len());
+    for RegisteredModel { registration, workers_alive } in known {
+        let Registration { manifest, digest, worker, at } = registration;
+        let queue = QueueName::tasks(&api.settings.prefix, &worker, Lane::Normal);
+        models.push(ModelView {
+            name: manifest.name.to_string(),
+            version: manifest.version.to_string(),
+            description: manifest.description.clone(),
+            digest: digest.to_string(),
+            worker: worker.to_string(),
+            workers_alive,
+            queue: api.platform.queue.depth(&queue).await?,
+            registered_at: at,
+            manifest,
+        });
+    }
+    Ok(Json(KnownModels { models }))
+}

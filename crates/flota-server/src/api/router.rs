@@ -1,0 +1,81 @@
+use std::any::Any;
+
+use axum::{
+    Json, Router,
+    extract::Request,
+    http::{Method, Uri},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
+use tracing::{Span, error, info_span};
+use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    dead_letters, health, images, models, predictions,
+    problem::{Problem, ProblemCode},
+    replays, requests,
+    state::Api,
+    submit,
+};
+
+/// All calls. What goes wrong, whatever it is, is answered with a problem.
+pub(crate) fn router(api: Api) -> Router {
+    let (router, document) = calls().split_for_parts();
+    guarded(router.route("/openapi.json", get(async move || Json(document.clone()))))
+        .with_state(api)
+}
+
+/// Answers with a problem where there is no call, or where one panics.
+pub(super) fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
+}
+
+fn calls() -> OpenApiRouter<Api> {
+    let info = InfoBuilder::new()
+        .title("Flota")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Images in, what every model saw of them out, with a signed callback."));
+    OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
+        .routes(routes!(images::upload_image))
+        .routes(routes!(submit::submit_request))
+        .routes(routes!(requests::show_request))
+        .routes(routes!(requests::redeliver_callback))
+        .routes(routes!(predictions::list_predictions))
+        .routes(routes!(models::list_models))
+        .routes(routes!(dead_letters::list_dead_letters))
+        .routes(routes!(dead_letters::show_dead_letter))
+        .routes(routes!(dead_letters::discard_dead_letter))
+        .routes(routes!(replays::replay_dead_letter))
+        .routes(routes!(replays::replay_dead_letters))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+/// Without the query, which may hold a signed address.
+fn span(request: &Request) -> Span {
+    info_span!("http", method = %request.method(), path = request.uri().path())
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(ProblemCode::NotFound, format!("`{path}`; `/openapi.json` lists what there is"))
+}
+
+async fn method_not_allowed(method: Method) -> Problem {
+    let detail = format!("`{method}`; the header `Allow` says which methods are taken");
+    Problem::new(ProblemCode::MethodNotAllowed, detail)
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of another kind");
+    error!(panic = text, "a call panicked");
+    Problem::new(ProblemCode::Internal, "the cause is in the server's log").into_response()
+}

@@ -1,0 +1,71 @@
+use std::{sync::Arc, time::Duration};
+
+use flota_core::{PortResult, RequestId, consume::PollHealth};
+use flota_platform::{Platform, net::AddressPolicy, settings::Settings, telemetry::Metrics};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{self, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{dispatch::Dispatcher, wakeups::Wakeups};
+
+/// How often a waiting call looks again by itself: another process may have finished the request.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Most memory that uploads in progress hold together, in KiB.
+const UPLOAD_BUDGET_KIB: u32 = 256 * 1024;
+
+/// What the calls of the API share.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) platform: Platform,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) policy: Arc<AddressPolicy>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) wakeups: Arc<Wakeups>,
+    /// Of the recorder.
+    pub(crate) health: Arc<PollHealth>,
+    pub(crate) metrics: Metrics,
+    /// Ends waits, so that they do not hold up the end.
+    pub(crate) stop: CancellationToken,
+    pub(crate) upload_budget: Arc<UploadBudget>,
+}
+
+/// The memory that uploads in progress may hold together; who does not fit waits.
+pub(crate) struct UploadBudget(Semaphore);
+
+impl Default for UploadBudget {
+    fn default() -> Self {
+        Self(Semaphore::new(UPLOAD_BUDGET_KIB as usize))
+    }
+}
+
+impl UploadBudget {
+    /// Holds room for `size_bytes` until it is dropped.
+    pub(crate) async fn hold(&self, size_bytes: u64) -> SemaphorePermit<'_> {
+        let kib = u32::try_from(size_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let held = self.0.acquire_many(kib.min(UPLOAD_BUDGET_KIB)).await;
+        held.expect("the semaphore is never closed")
+    }
+}
+
+impl Api {
+    /// Waits until all rounds of `id` are finished, but not longer than `wait`.
+    pub(crate) async fn until_finished(&self, id: RequestId, wait: Duration) -> PortResult<()> {
+        let deadline = Instant::now() + wait;
+        loop {
+            // Before the look, so that nothing is missed in between.
+            let mut bell = self.wakeups.bell(id);
+            let rounds = self.platform.requests.rounds(id).await?;
+            if rounds.last().is_none_or(|last| last.finished_at.is_some()) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = bell.rung() => {}
+                () = time::sleep(LOOK_AGAIN) => {}
+                () = time::sleep_until(deadline) => return Ok(()),
+                () = self.stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use flota_core::{
+    ClientName, Request, RequestId, RoundKey, Route, Sha256,
+    limits::{MAX_API_BODY_BYTES, MAX_IDEMPOTENCY_KEY_BYTES},
+    ports::{Accept, Accepted, IdempotencyKey, RegisteredModel, Registration},
+};
+use metrics::counter;
+use tracing::{info, warn};
+
+use super::{
+    extract::{preferred_wait, read_body},
+    json::parse_json,
+    problem::{self, Problem, ProblemCode},
+    request_view::{Page, RequestView},
+    state::Api,
+    submission::{Checked, Submission},
+};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Submits a request: every model looks at every image. 202 means that it is kept, and that each
+/// of its tasks will end, whatever dies meanwhile.
+#[utoipa::path(
+    post,
+    path = "/v1/requests",
+    tag = "requests",
+    request_body = Submission,
+    params(
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when the request is finished, or after N seconds (60 at most)"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key with the same body is the same request"),
+    ),
+    responses(
+        (status = 202, description = "Kept", body = RequestView),
+        (status = 200, description = "Kept and finished within the wait", body = RequestView),
+        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = problem::Body, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn submit_request(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = read_body(&headers, body, MAX_API_BODY_BYTES as u64).await?;
+    let submission: Submission = parse_json(&bytes)?;
+    let (id, is_new) = accept(&api, &headers, submission).await?;
+    let wait = preferred_wait(&headers);
+    if let Some(wait) = wait {
+        api.until_finished(id, wait).await?;
+    }
+    let view = RequestView::load(&api, id, Page::first()).await?;
+    let is_done = wait.is_some() && view.is_terminal();
+    let status = if is_done { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let mut response = (status, Json(view)).into_response();
+    let location = HeaderValue::try_from(format!("/v1/requests/{id}"));
+    response.headers_mut().insert(header::LOCATION, location.expect("an id is plain ASCII"));
+    if let Some(wait) = wait {
+        let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
+        let applied = applied.expect("a number is plain ASCII");
+        response.headers_mut().insert(HeaderName::from_static("preference-applied"), applied);
+    }
+    if !is_new {
+        let replayed = HeaderName::from_static("idempotent-replayed");
+        response.headers_mut().insert(replayed, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Keeps the request and sends its tasks; its id, and whether it is new.
+async fn accept(
+    api: &Api,
+    headers: &HeaderMap,
+    submission: Submission,
+) -> Result<(RequestId, bool), Problem> {
+    let client = ClientName::default();
+    let fingerprint = submission.fingerprint();
+    let idempotency = idempotency_key(headers, &client, fingerprint)?;
+    let now = api.platform.clock.now();
+    let models = api.platform.models.list(now).await?;
+    let known: Vec<Route> = models.into_iter().map(route).collect();
+    let Checked { images, routes, callback, lane, metadata } =
+        submission.check(&known, &api.policy)?;
+    let request = Request {
+        id: RequestId(api.platform.clock.uuid()),
+        client,
+        images,
+        routes,
+        callback,
+        lane,
+        metadata,
+        created_at: now,
+    };
+    let due_at = now + api.settings.sweeper.accept_grace;
+    let accept = Accept { request, due_at, idempotency };
+    match api.platform.requests.accept(&accept).await? {
+        Accepted::New => {}
+        Accepted::Same(id) => return Ok((id, false)),
+        Accepted::Conflict => {
+            let detail = "another body was submitted under this idempotency key";
+            return Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail));
+        }
+    }
+    let request = accept.request;
+    let id = request.id;
+    counter!("flota_requests_accepted_total").increment(1);
+    counter!("flota_tasks_accepted_total").increment(request.task_count().into());
+    info!(request.id = %id, image_count = request.images.len(), model_count = request.routes.len(),
+        "request accepted");
+    // A task of its own: a client that hangs up must not stop the sending half-way.
+    let api = api.clone();
+    if tokio::spawn(async move { send(&api, &request).await }).await.is_err() {
+        warn!(request.id = %id, "sending tasks panicked, the sweeper will send them");
+    }
+    Ok((id, true))
+}
+
+/// Sends all tasks. What fails here is for the sweeper: the request is kept.
+async fn send(api: &Api, request: &Request) {
+    if !api.dispatcher.send(request, 1, &request.packs()).await {
+        return;
+    }
+    let key = RoundKey { request: request.id, round: 1 };
+    let due_at = api.platform.clock.now() + api.settings.sweeper.resend;
+    if let Err(error) = api.platform.requests.set_due(key, due_at).await {
+        warn!(request.id = %request.id, %error, "the sweeper will send the tasks once more");
+    }
+}
+
+fn route(model: RegisteredModel) -> Route {
+    let Registration { manifest, worker, .. } = model.registration;
+    Route { model: manifest.name, worker }
+}
+
+fn idempotency_key(
+    headers: &HeaderMap,
+    client: &ClientName,
+    fingerprint: Sha256,
+) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES {
+        let detail = format!(
+            "`Idempotency-Key` must be 1 to {MAX_IDEMPOTENCY_KEY_BYTES} visible ASCII characters"
+        );
+        return Err(Problem::new(ProblemCode::InvalidHeader, detail));
+    }
+    Ok(Some(IdempotencyKey { client: client.clone(), key: key.to_owned(), fingerprint }))
+}

@@ -1,0 +1,102 @@
+//! Putting a round's open tasks on their workers' queues.
+
+use std::{sync::Arc, time::Duration};
+
+use flota_core::{
+    Pack, QueueName, Request, TaskMessage, TasksMessage, WireError,
+    limits::MAX_QUEUE_BATCH,
+    ports::{NewMessage, Queue},
+};
+use metrics::counter;
+use tracing::{error, warn};
+
+/// Sends packs; what it cannot send it leaves to the sweeper.
+#[derive(Clone)]
+pub(crate) struct Dispatcher {
+    queue: Arc<dyn Queue>,
+    prefix: String,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(queue: Arc<dyn Queue>, prefix: String) -> Self {
+        Self { queue, prefix }
+    }
+
+    /// Sends each of `packs`, which hold only the tasks that are to run, as one message. True if
+    /// all were sent.
+    pub(crate) async fn send(&self, request: &Request, round: u32, packs: &[Pack]) -> bool {
+        let mut unsent_count = 0;
+        for of_worker in packs.chunk_by(|a, b| a.worker == b.worker) {
+            let queue = QueueName::tasks(&self.prefix, &of_worker[0].worker, request.lane);
+            for batch in of_worker.chunks(MAX_QUEUE_BATCH) {
+                unsent_count += self.send_batch(&queue, request, round, batch).await;
+            }
+        }
+        if unsent_count > 0 {
+            counter!("flota_dispatch_failures_total").increment(unsent_count);
+        }
+        unsent_count == 0
+    }
+
+    /// How many of the batch's packs were not sent.
+    async fn send_batch(
+        &self,
+        queue: &QueueName,
+        request: &Request,
+        round: u32,
+        batch: &[Pack],
+    ) -> u64 {
+        let encoded: Result<Vec<NewMessage>, WireError> =
+            batch.iter().map(|pack| message(request, round, pack)).collect();
+        let messages = match encoded {
+            Ok(messages) => messages,
+            Err(error) => {
+                error!(request.id = %request.id, %error, "tasks do not fit a message");
+                return batch.len() as u64;
+            }
+        };
+        let failures: Vec<_> = match self.queue.send(queue, &messages).await {
+            Ok(entries) => entries.into_iter().filter_map(Result::err).collect(),
+            Err(error) => {
+                warn!(request.id = %request.id, %queue, %error,
+                    "sending tasks failed, the sweeper will send them");
+                return messages.len() as u64;
+            }
+        };
+        if let Some(error) = failures.first() {
+            warn!(request.id = %request.id, %queue, %error, failure_count = failures.len(),
+                "some tasks were not sent, the sweeper will send them");
+        }
+        failures.len() as u64
+    }
+}
+
+fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, WireError> {
+    let tasks = pack.tasks.iter().filter_map(|n| request.task(*n)).map(|task| TaskMessage {
+        n: task.id.n,
+        image: task.image.url.clone(),
+        model: task.route.model.clone(),
+        tries: 0,
+        faults: Vec::new(),
+    });
+    let body = TasksMessage {
+        request: request.id,
+        round,
+        pack: pack.index,
+        client: request.client.clone(),
+        lane: request.lane,
+        deadline: None,
+        tasks: tasks.collect(),
+    };
+    let group = request.client.to_string();
+    Ok(NewMessage { body: body.encode()?, delay: Duration::ZERO, group })
+}
+
+/// Those of `packs` that hold a task for which `is_open` says true, with only those tasks.
+pub(crate) fn open_packs(packs: Vec<Pack>, is_open: impl Fn(&Pack, u32) -> bool) -> Vec<Pack> {
+    let keep = |pack: Pack| {
+        let tasks: Vec<u32> = pack.tasks.iter().copied().filter(|n| is_open(&pack, *n)).collect();
+        (!tasks.is_empty()).then_some(Pack { tasks, ..pack })
+    };
+    packs.into_iter().filter_map(keep).collect()
+}

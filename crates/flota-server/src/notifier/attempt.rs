@@ -1,0 +1,112 @@
+use std::sync::Arc;
+
+use flota_core::{
+    Callback, CallbackAttempt, CallbackState, PortResult,
+    ports::{Callbacks, Clock, PostAnswer, PostError, PostRequest, Poster, Predictions, Requests},
+};
+use flota_platform::settings::NotifierSettings;
+use metrics::counter;
+use tokio::time::Instant;
+use tracing::{info, warn};
+use url::Url;
+
+use super::{
+    SigningSecrets, body,
+    schedule::{Verdict, verdict},
+};
+
+/// Makes attempts and keeps their log.
+pub(crate) struct Attempts {
+    pub(crate) callbacks: Arc<dyn Callbacks>,
+    pub(crate) requests: Arc<dyn Requests>,
+    pub(crate) predictions: Arc<dyn Predictions>,
+    pub(crate) poster: Arc<dyn Poster>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secrets: SigningSecrets,
+    pub(crate) public_url: Url,
+    pub(crate) settings: NotifierSettings,
+}
+
+impl Attempts {
+    /// Tries a claimed callback once. Whether its receiver failed; `None` where the fault is ours:
+    /// nothing is charged then, and it comes again when the claim ends.
+    pub(super) async fn attempt(&self, callback: &Callback) -> Option<bool> {
+        match self.try_attempt(callback).await {
+            Ok(verdict) => {
+                log(callback, &verdict);
+                Some(verdict.receiver_failed)
+            }
+            Err(error) => {
+                count("own_fault");
+                warn!(callback.id = %callback.id, %error, "a callback could not be tried");
+                None
+            }
+        }
+    }
+
+    async fn try_attempt(&self, callback: &Callback) -> PortResult<Verdict> {
+        let (requests, predictions) = (self.requests.as_ref(), self.predictions.as_ref());
+        let body = body::of(callback, requests, predictions, &self.public_url).await?;
+        let (at, begun) = (self.clock.now(), Instant::now());
+        let answer = match body {
+            Some(body) => self.post(callback, body).await,
+            None => Err(PostError::Failed("the request is not known any more".to_owned())),
+        };
+        let attempt = CallbackAttempt {
+            at,
+            status: answer.as_ref().ok().map(|answer| answer.status),
+            error: answer.as_ref().err().map(ToString::to_string),
+            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        let now = self.clock.now();
+        let verdict = verdict(callback, &answer, &self.settings, now, self.clock.random());
+        let claim = callback.due_at.unwrap_or(now);
+        let next = (verdict.state, verdict.due_at);
+        self.callbacks.attempted(callback.id, claim, &attempt, next).await?;
+        Ok(verdict)
+    }
+
+    async fn post(&self, callback: &Callback, body: String) -> Result<PostAnswer, PostError> {
+        let id = callback.id.to_string();
+        let now = self.clock.now();
+        let headers = vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("webhook-signature".to_owned(), self.secrets.sign(&id, now, &body)),
+            ("webhook-timestamp".to_owned(), now.as_second().to_string()),
+            ("webhook-id".to_owned(), id),
+        ];
+        let request = PostRequest {
+            url: callback.url.clone(),
+            headers,
+            body: body.into_bytes(),
+            deadline: self.settings.timeout,
+        };
+        self.poster.post(request).await
+    }
+}
+
+fn log(callback: &Callback, verdict: &Verdict) {
+    let attempt_count = callback.attempts.len() + 1;
+    match verdict.state {
+        CallbackState::Pending => {
+            count("retried");
+            info!(callback.id = %callback.id, attempt_count, "callback not taken, it is tried again");
+        }
+        CallbackState::Delivered => {
+            count("delivered");
+            info!(callback.id = %callback.id, attempt_count, "callback delivered");
+        }
+        CallbackState::Failed => {
+            count("failed");
+            warn!(callback.id = %callback.id, attempt_count, "callback failed, its schedule ran out");
+        }
+        CallbackState::Disabled => {
+            count("disabled");
+            info!(callback.id = %callback.id, attempt_count, "the receiver wants no more (410)");
+        }
+    }
+}
+
+fn count(result: &'static str) {
+    counter!("flota_callbacks_total", "result" => result).increment(1);
+}

@@ -1,0 +1,133 @@
+use std::{future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use flota_core::ports::Callbacks;
+use futures::{FutureExt, future::join_all};
+use metrics::counter;
+use tokio::{
+    task::JoinSet,
+    time::{self, Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::{
+    Attempts,
+    receivers::{Ended, GivenBack, Receivers},
+};
+use crate::wakeups::Wakeups;
+
+/// How much longer than one attempt the attempts under way may take at the end.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+/// Callbacks given back to the store at the same time.
+const GIVE_BACK_CONCURRENCY: usize = 32;
+
+/// Finds callbacks that are due and delivers them.
+pub(crate) struct Notifier {
+    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) wakeups: Arc<Wakeups>,
+}
+
+impl Notifier {
+    /// Delivers until `stop`, then ends the attempts under way. No error ends it.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let settings = &self.attempts.settings;
+        let mut receivers = Receivers::new(settings);
+        let mut under_way: JoinSet<Ended> = JoinSet::new();
+        let mut ticks = time::interval(settings.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut has_more = false;
+        loop {
+            if has_more && receivers.has_room() {
+                has_more = self.claim(&mut receivers).await;
+            }
+            self.begin(&mut receivers, &mut under_way);
+            let can_claim = has_more && receivers.has_room();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = under_way.join_next() => {
+                    if let Ok(ended) = ended {
+                        let back = receivers.ended(&ended, self.attempts.clock.now());
+                        self.give_back(back).await;
+                    }
+                }
+                _ = ticks.tick() => {
+                    receivers.forget_old_failures(self.attempts.clock.now());
+                    has_more = true;
+                }
+                () = self.wakeups.until_callback_due() => has_more = true,
+                () = future::ready(()), if can_claim => {}
+            }
+        }
+        self.drain(receivers, under_way).await;
+    }
+
+    /// Claims what is due. True if there may be more.
+    async fn claim(&self, receivers: &mut Receivers) -> bool {
+        let settings = &self.attempts.settings;
+        let now = self.attempts.clock.now();
+        // A claim outlives its attempt, or another notifier would make it too.
+        let until = now + settings.claim.max(settings.timeout.saturating_mul(2));
+        let limit = settings.concurrency.max(1);
+        let due = match self.callbacks().claim_due(now, until, limit).await {
+            Ok(due) => due,
+            Err(error) => {
+                warn!(%error, "looking for due callbacks failed");
+                return false;
+            }
+        };
+        let is_full = due.len() >= limit;
+        let back = due.into_iter().filter_map(|callback| receivers.admit(callback, now)).collect();
+        self.give_back(back).await;
+        is_full
+    }
+
+    fn begin(&self, receivers: &mut Receivers, under_way: &mut JoinSet<Ended>) {
+        let now = self.attempts.clock.now();
+        while under_way.len() < self.attempts.settings.concurrency.max(1) {
+            let Some((host, callback)) = receivers.begin(now) else { return };
+            let attempts = self.attempts.clone();
+            under_way.spawn(async move {
+                let begun = Instant::now();
+                let attempt = AssertUnwindSafe(attempts.attempt(&callback)).catch_unwind();
+                let receiver_failed = attempt.await.unwrap_or_else(|_| {
+                    error!(callback.id = %callback.id, "trying a callback panicked");
+                    None
+                });
+                Ended { host, receiver_failed, took: begun.elapsed() }
+            });
+        }
+    }
+
+    /// Gives back callbacks that were claimed and not tried.
+    async fn give_back(&self, back: Vec<GivenBack>) {
+        if back.is_empty() {
+            return;
+        }
+        counter!("flota_callbacks_held_back_total").increment(back.len() as u64);
+        for some in back.chunks(GIVE_BACK_CONCURRENCY) {
+            let writes = some.iter().filter_map(|(callback, due_at)| {
+                let claim = callback.due_at?;
+                Some(self.callbacks().give_back(callback.id, claim, *due_at))
+            });
+            for error in join_all(writes).await.into_iter().filter_map(Result::err) {
+                warn!(%error, "a callback was not given back, its claim will end");
+            }
+        }
+    }
+
+    async fn drain(&self, mut receivers: Receivers, mut under_way: JoinSet<Ended>) {
+        let now = self.attempts.clock.now();
+        let back = receivers.take_all().into_iter().map(|callback| (callback, now)).collect();
+        self.give_back(back).await;
+        let bound = self.attempts.settings.timeout + DRAIN_GRACE;
+        let ended = async { while under_way.join_next().await.is_some() {} };
+        if time::timeout(bound, ended).await.is_err() {
+            warn!(attempt_count = under_way.len(), "attempts took too long, they are made again");
+        }
+    }
+
+    fn callbacks(&self) -> &dyn Callbacks {
+        self.attempts.callbacks.as_ref()
+    }
+}

@@ -1,0 +1,9 @@
+//! Takes outcomes off their queue and makes them durable, each exactly once.
+
+mod handler;
+mod recording;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use handler::Recorder;
+pub(crate) use recording::Recording;

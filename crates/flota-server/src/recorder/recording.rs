@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use flota_core::{
+    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, OutcomesMessage, Pack, PackKey,
+    PortResult, Request, Round, Subject, TaskOutcome,
+    ports::{Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
+};
+use metrics::counter;
+use tracing::{info, warn};
+
+use crate::wakeups::Wakeups;
+
+/// The steps from an outcomes message to a finished round. Each repeats without effect, so that
+/// a crash between any two only repeats them.
+pub(crate) struct Recording {
+    pub(crate) requests: Arc<dyn Requests>,
+    pub(crate) predictions: Arc<dyn Predictions>,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wakeups: Arc<Wakeups>,
+}
+
+impl Recording {
+    /// Makes all that follows from `message` durable. What belongs to nothing that we know is
+    /// dropped and counted.
+    pub(crate) async fn record(&self, message: &OutcomesMessage) -> PortResult<()> {
+        let Some(request) = self.requests.request(message.request).await? else {
+            drop_outcomes("unknown_request", message.outcomes.len());
+            warn!(request.id = %message.request, "outcomes of an unknown request dropped");
+            return Ok(());
+        };
+        let Some(pack) = self.pack_of(&request, message).await? else {
+            drop_outcomes("unknown_pack", message.outcomes.len());
+            warn!(request.id = %message.request, round = message.round, pack = message.pack,
+                "outcomes of an unknown pack dropped");
+            return Ok(());
+        };
+        let ours = |outcome: &&TaskOutcome| pack.tasks.contains(&outcome.n);
+        let outcomes: Vec<TaskOutcome> = message.outcomes.iter().filter(ours).cloned().collect();
+        drop_outcomes("unknown_task", message.outcomes.len() - outcomes.len());
+
+        if !message.predictions.is_empty() {
+            self.predictions.put(&message.predictions).await?;
+        }
+        let key = PackKey { round: message.round(), pack: message.pack };
+        let recorded = self.requests.record(key, &outcomes).await?;
+        count(&request, &outcomes, &recorded);
+        for letter in &message.dead_letters {
+            if is_beside_its_outcome(letter, message, &recorded) {
+                self.dead_letters.put(letter).await?;
+            }
+        }
+        if recorded.pack.is_complete(&pack) {
+            self.complete(&request, key).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a pack that is complete to its round, and finishes the round if it was the last.
+    pub(crate) async fn complete(&self, request: &Request, key: PackKey) -> PortResult<Round> {
+        let round = self.requests.complete_pack(key).await?;
+        self.finish(request, &round).await?;
+        Ok(round)
+    }
+
+    /// Marks the round finished, with its callback, if all its packs are complete. True if they
+    /// are.
+    pub(crate) async fn finish(&self, request: &Request, round: &Round) -> PortResult<bool> {
+        if !round.is_complete(request) {
+            return Ok(false);
+        }
+        if round.finished_at.is_some() {
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        let id = CallbackId { request: request.id, round: round.key.round };
+        let event = CallbackEvent::RequestFinished;
+        let wanted = request.callback.as_ref().filter(|target| target.events.contains(&event));
+        let callback = wanted.map(|target| Callback::new(id, target.url.clone(), event, now));
+        if self.requests.finish(&Finish { key: round.key, at: now, callback }).await? {
+            counter!("flota_rounds_finished_total").increment(1);
+            info!(request.id = %request.id, round = round.key.round, "request finished");
+        }
+        self.wakeups.request_finished(request.id);
+        self.wakeups.callback_due();
+        Ok(true)
+    }
+
+    /// The pack that the message is about, with the tasks that its round runs.
+    async fn pack_of(
+        &self,
+        request: &Request,
+        message: &OutcomesMessage,
+    ) -> PortResult<Option<Pack>> {
+        let packs = match message.round {
+            // The first round runs all: its progress need not be read.
+            1 => request.packs(),
+            number => {
+                let rounds = self.requests.rounds(request.id).await?;
+                let round = rounds.into_iter().find(|round| round.key.round == number);
+                round.map_or_else(Vec::new, |round| round.packs(request))
+            }
+        };
+        Ok(packs.into_iter().find(|pack| pack.index == message.pack))
+    }
+}
+
+/// Whether `letter` lies beside a failed outcome that is the one of `message`: another's outcome,
+/// recorded first, leaves no dead letter of ours.
+fn is_beside_its_outcome(
+    letter: &DeadLetter,
+    message: &OutcomesMessage,
+    recorded: &Recorded,
+) -> bool {
+    let Subject::Task { task, round, .. } = &letter.subject else { return false };
+    if task.request != message.request || *round != message.round {
+        return false;
+    }
+    let ours = message.outcomes.iter().find(|outcome| outcome.n == task.n);
+    let (Some(ours), Some(kept)) = (ours, recorded.pack.outcomes.get(&task.n)) else {
+        return false;
+    };
+    let Ending::Failed { code, .. } = &kept.ending else { return false };
+    // Timings are not compared: their decimals need not survive the store to the last digit.
+    Some(*code) == letter.reason.code()
+        && kept.ending == ours.outcome.ending
+        && kept.attempts == ours.outcome.attempts
+        && kept.ended_at == ours.outcome.ended_at
+}
+
+fn drop_outcomes(reason: &'static str, outcome_count: usize) {
+    if outcome_count > 0 {
+        counter!("flota_outcomes_dropped_total", "reason" => reason)
+            .increment(outcome_count as u64);
+    }
+}
+
+fn count(request: &Request, outcomes: &[TaskOutcome], recorded: &Recorded) {
+    drop_outcomes("duplicate", outcomes.len().saturating_sub(recorded.set.len()));
+    for n in &recorded.set {
+        let (Some(task), Some(outcome)) = (request.task(*n), recorded.pack.outcomes.get(n)) else {
+            continue;
+        };
+        let (ending, code) = match &outcome.ending {
+            Ending::Succeeded { cached: true, .. } => ("succeeded", "cached"),
+            Ending::Succeeded { cached: false, .. } => ("succeeded", ""),
+            Ending::Failed { code, .. } => ("failed", code.as_str()),
+            Ending::Expired => ("expired", ""),
+            Ending::Canceled => ("canceled", ""),
+        };
+        let model = task.route.model.to_string();
+        counter!("flota_outcomes_total", "model" => model, "outcome" => ending, "code" => code)
+            .increment(1);
+    }
+}

@@ -1,0 +1,359 @@
+//! A server in memory, on a clock that follows tokio's paused time, for this crate's tests.
+
+use std::{
+    collections::HashMap,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request as HttpRequest, StatusCode},
+};
+use flota_core::{
+    Code, Ending, ImageFacts, LabelScore, Manifest, ModelName, Outcome, OutcomesMessage, Output,
+    Prediction, PredictionKey, QueueName, RequestId, Sha256, TaskOutcome, TasksMessage, Timings,
+    WorkerName,
+    ports::{Delivery, NewMessage, PostAnswer, PostError, PostRequest, Poster, Registration},
+};
+use flota_platform::{Platform, memory::SeededClock, settings::Settings, telemetry::Metrics};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::{notifier::SigningSecrets, server::Roles};
+
+/// The secret of the published vectors.
+pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+/// How long a condition is waited for, in steps of [`STEP`] of paused time.
+const MAX_STEPS: usize = 20_000;
+const STEP: Duration = Duration::from_millis(100);
+
+/// A server whose roles are not running.
+pub(crate) struct Fixture {
+    pub(crate) platform: Platform,
+    pub(crate) settings: Settings,
+    pub(crate) receivers: Arc<Receivers>,
+    pub(crate) router: Router,
+    pub(crate) stop: CancellationToken,
+    pub(crate) roles: Mutex<Option<Roles>>,
+}
+
+/// An answer of the API.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) json: Value,
+}
+
+/// How a receiver behaves.
+#[derive(Debug, Clone)]
+pub(crate) enum Behaviour {
+    /// Answers with a status and perhaps `Retry-After`.
+    Answers(u16, Option<String>),
+    /// Does not answer before the deadline.
+    Hangs,
+    /// Never answers, whatever the deadline.
+    HangsForEver,
+    /// Is not to be reached.
+    Forbidden,
+}
+
+/// Receivers by host, and what reached them.
+#[derive(Default)]
+pub(crate) struct Receivers {
+    behaviour: Mutex<HashMap<String, Behaviour>>,
+    pub(crate) received: Mutex<Vec<PostRequest>>,
+    under_way: Mutex<HashMap<String, usize>>,
+    pub(crate) most_under_way: Mutex<HashMap<String, usize>>,
+}
+
+impl Receivers {
+    pub(crate) fn behave(&self, host: &str, behaviour: Behaviour) {
+        self.behaviour.lock().unwrap().insert(host.to_owned(), behaviour);
+    }
+
+    /// What reached `host`.
+    pub(crate) fn of(&self, host: &str) -> Vec<PostRequest> {
+        let received = self.received.lock().unwrap();
+        received.iter().filter(|request| host_of(request) == host).cloned().collect()
+    }
+}
+
+fn host_of(request: &PostRequest) -> String {
+    url::Url::parse(&request.url).unwrap().host_str().unwrap().to_owned()
+}
+
+#[async_trait]
+impl Poster for Receivers {
+    async fn post(&self, request: PostRequest) -> Result<PostAnswer, PostError> {
+        let host = host_of(&request);
+        let behaviour = self.behaviour.lock().unwrap().get(&host).cloned();
+        let deadline = request.deadline;
+        self.received.lock().unwrap().push(request);
+        let now = {
+            let mut under_way = self.under_way.lock().unwrap();
+            let count = under_way.entry(host.clone()).or_default();
+            *count += 1;
+            *count
+        };
+        let most = |count: &mut usize| *count = now.max(*count);
+        self.most_under_way.lock().unwrap().entry(host.clone()).and_modify(most).or_insert(now);
+        tokio::task::yield_now().await;
+        let answer = match behaviour.unwrap_or(Behaviour::Answers(204, None)) {
+            Behaviour::Answers(status, retry_after) => Ok(PostAnswer { status, retry_after }),
+            Behaviour::Hangs => {
+                tokio::time::timeout(deadline, pending::<()>()).await.unwrap_err();
+                Err(PostError::Timeout(deadline))
+            }
+            Behaviour::HangsForEver => pending().await,
+            Behaviour::Forbidden => Err(PostError::ForbiddenAddress("not allowed".to_owned())),
+        };
+        *self.under_way.lock().unwrap().get_mut(&host).unwrap() -= 1;
+        answer
+    }
+}
+
+impl Fixture {
+    /// A server with the models `cat` and `dog`, each with its own worker.
+    pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// As [`Fixture::new`], with settings by key.
+    pub(crate) async fn with(overrides: &[(&str, &str)]) -> Self {
+        let overrides: Vec<(String, String)> =
+            overrides.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let settings = Settings::from_sources(None, [], &overrides).unwrap();
+        let mut platform = Platform::memory(&settings, Arc::new(SeededClock::new(1))).unwrap();
+        let receivers = Arc::new(Receivers::default());
+        platform.poster = receivers.clone();
+        for model in ["cat", "dog"] {
+            platform.models.register(&registration(model, &platform)).await.unwrap();
+        }
+        let (stop, roles) = roles(&platform, &settings);
+        let router = roles.router.clone();
+        Self { platform, settings, receivers, router, stop, roles: Mutex::new(Some(roles)) }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &[], "").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.call("POST", path, &[], body.to_owned()).await
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = HttpRequest::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let json = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        Answer { status: parts.status, headers: parts.headers, json }
+    }
+
+    /// Submits `image_count` images for `models`, with a callback to `host` if one is named.
+    pub(crate) async fn submit(
+        &self,
+        image_count: usize,
+        models: &[&str],
+        host: Option<&str>,
+    ) -> RequestId {
+        let images: Vec<Value> = (0..image_count)
+            .map(|i| serde_json::json!({"url": format!("https://images.example/{i}.jpg")}))
+            .collect();
+        let mut body = serde_json::json!({"images": images, "models": models});
+        if let Some(host) = host {
+            body["callback"] = serde_json::json!({"url": format!("https://{host}/hook")});
+        }
+        let answer = self.post("/v1/requests", &body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.json);
+        answer.json["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Takes all messages off a model's queue.
+    pub(crate) async fn take_tasks(&self, model: &str) -> Vec<TasksMessage> {
+        let queue = self.tasks_queue(model);
+        let mut messages = Vec::new();
+        loop {
+            let received = self.receive(&queue).await;
+            if received.is_empty() {
+                return messages;
+            }
+            let receipts: Vec<_> = received.iter().map(|d| d.receipt.clone()).collect();
+            self.platform.queue.settle(&queue, &receipts).await.unwrap();
+            messages.extend(received.iter().map(|d| TasksMessage::decode(&d.body).unwrap()));
+        }
+    }
+
+    /// Puts a body on the outcomes queue.
+    pub(crate) async fn send_outcomes(&self, body: String) {
+        let queue = QueueName::outcomes(&self.settings.prefix);
+        let message = NewMessage { body, delay: Duration::ZERO, group: "default".to_owned() };
+        let sent = self.platform.queue.send(&queue, &[message]).await.unwrap();
+        assert!(sent.iter().all(Result::is_ok));
+    }
+
+    /// Plays the worker of `model`: every task it has succeeds.
+    pub(crate) async fn work(&self, model: &str) {
+        for message in self.take_tasks(model).await {
+            self.send_outcomes(succeeded(&message).encode().unwrap()).await;
+        }
+    }
+
+    /// Runs the recorder, the sweeper and the notifier until the fixture's stop.
+    pub(crate) fn start(&self) -> Vec<tokio::task::JoinHandle<()>> {
+        let roles = self.roles.lock().unwrap().take().expect("started once");
+        let stop = || self.stop.clone();
+        vec![
+            tokio::spawn(roles.recorder.run(stop())),
+            tokio::spawn(roles.sweeper.run(stop())),
+            tokio::spawn(roles.notifier.run(stop())),
+        ]
+    }
+
+    fn tasks_queue(&self, model: &str) -> QueueName {
+        let worker: WorkerName = model.parse().unwrap();
+        QueueName::tasks(&self.settings.prefix, &worker, flota_core::Lane::Normal)
+    }
+
+    async fn receive(&self, queue: &QueueName) -> Vec<Delivery> {
+        let lease = Duration::from_secs(60);
+        self.platform.queue.receive(queue, 10, Duration::ZERO, lease).await.unwrap()
+    }
+}
+
+/// The roles of another process over the same platform.
+pub(crate) fn roles(platform: &Platform, settings: &Settings) -> (CancellationToken, Roles) {
+    let stop = CancellationToken::new();
+    let secrets = SigningSecrets::new(&[SECRET.parse().unwrap()]).unwrap();
+    let metrics = Metrics::install().unwrap();
+    let address = "127.0.0.1:8080".parse().unwrap();
+    let (platform, settings) = (platform.clone(), settings.clone());
+    (stop.clone(), Roles::new(platform, settings, address, secrets, metrics, stop))
+}
+
+/// Lets paused time pass until `is_met` says true.
+pub(crate) async fn until(mut is_met: impl AsyncFnMut() -> bool) {
+    for _ in 0..MAX_STEPS {
+        if is_met().await {
+            return;
+        }
+        tokio::time::advance(STEP).await;
+    }
+    panic!("what was waited for did not come about");
+}
+
+fn registration(model: &str, platform: &Platform) -> Registration {
+    let manifest = format!(
+        r#"
+name: {model}
+version: "1"
+weights: {{file: model.onnx, sha256: "{zeros}"}}
+labels: [yes, no]
+input: {{name: data, layout: nchw, width: 8, height: 8, resize: {{mode: exact}}, color: rgb}}
+output: {{kind: softmax}}
+"#,
+        zeros = "0".repeat(64),
+    );
+    let manifest = Manifest::parse("model.yaml", &manifest).unwrap();
+    let worker = WorkerName::from(&manifest.name);
+    Registration { manifest, digest: Sha256::of(b""), worker, at: platform.clock.now() }
+}
+
+/// The content behind a task's image.
+pub(crate) fn sha_of(image: &str) -> Sha256 {
+    Sha256::of(image.as_bytes())
+}
+
+/// What a worker sends for `message` where all goes well.
+pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
+    let key = |image: &str, model: &ModelName| PredictionKey {
+        sha256: sha_of(image),
+        model: model.clone(),
+        version: flota_core::ModelVersion("1".to_owned()),
+    };
+    let outcome = |task: &flota_core::TaskMessage| TaskOutcome {
+        n: task.n,
+        outcome: outcome(Ending::Succeeded {
+            prediction: key(&task.image, &task.model),
+            cached: false,
+        }),
+    };
+    let prediction = |task: &flota_core::TaskMessage| Prediction {
+        key: key(&task.image, &task.model),
+        output: Output::Softmax {
+            scores: vec![LabelScore { label: "yes".into(), index: 0, score: 0.75, flagged: None }],
+        },
+        image: ImageFacts { width: 8, height: 8, format: "jpeg".to_owned(), size_bytes: 100 },
+        computed_at: jiff::Timestamp::UNIX_EPOCH,
+    };
+    OutcomesMessage {
+        request: message.request,
+        round: message.round,
+        pack: message.pack,
+        outcomes: message.tasks.iter().map(outcome).collect(),
+        predictions: message.tasks.iter().map(prediction).collect(),
+        dead_letters: Vec::new(),
+    }
+}
+
+/// What a worker sends for `message` where all its tasks crashed it.
+pub(crate) fn crashed(message: &TasksMessage) -> OutcomesMessage {
+    let letter = |task: &flota_core::TaskMessage| flota_core::DeadLetter {
+        id: flota_core::DeadLetter::task_id(message.request, task.n, message.round),
+        subject: flota_core::Subject::Task {
+            task: flota_core::TaskId { request: message.request, n: task.n },
+            round: message.round,
+            model: task.model.clone(),
+            image: task.image.clone(),
+        },
+        reason: flota_core::Reason::WorkerCrashed,
+        message: "the worker's process ended".to_owned(),
+        attempts: 3,
+        history: vec![flota_core::Fault::new(
+            jiff::Timestamp::UNIX_EPOCH,
+            Code::FetchTimeout,
+            "no answer",
+        )],
+        created_at: jiff::Timestamp::UNIX_EPOCH,
+        state: flota_core::DeadLetterState::Open,
+    };
+    OutcomesMessage {
+        dead_letters: message.tasks.iter().map(letter).collect(),
+        ..failed(message, Code::WorkerCrashed)
+    }
+}
+
+/// What a worker sends for `message` where all its tasks failed with `code`.
+pub(crate) fn failed(message: &TasksMessage, code: Code) -> OutcomesMessage {
+    let outcome = |task: &flota_core::TaskMessage| TaskOutcome {
+        n: task.n,
+        outcome: outcome(Ending::failed(code, "it did not work")),
+    };
+    OutcomesMessage {
+        predictions: Vec::new(),
+        outcomes: message.tasks.iter().map(outcome).collect(),
+        ..succeeded(message)
+    }
+}
+
+fn outcome(ending: Ending) -> Outcome {
+    let timings = Timings { infer_ms: Some(1.7), ..Timings::default() };
+    Outcome { ending, attempts: 1, timings, ended_at: jiff::Timestamp::UNIX_EPOCH }
+}

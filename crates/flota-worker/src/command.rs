@@ -1,0 +1,75 @@
+//! The command line of a worker.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser};
+use flota_platform::{Platform, settings::Settings, shutdown::Shutdown, telemetry};
+
+use crate::WorkerProcess;
+
+/// What every worker takes on its command line.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerFlags {
+    /// Settings file; without it `flota.toml` in the current folder, where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A setting, such as `worker.attempts=3`; may be given again.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// Stop when standard input closes, so that the worker does not outlive whoever started it.
+    #[arg(long)]
+    pub stop_on_stdin_close: bool,
+}
+
+/// Serves one model of Flota.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// The model's folder, where it is not the one that this worker was built from.
+    #[arg(long, value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+    #[command(flatten)]
+    flags: WorkerFlags,
+}
+
+/// All of the `main` of a worker that serves the model in `folder`.
+pub fn main(folder: &str) -> ExitCode {
+    let Cli { model_dir, flags } = Cli::parse();
+    let folder = model_dir.unwrap_or_else(|| PathBuf::from(folder));
+    run(WorkerProcess::new(folder), &flags)
+}
+
+/// Runs `worker` to its end, with settings, logs and signals as `flags` and the environment have
+/// it. What keeps it from running is written to standard error.
+pub fn run(worker: WorkerProcess, flags: &WorkerFlags) -> ExitCode {
+    match try_run(worker, flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(worker: WorkerProcess, flags: &WorkerFlags) -> Result<()> {
+    let settings = Settings::load(flags.config.as_deref(), &flags.set)?;
+    telemetry::init(&settings.log)?;
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let ended = runtime.block_on(async {
+        let mut shutdown = Shutdown::on_signals().context("listening for signals")?;
+        if flags.stop_on_stdin_close {
+            shutdown = shutdown.and_on_stdin_close().context("watching standard input")?;
+        }
+        let platform = Platform::open(&settings).await?;
+        worker.run(settings, platform, shutdown.token()).await
+    });
+    // A decoder that hangs on its thread must not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it is not of the form KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}

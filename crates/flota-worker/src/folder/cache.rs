@@ -1,0 +1,130 @@
+//! Fetched files, named by their SHA-256, so that nothing is fetched twice and nothing else is used.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use flota_core::Sha256;
+use sha2::Digest;
+use tokio::task;
+use url::Url;
+
+use super::{FetchFileError, download::Download};
+
+/// The ending of a file that is not whole yet.
+const PART_ENDING: &str = "part";
+
+/// The folder of fetched files.
+pub(super) struct Cache<'a> {
+    dir: &'a Path,
+}
+
+/// A file that is being fetched. Its lock keeps other processes from writing it meanwhile.
+pub(super) struct Part {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+}
+
+impl<'a> Cache<'a> {
+    /// The cache in `dir`, which is made when something is fetched.
+    pub(super) fn new(dir: &'a Path) -> Self {
+        Self { dir }
+    }
+
+    /// The bytes that hash to `sha256`, fetched from `url` where they are not kept.
+    pub(super) async fn read(&self, url: &Url, sha256: &Sha256) -> Result<Vec<u8>, FetchFileError> {
+        let kept = self.dir.join(sha256.to_string());
+        if let Some(bytes) = read_whole(&kept, sha256)? {
+            return Ok(bytes);
+        }
+        let part = self.part(&kept).await?;
+        // Another process may have fetched it while this one waited for its lock.
+        if let Some(bytes) = read_whole(&kept, sha256)? {
+            return Ok(bytes);
+        }
+        self.fetch(url, sha256, &part).await?;
+        let moved = fs::rename(&part.path, &kept).and_then(|()| File::open(self.dir)?.sync_all());
+        moved.map_err(at(&kept))?;
+        fs::read(&kept).map_err(at(&kept))
+    }
+
+    async fn part(&self, kept: &Path) -> Result<Part, FetchFileError> {
+        fs::create_dir_all(self.dir).map_err(at(self.dir))?;
+        let path = kept.with_extension(PART_ENDING);
+        let options = File::options().read(true).append(true).create(true).clone();
+        let opened = path.clone();
+        let locking = task::spawn_blocking(move || {
+            let file = options.open(opened)?;
+            file.lock()?;
+            Ok(file)
+        });
+        let file = locking.await.expect("locking does not panic").map_err(at(&path))?;
+        Ok(Part { file, path })
+    }
+
+    /// Fills `part` with what hashes to `sha256`, going on from what is in it.
+    async fn fetch(&self, url: &Url, sha256: &Sha256, part: &Part) -> Result<(), FetchFileError> {
+        let download = Download::new(url)?;
+        loop {
+            let was_empty = part.size_bytes()? == 0;
+            download.append_to(part).await?;
+            let found = hash(&part.path).map_err(at(&part.path))?;
+            if found == *sha256 {
+                return part.file.sync_all().map_err(at(&part.path));
+            }
+            part.clear()?;
+            // What was there may have been of another file: then it is fetched afresh, once.
+            if was_empty {
+                let (url, wanted) = (shown(url), *sha256);
+                return Err(FetchFileError::WrongHash { url, found, wanted });
+            }
+        }
+    }
+}
+
+impl Part {
+    pub(super) fn size_bytes(&self) -> Result<u64, FetchFileError> {
+        Ok(self.file.metadata().map_err(at(&self.path))?.len())
+    }
+
+    pub(super) fn clear(&self) -> Result<(), FetchFileError> {
+        self.file.set_len(0).map_err(at(&self.path))
+    }
+}
+
+/// The bytes of a kept file; `None` where it is not there, or no longer what it was.
+fn read_whole(kept: &Path, sha256: &Sha256) -> Result<Option<Vec<u8>>, FetchFileError> {
+    match fs::read(kept) {
+        Ok(bytes) if Sha256::of(&bytes) == *sha256 => Ok(Some(bytes)),
+        Ok(_) => {
+            tracing::warn!(path = %kept.display(), "a kept file is damaged, it is fetched again");
+            Ok(None)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(at(kept)(source)),
+    }
+}
+
+fn hash(path: &Path) -> io::Result<Sha256> {
+    let mut hasher = sha2::Sha256::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(Sha256::from(<[u8; 32]>::from(hasher.finalize())))
+}
+
+/// An address without what may be secret in it.
+pub(super) fn shown(url: &Url) -> String {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    // These fail only for addresses that have no host, and those are not fetched.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.into()
+}
+
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> FetchFileError {
+    let path = path.to_owned();
+    move |source| FetchFileError::Cache { path, source }
+}

@@ -1,0 +1,11 @@
+//! A model folder: manifest, weights and labels, beside each other or fetched and verified.
+
+mod cache;
+mod download;
+mod error;
+mod open;
+#[cfg(test)]
+mod tests;
+
+pub use error::{FetchFileError, FolderError};
+pub use open::{MANIFEST_FILE, ModelFolder, predict};

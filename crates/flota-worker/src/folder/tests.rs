@@ -1,0 +1,225 @@
+use std::{fs, path::Path, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, Response, StatusCode, header::RANGE},
+    routing::get,
+};
+use flota_core::Sha256;
+use futures::{StreamExt, stream};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::Mutex};
+
+use super::ModelFolder;
+
+const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
+/// Bytes that are sent before a connection is cut.
+const CUT_AT: usize = 64;
+
+/// How a server of weights behaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Server {
+    Whole,
+    /// Cuts the first answer off and goes on where it is asked to.
+    Cuts,
+    /// The same, but always begins again.
+    CutsWithoutRanges,
+    Broken,
+    Missing,
+}
+
+/// The `Range` of each request that came.
+type Asked = Arc<Mutex<Vec<Option<String>>>>;
+
+async fn serve(server: Server) -> (String, Asked) {
+    let asked: Asked = Arc::default();
+    let router = Router::new().route("/w.onnx", get(answer)).with_state((server, asked.clone()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/w.onnx?token=secret", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, asked)
+}
+
+async fn answer(
+    State((server, asked)): State<(Server, Asked)>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let range = headers.get(RANGE).map(|range| range.to_str().unwrap().to_owned());
+    let mut asked = asked.lock().await;
+    asked.push(range.clone());
+    let begin: usize = match (server, &range) {
+        (Server::CutsWithoutRanges, _) | (_, None) => 0,
+        (_, Some(range)) => range["bytes=".len()..].trim_end_matches('-').parse().unwrap(),
+    };
+    let response = Response::builder();
+    let cuts = matches!(server, Server::Cuts | Server::CutsWithoutRanges) && asked.len() == 1;
+    match server {
+        Server::Missing => response.status(StatusCode::NOT_FOUND).body(Body::empty()).unwrap(),
+        Server::Broken => response.status(StatusCode::BAD_GATEWAY).body(Body::empty()).unwrap(),
+        _ if cuts => {
+            let first = stream::once(async { Ok(&MEANS[..CUT_AT]) });
+            let cut = stream::once(async {
+                // What was sent so far is flushed when there is nothing more at once.
+                tokio::task::yield_now().await;
+                Err(std::io::Error::other("cut"))
+            });
+            response.body(Body::from_stream(first.chain(cut))).unwrap()
+        }
+        _ if begin > 0 => {
+            let range = format!("bytes {begin}-{}/{}", MEANS.len() - 1, MEANS.len());
+            let response = response.status(StatusCode::PARTIAL_CONTENT);
+            response.header("content-range", range).body(Body::from(&MEANS[begin..])).unwrap()
+        }
+        _ => response.body(Body::from(MEANS)).unwrap(),
+    }
+}
+
+struct Folders {
+    model: TempDir,
+    cache: TempDir,
+}
+
+impl Folders {
+    fn new(weights: &str) -> Self {
+        let folders =
+            Self { model: tempfile::tempdir().unwrap(), cache: tempfile::tempdir().unwrap() };
+        let manifest = format!(
+            "name: means\nversion: '1'\nweights: {weights}\nlabels: [r, g, b]\n\
+             input: {{width: 4, height: 4, scale: 1.0, resize: {{mode: exact}}}}\n\
+             output: {{name: means, kind: regression}}\n"
+        );
+        folders.write("model.yaml", manifest);
+        folders
+    }
+
+    fn fetched(url: &str, sha256: Sha256) -> Self {
+        Self::new(&format!("{{url: '{url}', sha256: {sha256}}}"))
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.model.path().join(name), bytes).unwrap();
+    }
+
+    async fn open(&self) -> Result<ModelFolder, String> {
+        let opened = ModelFolder::open(self.model.path(), self.cache.path()).await;
+        opened.map_err(|error| error.to_string())
+    }
+
+    async fn refusal(&self) -> String {
+        match self.open().await {
+            Err(error) => error,
+            Ok(folder) => folder.load().expect_err("the folder was taken").to_string(),
+        }
+    }
+
+    /// Whether the cache holds the weights, and no part of anything.
+    fn is_kept(&self) -> bool {
+        let names: Vec<_> = fs::read_dir(self.cache.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names == [Sha256::of(MEANS).to_string()]
+    }
+}
+
+fn contains_all(text: &str, wanted: &[&str]) {
+    for part in wanted {
+        assert!(text.contains(part), "{text:?} does not say {part:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_opened_and_its_digest_is_of_its_contents() {
+    let folders = Folders::new("{file: means.onnx}");
+    folders.write("means.onnx", MEANS);
+    let folder = folders.open().await.unwrap();
+    let wanted = folder.manifest().digest(&Sha256::of(MEANS), None);
+    assert_eq!(folder.digest(), wanted);
+    folder.load().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_folder_is_said_with_line_and_cure() {
+    let folders = Folders::new("{file: means.onnx}");
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "not there", "correct the name"]);
+    folders.write("means.onnx", b"not a network");
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "not an ONNX file"]);
+
+    let folders = Folders::new(&format!("{{file: means.onnx, sha256: {}}}", Sha256::of(b"")));
+    folders.write("means.onnx", MEANS);
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "hashes to", "`sha256`"]);
+
+    let folders = Folders::new("{file: means.onnx}");
+    folders.write("means.onnx", MEANS);
+    let path = folders.model.path().join("model.yaml");
+    let manifest = fs::read_to_string(&path).unwrap();
+    fs::write(&path, manifest.replace("name: means, kind", "name: modes, kind")).unwrap();
+    contains_all(&folders.refusal().await, &["model.yaml:6: ", "`modes`", "means", "doubles"]);
+    fs::write(&path, manifest.replace("[r, g, b]", "[r, g]")).unwrap();
+    contains_all(&folders.refusal().await, &["model.yaml:4: ", "2 labels for 3 outputs"]);
+    fs::write(&path, manifest.replace("width", "widht")).unwrap();
+    contains_all(&folders.refusal().await, &["model.yaml:5: ", "did you mean `width`?"]);
+    fs::remove_file(&path).unwrap();
+    contains_all(&folders.refusal().await, &["there is no ", "model.yaml"]);
+}
+
+#[tokio::test]
+async fn weights_are_fetched_once() {
+    let (url, asked) = serve(Server::Whole).await;
+    let folders = Folders::fetched(&url, Sha256::of(MEANS));
+    folders.open().await.unwrap().load().unwrap();
+    folders.open().await.unwrap();
+    assert_eq!(*asked.lock().await, [None]);
+    assert!(folders.is_kept());
+}
+
+#[tokio::test]
+async fn a_broken_fetch_goes_on_where_it_broke_off() {
+    let range = Some(format!("bytes={CUT_AT}-"));
+    for server in [Server::Cuts, Server::CutsWithoutRanges] {
+        let (url, asked) = serve(server).await;
+        let folders = Folders::fetched(&url, Sha256::of(MEANS));
+        folders.open().await.unwrap();
+        assert_eq!(*asked.lock().await, [None, range.clone()]);
+        assert!(folders.is_kept());
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_fetched_is_gone_on_from_unless_it_is_of_another_file() {
+    let part = |cache: &Path| cache.join(format!("{}.part", Sha256::of(MEANS)));
+    for (earlier, requests) in [(&MEANS[..CUT_AT], 1), (&[0; CUT_AT], 2)] {
+        let (url, asked) = serve(Server::Whole).await;
+        let folders = Folders::fetched(&url, Sha256::of(MEANS));
+        fs::write(part(folders.cache.path()), earlier).unwrap();
+        folders.open().await.unwrap();
+        assert_eq!(asked.lock().await.len(), requests);
+        assert!(folders.is_kept());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_hash_is_refused_and_nothing_is_kept() {
+    let (url, _) = serve(Server::Whole).await;
+    let folders = Folders::fetched(&url, Sha256::of(b"another"));
+    let refusal = folders.refusal().await;
+    let found = Sha256::of(MEANS).to_string();
+    contains_all(&refusal, &["model.yaml:3: ", "hashes to", &found, "`sha256`"]);
+    assert!(!refusal.contains("secret"), "{refusal}");
+    assert!(!folders.cache.path().join(Sha256::of(b"another").to_string()).exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_the_file_is_named_and_a_failing_one_is_tried_again() {
+    let (url, asked) = serve(Server::Missing).await;
+    let folders = Folders::fetched(&url, Sha256::of(MEANS));
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "w.onnx answered 404"]);
+    assert_eq!(asked.lock().await.len(), 1);
+
+    let (url, asked) = serve(Server::Broken).await;
+    let folders = Folders::fetched(&url, Sha256::of(MEANS));
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "5 tries", "502"]);
+    assert_eq!(asked.lock().await.len(), 5);
+}

@@ -1,0 +1,14 @@
+//! Turns a model folder into a running worker process: poll, fetch, decode, batch, infer, report.
+
+mod command;
+mod folder;
+mod health;
+mod life;
+mod metrics;
+mod pipeline;
+mod process;
+
+pub use command::{WorkerFlags, main, run};
+pub use folder::{FetchFileError, FolderError, MANIFEST_FILE, ModelFolder, predict};
+pub use pipeline::BeforeInfer;
+pub use process::WorkerProcess;

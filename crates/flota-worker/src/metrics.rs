@@ -1,0 +1,64 @@
+//! What a worker counts, under `flota_worker_`.
+
+use std::time::Duration;
+
+use flota_core::{Ending, TaskOutcome};
+use metrics::{counter, gauge, histogram};
+
+/// A duration as timings have it: in milliseconds, to the microsecond.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1_000.0
+}
+
+/// A task has ended, and that is durable.
+pub(crate) fn ended(outcome: &TaskOutcome) {
+    let (ending, code) = match &outcome.outcome.ending {
+        Ending::Succeeded { .. } => ("succeeded", ""),
+        Ending::Failed { code, .. } => ("failed", code.as_str()),
+        Ending::Expired => ("expired", ""),
+        Ending::Canceled => ("canceled", ""),
+    };
+    counter!("flota_worker_tasks_total", "outcome" => ending, "code" => code).increment(1);
+}
+
+/// A prediction was known before.
+pub(crate) fn cached() {
+    counter!("flota_worker_cached_total").increment(1);
+}
+
+/// An equal image was in hand.
+pub(crate) fn duplicate() {
+    counter!("flota_worker_duplicates_total").increment(1);
+}
+
+/// Tasks were sent again after a fault that time may heal.
+pub(crate) fn retried(count: usize) {
+    counter!("flota_worker_retries_total").increment(count as u64);
+}
+
+/// A batch was run.
+pub(crate) fn batch(size: usize) {
+    histogram!("flota_worker_batch_size").record(size as f64);
+}
+
+/// A stage took so long.
+pub(crate) fn stage(name: &'static str, took: Duration) {
+    histogram!("flota_worker_stage_seconds", "stage" => name).record(took.as_secs_f64());
+}
+
+/// Counts tasks as in hand until it is dropped.
+pub(crate) struct TasksInHand(f64);
+
+impl TasksInHand {
+    pub(crate) fn new(count: usize) -> Self {
+        let count = count as f64;
+        gauge!("flota_worker_tasks_in_hand").increment(count);
+        Self(count)
+    }
+}
+
+impl Drop for TasksInHand {
+    fn drop(&mut self) {
+        gauge!("flota_worker_tasks_in_hand").decrement(self.0);
+    }
+}

@@ -1,0 +1,180 @@
+//! What the consume loop runs for each message: one pack, from its tasks to its outcomes.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use flota_core::{
+    DeadLetter, ModelName, ModelVersion, PortError, PortResult, QueueName, TaskMessage,
+    TasksMessage, WireError, backoff,
+    consume::{Handled, Handler, Lease},
+    limits::MAX_MESSAGE_DELAY,
+    ports::{Delivery, NewMessage},
+};
+use flota_platform::Platform;
+use futures::future::join_all;
+use tracing::Instrument;
+
+use super::{
+    compute::Compute,
+    end::End,
+    gate::Gate,
+    in_hand::InHand,
+    known::Known,
+    outbox::Outbox,
+    report::{Report, bodies},
+    task::Received,
+};
+use crate::metrics;
+
+/// The pipeline of a worker: poll, fetch, decode, batch, infer, report.
+pub(crate) struct Pipeline {
+    pub(crate) served: Served,
+    pub(crate) retry: Retry,
+    /// The queue that the worker takes its tasks from.
+    pub(crate) queue: QueueName,
+    pub(crate) platform: Platform,
+    pub(crate) known: Known,
+    pub(crate) in_hand: InHand,
+    pub(crate) compute: Arc<Compute>,
+    pub(crate) gate: Gate,
+    /// To the recorder.
+    pub(crate) outcomes: Outbox,
+    /// Back onto the worker's own queue.
+    pub(crate) tasks: Outbox,
+}
+
+/// The model that the worker serves.
+pub(crate) struct Served {
+    pub(crate) model: ModelName,
+    pub(crate) version: ModelVersion,
+    /// How often a task is begun at most.
+    pub(crate) attempts: u32,
+}
+
+/// How long a task waits that is tried again.
+pub(crate) struct Retry {
+    pub(crate) base: Duration,
+    pub(crate) cap: Duration,
+}
+
+#[async_trait]
+impl Handler for Pipeline {
+    fn weigh(&self, delivery: &Delivery) -> usize {
+        TasksMessage::decode(&delivery.body).map_or(1, |message| message.tasks.len().max(1))
+    }
+
+    async fn handle(&self, delivery: Delivery, lease: Lease) -> PortResult<Handled> {
+        if lease.stopping() {
+            return Ok(Handled::GiveBack);
+        }
+        let message = match TasksMessage::decode(&delivery.body) {
+            Ok(message) => message,
+            Err(error) => return self.put_away(&delivery, &error).await,
+        };
+        let span = tracing::info_span!(
+            "delivery", request.id = %message.request, message.pack, delivery.receive_count
+        );
+        let _in_hand = metrics::TasksInHand::new(message.tasks.len());
+        let waited = self.platform.clock.now().duration_since(delivery.sent_at);
+        let queued_ms = (waited.as_secs_f64() * 1_000.0).max(0.0);
+        let received = Received { message, lease, queued_ms };
+        let work = async {
+            match delivery.receive_count {
+                0 | 1 => self.run_pack(&received).await,
+                _ => self.run_suspects(&received).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            // Another has the message by now, and what this one did is dropped.
+            () = received.lease.lost() => Ok(Handled::GiveBack),
+            handled = work.instrument(span) => handled,
+        }
+    }
+}
+
+impl Pipeline {
+    async fn run_pack(&self, received: &Received) -> PortResult<Handled> {
+        let tasks = received.message.tasks.iter();
+        let ends = join_all(tasks.map(|task| self.run(task, received))).await;
+        if ends.iter().all(|end| matches!(end, End::NotBegun(_))) && !ends.is_empty() {
+            return Ok(Handled::GiveBack);
+        }
+        self.report_ends(received, ends).await?;
+        Ok(Handled::Settle)
+    }
+
+    /// Makes what became of tasks durable: outcomes for the recorder, and the rest as new messages
+    /// for a worker.
+    pub(crate) async fn report_ends(&self, received: &Received, ends: Vec<End>) -> PortResult<()> {
+        let (mut reports, mut again, mut not_begun) = (Vec::new(), Vec::new(), Vec::new());
+        for end in ends {
+            match end {
+                End::Done(report) => reports.push(*report),
+                End::Again(task) => again.push(task),
+                End::NotBegun(task) => not_begun.push(task),
+            }
+        }
+        let message = &received.message;
+        let group = message.client.as_str();
+        let told = bodies(message, &reports).map_err(unsendable)?;
+        let told = told.into_iter().map(|body| new_message(body, Duration::ZERO, group)).collect();
+        metrics::retried(again.len());
+        let wait = again.iter().map(|task| task.tries).max().map(|tries| {
+            let random = self.platform.clock.random();
+            backoff(tries, self.retry.base, self.retry.cap, random).min(MAX_MESSAGE_DELAY)
+        });
+        let mut rest = Vec::new();
+        for (tasks, delay) in [(again, wait.unwrap_or_default()), (not_begun, Duration::ZERO)] {
+            if !tasks.is_empty() {
+                rest.push(self.rest(message, tasks, delay)?);
+            }
+        }
+        tokio::try_join!(self.outcomes.send(told), self.tasks.send(rest))?;
+        reports.iter().for_each(|report| self.log(message, report));
+        Ok(())
+    }
+
+    fn rest(
+        &self,
+        message: &TasksMessage,
+        tasks: Vec<TaskMessage>,
+        delay: Duration,
+    ) -> PortResult<NewMessage> {
+        let rest = TasksMessage { tasks, client: message.client.clone(), ..*message };
+        let body = rest.encode().map_err(unsendable)?;
+        Ok(new_message(body, delay, message.client.as_str()))
+    }
+
+    fn log(&self, message: &TasksMessage, report: &Report) {
+        metrics::ended(&report.outcome);
+        let flota_core::TaskOutcome { n, outcome } = &report.outcome;
+        let id = flota_core::TaskId { request: message.request, n: *n };
+        match &outcome.ending {
+            flota_core::Ending::Failed { code, message } => {
+                tracing::info!(task.id = %id, model = %self.served.model, %code, message,
+                    attempts = outcome.attempts, "task failed");
+            }
+            _ => tracing::debug!(task.id = %id, model = %self.served.model,
+                timings = ?outcome.timings, "task done"),
+        }
+    }
+
+    async fn put_away(&self, delivery: &Delivery, error: &WireError) -> PortResult<Handled> {
+        let now = self.platform.clock.now();
+        let letter =
+            DeadLetter::unreadable(self.queue.as_str(), &delivery.body, error.to_string(), now);
+        self.platform.dead_letters.put(&letter).await?;
+        tracing::error!(queue = %self.queue, dead_letter.id = letter.id, %error,
+            "a message cannot be read, it is kept as a dead letter");
+        Ok(Handled::Settle)
+    }
+}
+
+fn new_message(body: String, delay: Duration, group: &str) -> NewMessage {
+    NewMessage { body, delay, group: group.to_owned() }
+}
+
+fn unsendable(error: WireError) -> PortError {
+    PortError::permanent("writing a message", error)
+}

@@ -1,0 +1,23 @@
+//! From a message to its outcomes: poll, fetch, decode, batch, infer, report.
+
+mod batch;
+mod compute;
+mod end;
+mod gate;
+mod handler;
+mod in_hand;
+mod infer;
+mod known;
+mod outbox;
+mod report;
+mod start;
+mod suspect;
+mod task;
+#[cfg(test)]
+pub(crate) mod tests;
+mod threads;
+mod watchdog;
+
+pub(crate) use handler::Pipeline;
+pub use infer::BeforeInfer;
+pub(crate) use start::{Parts, tasks_queue, thread_count};

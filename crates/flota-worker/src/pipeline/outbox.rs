@@ -1,0 +1,203 @@
+//! Sends what many messages have to say in few calls.
+
+use std::{sync::Arc, time::Duration};
+
+use flota_core::{
+    PortError, PortResult, QueueName, backoff,
+    limits::MAX_QUEUE_BATCH,
+    ports::{Clock, NewMessage, Queue},
+};
+use futures::future::try_join_all;
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages that wait for the call before theirs to end; beyond that, whoever sends waits.
+const WAITING_COUNT: usize = 256;
+/// Tries of one message. With the waits below they last about as long as a lease: giving up earlier
+/// computes everything again, and what suspects did would look like crashes.
+const SEND_TRIES: u32 = 100;
+const RETRY_BASE: Duration = Duration::from_millis(100);
+const RETRY_CAP: Duration = Duration::from_secs(20);
+
+/// The way onto one queue. Whatever waits while a call is under way goes out together in the next.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    waiting: mpsc::Sender<Entry>,
+}
+
+struct Entry {
+    message: NewMessage,
+    tries: u32,
+    reply: oneshot::Sender<PortResult<()>>,
+}
+
+impl Outbox {
+    /// Starts the sending task; it ends with the last handle.
+    pub(crate) fn start(queue: Arc<dyn Queue>, name: QueueName, clock: Arc<dyn Clock>) -> Self {
+        let (waiting, entries) = mpsc::channel(WAITING_COUNT);
+        tokio::spawn(send_all(queue, name, clock, entries));
+        Self { waiting }
+    }
+
+    /// Sends `messages`. `Ok` means that each is durable.
+    pub(crate) async fn send(&self, messages: Vec<NewMessage>) -> PortResult<()> {
+        try_join_all(messages.into_iter().map(|message| self.send_one(message))).await?;
+        Ok(())
+    }
+
+    async fn send_one(&self, message: NewMessage) -> PortResult<()> {
+        let (reply, answer) = oneshot::channel();
+        let entry = Entry { message, tries: 0, reply };
+        let ended = |_| PortError::transient("sending a message", "the sending task has ended");
+        self.waiting.send(entry).await.map_err(|_| ended(()))?;
+        answer.await.map_err(|_| ended(()))?
+    }
+}
+
+async fn send_all(
+    queue: Arc<dyn Queue>,
+    name: QueueName,
+    clock: Arc<dyn Clock>,
+    mut waiting: mpsc::Receiver<Entry>,
+) {
+    let mut batch: Vec<Entry> = Vec::with_capacity(MAX_QUEUE_BATCH);
+    loop {
+        let room = MAX_QUEUE_BATCH - batch.len();
+        if batch.is_empty() && waiting.recv_many(&mut batch, room).await == 0 {
+            return;
+        }
+        while batch.len() < MAX_QUEUE_BATCH
+            && let Ok(entry) = waiting.try_recv()
+        {
+            batch.push(entry);
+        }
+        batch = send_batch(queue.as_ref(), &name, batch).await;
+        if let Some(tries) = batch.iter().map(|entry| entry.tries).max() {
+            let wait = backoff(tries, RETRY_BASE, RETRY_CAP, clock.random());
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Sends one batch, answers those whose fate is decided and returns those to be tried again.
+async fn send_batch(queue: &dyn Queue, name: &QueueName, batch: Vec<Entry>) -> Vec<Entry> {
+    // Whoever no longer waits lost its lease: what it had to say is dropped.
+    let batch: Vec<Entry> = batch.into_iter().filter(|entry| !entry.reply.is_closed()).collect();
+    if batch.is_empty() {
+        return batch;
+    }
+    let messages: Vec<NewMessage> = batch.iter().map(|entry| entry.message.clone()).collect();
+    let answers = match queue.send(name, &messages).await {
+        Ok(answers) => answers,
+        Err(error) => shared_by(batch.len(), error),
+    };
+    let mut again = Vec::new();
+    for (mut entry, answer) in batch.into_iter().zip(answers) {
+        entry.tries += 1;
+        match answer {
+            Err(error) if error.is_transient() && entry.tries < SEND_TRIES => {
+                tracing::debug!(queue = %name, tries = entry.tries, %error, "a send is tried again");
+                again.push(entry);
+            }
+            answer => {
+                let _ = entry.reply.send(answer);
+            }
+        }
+    }
+    again
+}
+
+/// One error as the answer of each of `count` entries.
+fn shared_by<T>(count: usize, error: PortError) -> Vec<PortResult<T>> {
+    let (is_transient, what) = (error.is_transient(), error.to_string());
+    let error = Arc::new(error);
+    let copy = || {
+        if is_transient {
+            PortError::transient(&what, Arc::clone(&error))
+        } else {
+            PortError::permanent(&what, Arc::clone(&error))
+        }
+    };
+    (0..count).map(|_| Err(copy())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use flota_core::ports::{Delivery, Depth, Receipt};
+    use flota_platform::SystemClock;
+
+    use super::*;
+
+    /// A queue that takes no message at its first sending, nor ever one that says `never`.
+    #[derive(Default)]
+    struct Reluctant {
+        calls: Mutex<Vec<Vec<String>>>,
+    }
+
+    #[async_trait]
+    impl Queue for Reluctant {
+        async fn send(
+            &self,
+            _: &QueueName,
+            messages: &[NewMessage],
+        ) -> PortResult<Vec<PortResult<()>>> {
+            let mut calls = self.calls.lock().unwrap();
+            let bodies: Vec<String> = messages.iter().map(|m| m.body.clone()).collect();
+            let answer = |body: &String| match body.as_str() {
+                "never" => Err(PortError::permanent("sending", "refused")),
+                _ if calls.iter().any(|call| call.contains(body)) => Ok(()),
+                _ => Err(PortError::transient("sending", "busy")),
+            };
+            let answers = bodies.iter().map(answer).collect();
+            calls.push(bodies);
+            Ok(answers)
+        }
+
+        async fn receive(
+            &self,
+            _: &QueueName,
+            _: usize,
+            _: Duration,
+            _: Duration,
+        ) -> PortResult<Vec<Delivery>> {
+            unreachable!("an outbox only sends")
+        }
+
+        async fn extend(
+            &self,
+            _: &QueueName,
+            _: &[Receipt],
+            _: Duration,
+        ) -> PortResult<Vec<PortResult<()>>> {
+            unreachable!("an outbox only sends")
+        }
+
+        async fn settle(&self, _: &QueueName, _: &[Receipt]) -> PortResult<Vec<PortResult<()>>> {
+            unreachable!("an outbox only sends")
+        }
+
+        async fn depth(&self, _: &QueueName) -> PortResult<Depth> {
+            unreachable!("an outbox only sends")
+        }
+    }
+
+    fn message(body: impl ToString) -> NewMessage {
+        let group = "default".to_owned();
+        NewMessage { body: body.to_string(), delay: Duration::ZERO, group }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_go_together_and_a_passing_failure_is_tried_again() {
+        let queue = Arc::new(Reluctant::default());
+        let name = QueueName::outcomes("flota");
+        let outbox = Outbox::start(queue.clone(), name, Arc::new(SystemClock));
+        outbox.send((0..25).map(message).collect()).await.unwrap();
+        let sizes: Vec<usize> = queue.calls.lock().unwrap().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [10, 10, 10, 10, 5, 5]);
+
+        let refused = outbox.send(vec![message("never"), message("later")]).await.unwrap_err();
+        assert!(!refused.is_transient());
+    }
+}

@@ -1,0 +1,80 @@
+//! Tasks of a message that was received before: one of them may have ended its process.
+
+use flota_core::{PackKey, PortResult, TaskId, TaskMessage, consume::Handled};
+
+use super::{
+    end::End,
+    handler::Pipeline,
+    task::{Begun, Obtained, Received},
+};
+
+impl Pipeline {
+    /// Runs the tasks of `received` that have no outcome yet, one by one, those that were begun
+    /// least first. Each is counted durably before it runs alone in the process, and reported
+    /// before the next begins, so that whatever ends the process is found out and its mates are
+    /// not.
+    pub(crate) async fn run_suspects(&self, received: &Received) -> PortResult<Handled> {
+        let message = &received.message;
+        let key = PackKey { round: message.round(), pack: message.pack };
+        let record = self.platform.requests.pack(key).await?;
+        let mut suspects = Vec::new();
+        for task in message.tasks.iter().filter(|task| !record.outcomes.contains_key(&task.n)) {
+            let id = TaskId { request: message.request, n: task.n };
+            let counted = self.platform.requests.attempts(id, message.round).await?;
+            suspects.push((counted, task));
+        }
+        suspects.sort_by_key(|(counted, _)| *counted);
+        for (counted, task) in suspects {
+            if self.run_suspect(task, received, counted).await? == Handled::GiveBack {
+                return Ok(Handled::GiveBack);
+            }
+        }
+        Ok(Handled::Settle)
+    }
+
+    async fn run_suspect(
+        &self,
+        task: &TaskMessage,
+        received: &Received,
+        counted: u32,
+    ) -> PortResult<Handled> {
+        let mut begun = Begun::new(task, received, task.tries + counted);
+        if counted >= self.served.attempts {
+            let end = self.end_crashed(&begun);
+            return self.report_one(received, end).await;
+        }
+        begun.attempts += 1;
+        // A fetch runs nobody's code but ours, and a slow server is no poison: it is not counted.
+        let image = match self.obtain(&mut begun).await {
+            Ok(Obtained::Fetched(image)) => image,
+            Ok(Obtained::InHand(computation)) => {
+                let end = self.join(&begun, computation).await;
+                return self.report_one(received, end).await;
+            }
+            Err(end) => return self.report_one(received, end).await,
+        };
+        // Held until the report is durable: who crashes next must not make this one run again.
+        let pass = self.gate.alone().await;
+        if received.lease.stopping() {
+            return Ok(Handled::GiveBack);
+        }
+        let id = TaskId { request: received.message.request, n: task.n };
+        let counted = self.platform.requests.count_attempt(id, received.message.round).await?;
+        begun.attempts = task.tries + counted;
+        tracing::info!(task.id = %id, attempts = counted, "a suspect task runs alone");
+        let computed = self.compute.look(self.key(image.sha256), image, pass.clone()).await;
+        begun.spent(&computed.timings);
+        let end = self.end(&begun, computed, false);
+        let handled = self.report_one(received, end).await;
+        drop(pass);
+        handled
+    }
+
+    async fn report_one(&self, received: &Received, end: End) -> PortResult<Handled> {
+        if matches!(end, End::NotBegun(_)) {
+            return Ok(Handled::GiveBack);
+        }
+        self.report_ends(received, vec![end]).await?;
+        Ok(Handled::Settle)
+    }
+}

@@ -1,0 +1,226 @@
+//! A worker under test: a real model folder's preprocessing and labels, and a session that does as
+//! the colour of a picture says.
+
+use std::{
+    io::Cursor,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use flota_core::{
+    ClientName, Ending, Lane, Manifest, OutcomesMessage, QueueName, RequestId, Sha256, TaskMessage,
+    TaskOutcome, TasksMessage,
+    consume::{ConsumeSettings, Consumer},
+    limits::MAX_QUEUE_BATCH,
+    ports::{NewMessage, UPLOADED_PREFIX},
+};
+use flota_engine::{InferError, Model, Session, Tensor, TensorData};
+use flota_platform::{Platform, SystemClock, settings::Settings};
+use image::{ImageFormat, RgbImage};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::pipeline::{Parts, Pipeline, tasks_queue};
+
+pub(super) type Color = [u8; 3];
+
+/// A batch with a picture of this colour fails.
+pub(super) const REFUSED: Color = [255, 0, 0];
+/// A batch with a picture of this colour waits until it is let go.
+pub(super) const HELD: Color = [0, 0, 255];
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(600);
+const MEANS: &[u8] = include_bytes!("../../../../flota-engine/tests/fixtures/means.onnx");
+const SIDE: u32 = 4;
+
+pub(super) struct Fleet {
+    pub(super) platform: Platform,
+    pub(super) settings: Settings,
+    pub(super) manifest: Manifest,
+    pub(super) stop: CancellationToken,
+    /// The colours of each batch, in the order in which they were run.
+    pub(super) batches: Arc<Mutex<Vec<Vec<Color>>>>,
+    hold: Option<mpsc::Sender<()>>,
+    held: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl Fleet {
+    pub(super) fn new(version: &str, batch_size: u32) -> Self {
+        let mut settings = Settings::default();
+        settings.network.allow = vec!["127.0.0.0/8".parse().unwrap()];
+        settings.worker.retry_base = Duration::from_millis(1);
+        settings.worker.retry_cap = Duration::from_millis(1);
+        let text = format!(
+            "{{name: means, version: '{version}', weights: {{file: means.onnx}}, labels: [r, g, b], \
+             input: {{width: {SIDE}, height: {SIDE}, scale: 1.0, resize: {{mode: exact}}}}, \
+             output: {{name: means, kind: regression}}, \
+             batch: {{max_size: {batch_size}, max_wait_ms: 5}}, attempts: 3}}"
+        );
+        let (hold, held) = mpsc::channel();
+        Self {
+            platform: Platform::memory(&settings, Arc::new(SystemClock)).unwrap(),
+            settings,
+            manifest: Manifest::parse("model.yaml", &text).unwrap(),
+            stop: CancellationToken::new(),
+            batches: Arc::default(),
+            hold: Some(hold),
+            held: Arc::new(Mutex::new(held)),
+        }
+    }
+
+    /// Starts the worker; the handle ends when it has drained.
+    pub(super) fn start(&self) -> JoinHandle<()> {
+        let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
+        let model = Model::load(self.manifest.clone(), MEANS, labels).unwrap();
+        let session = Scripted { batches: self.batches.clone(), held: self.held.clone() };
+        let pipeline = Pipeline::start(Parts {
+            platform: self.platform.clone(),
+            prefix: self.settings.prefix.clone(),
+            settings: self.settings.worker.clone(),
+            model: Arc::new(model),
+            sessions: vec![Box::new(session)],
+            before_infer: None,
+        });
+        let worker = &self.settings.worker;
+        let settings = ConsumeSettings {
+            queue: self.tasks_queue(),
+            capacity: worker.capacity_tasks,
+            lease: worker.lease,
+            max_lease: worker.max_lease,
+            wait: Duration::from_millis(20),
+            drain: LONG,
+        };
+        let (queue, clock) = (self.platform.queue.clone(), self.platform.clock.clone());
+        let consumer = Consumer::new(queue, clock, settings, Arc::new(pipeline.unwrap()));
+        tokio::spawn(consumer.run(self.stop.clone()))
+    }
+
+    /// Lets every batch go on that waits, or would.
+    pub(super) fn let_all_go(&mut self) {
+        self.hold = None;
+    }
+
+    pub(super) fn tasks_queue(&self) -> QueueName {
+        tasks_queue(&self.settings.prefix, &self.manifest)
+    }
+
+    pub(super) async fn upload(&self, color: Color) -> String {
+        let sha256 = self.platform.images.put(png(color).into()).await.unwrap();
+        format!("{UPLOADED_PREFIX}{sha256}")
+    }
+
+    pub(super) async fn send(&self, message: &TasksMessage) {
+        self.send_body(message.encode().unwrap()).await;
+    }
+
+    pub(super) async fn send_body(&self, body: String) {
+        let message = NewMessage { body, delay: Duration::ZERO, group: "default".to_owned() };
+        let sent = self.platform.queue.send(&self.tasks_queue(), &[message]).await.unwrap();
+        assert!(sent.iter().all(Result::is_ok));
+    }
+
+    /// The messages on the tasks' queue that nobody has in hand, which are left there.
+    pub(super) async fn receive_once(&self) -> Vec<TasksMessage> {
+        let (queue, name) = (&self.platform.queue, self.tasks_queue());
+        let received = queue.receive(&name, MAX_QUEUE_BATCH, Duration::ZERO, LONG).await.unwrap();
+        let receipts: Vec<_> = received.iter().map(|delivery| delivery.receipt.clone()).collect();
+        queue.extend(&name, &receipts, Duration::ZERO).await.unwrap();
+        received.iter().map(|delivery| TasksMessage::decode(&delivery.body).unwrap()).collect()
+    }
+
+    /// Waits for messages with `count` outcomes in all.
+    pub(super) async fn outcomes(&self, count: usize) -> Vec<OutcomesMessage> {
+        let name = QueueName::outcomes(&self.settings.prefix);
+        let wait = Duration::from_secs(20);
+        let mut messages: Vec<OutcomesMessage> = Vec::new();
+        while messages.iter().map(|message| message.outcomes.len()).sum::<usize>() < count {
+            let received = self.platform.queue.receive(&name, 1, wait, LONG).await.unwrap();
+            assert!(!received.is_empty(), "only {} messages came", messages.len());
+            messages.extend(received.iter().map(|d| OutcomesMessage::decode(&d.body).unwrap()));
+        }
+        messages
+    }
+
+    pub(super) fn batches(&self) -> Vec<Vec<Color>> {
+        self.batches.lock().unwrap().clone()
+    }
+}
+
+/// A pack of request `request` with a task for each of `images`.
+pub(crate) fn pack(request: u128, images: &[&str]) -> TasksMessage {
+    let task = |(n, image): (usize, &&str)| TaskMessage {
+        n: u32::try_from(n).unwrap(),
+        image: (*image).to_owned(),
+        model: "means".parse().unwrap(),
+        tries: 0,
+        faults: Vec::new(),
+    };
+    TasksMessage {
+        request: RequestId(Uuid::from_u128(request)),
+        round: 1,
+        pack: 0,
+        client: ClientName::default(),
+        lane: Lane::Normal,
+        deadline: None,
+        tasks: images.iter().enumerate().map(task).collect(),
+    }
+}
+
+/// `succeeded`, `cached` or the code of each outcome, by the task's number.
+pub(super) fn endings(messages: &[OutcomesMessage]) -> Vec<(u32, String)> {
+    let ending = |task: &TaskOutcome| match &task.outcome.ending {
+        Ending::Succeeded { cached: false, .. } => (task.n, "succeeded".to_owned()),
+        Ending::Succeeded { cached: true, .. } => (task.n, "cached".to_owned()),
+        Ending::Failed { code, .. } => (task.n, code.to_string()),
+        other => panic!("{other:?} is no worker's ending"),
+    };
+    let mut endings: Vec<_> =
+        messages.iter().flat_map(|message| &message.outcomes).map(ending).collect();
+    endings.sort();
+    endings
+}
+
+/// `endings`, as they are written in tests.
+pub(super) fn wanted(endings: &[(u32, &str)]) -> Vec<(u32, String)> {
+    endings.iter().map(|(n, ending)| (*n, (*ending).to_owned())).collect()
+}
+
+pub(super) fn png(color: Color) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    RgbImage::from_pixel(SIDE, SIDE, image::Rgb(color))
+        .write_to(&mut bytes, ImageFormat::Png)
+        .unwrap();
+    bytes.into_inner()
+}
+
+pub(super) fn sha256(color: Color) -> Sha256 {
+    Sha256::of(&png(color))
+}
+
+struct Scripted {
+    batches: Arc<Mutex<Vec<Vec<Color>>>>,
+    held: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl Session for Scripted {
+    fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+        let colors: Vec<Color> = batch.iter().map(color_of).collect();
+        self.batches.lock().unwrap().push(colors.clone());
+        if colors.contains(&HELD) {
+            // Nothing is ever sent: it ends when the sender is dropped.
+            let _ = self.held.lock().unwrap().recv();
+        }
+        if colors.contains(&REFUSED) {
+            return Err(InferError::Panicked);
+        }
+        Ok(colors.iter().map(|color| color.map(f32::from).to_vec()).collect())
+    }
+}
+
+fn color_of(tensor: &Tensor) -> Color {
+    let TensorData::F32(numbers) = &tensor.data else { panic!("floats are asked for") };
+    let plane = (SIDE * SIDE) as usize;
+    [0, 1, 2].map(|channel| numbers[channel * plane] as u8)
+}

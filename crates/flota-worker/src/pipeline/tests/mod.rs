@@ -1,0 +1,6 @@
+//! The pipeline through its ports, over the in-memory adapters and a scripted model.
+
+pub(crate) mod fleet;
+mod leases;
+mod outcomes;
+mod suspects;

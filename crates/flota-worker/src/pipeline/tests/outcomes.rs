@@ -1,0 +1,166 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use axum::{Router, http::StatusCode, routing::get};
+use flota_core::{
+    Code, Ending, ImageFacts, Output, Prediction, PredictionKey, Reason, ports::DeadLetterFilter,
+};
+use tokio::net::TcpListener;
+
+use super::fleet::{Fleet, REFUSED, endings, pack, png, sha256, wanted};
+
+const GREY: [u8; 3] = [9, 9, 9];
+const OTHER: [u8; 3] = [1, 2, 3];
+
+/// Serves `router` on loopback and returns its address.
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_bad_image_harms_no_mate() {
+    let mut fleet = Fleet::new("1", 3);
+    fleet.manifest.batch.max_wait_ms = 10_000;
+    let (grey, other) = (fleet.upload(GREY).await, fleet.upload(OTHER).await);
+    let refused = fleet.upload(REFUSED).await;
+    let mut cut = png([7, 7, 7]);
+    cut.truncate(cut.len() / 2);
+    let cut = fleet.platform.images.put(cut.into()).await.unwrap();
+    let empty = fleet.platform.images.put(Vec::new().into()).await.unwrap();
+    let addresses = [
+        grey,
+        refused,
+        other,
+        format!("flota://sha256/{cut}"),
+        format!("flota://sha256/{empty}"),
+        format!("flota://sha256/{}", sha256([8, 8, 8])),
+        "http://169.254.169.254/x".to_owned(),
+    ];
+    let mut message = pack(1, &addresses.each_ref().map(String::as_str));
+    let mut foreign = message.tasks[0].clone();
+    (foreign.n, foreign.model) = (7, "other".parse().unwrap());
+    message.tasks.push(foreign);
+    fleet.start();
+    fleet.send(&message).await;
+    let outcomes = fleet.outcomes(8).await;
+    let failed = [
+        (0, "succeeded"),
+        (1, "INFER_FAILED"),
+        (2, "succeeded"),
+        (3, "DECODE_CORRUPT"),
+        (4, "IMAGE_EMPTY"),
+        (5, "FETCH_NOT_FOUND"),
+        (6, "FETCH_FORBIDDEN_ADDRESS"),
+        (7, "MODEL_NOT_SERVED"),
+    ];
+    assert_eq!(endings(&outcomes), wanted(&failed));
+    let timings = &outcomes[0].outcomes.iter().find(|task| task.n == 0).unwrap().outcome.timings;
+    assert_eq!(timings.batch_size, Some(3));
+    assert!(timings.queued_ms.is_some() && timings.fetch_ms.is_some());
+    assert!(timings.decode_ms.is_some() && timings.infer_ms.is_some());
+}
+
+#[tokio::test]
+async fn equal_images_in_hand_are_computed_once() {
+    let fleet = Fleet::new("1", 1);
+    let web = serve(Router::new().route("/grey", get(|| async { png(GREY) }))).await;
+    let (uploaded, web) = (fleet.upload(GREY).await, format!("{web}/grey"));
+    fleet.send(&pack(1, &[&uploaded, &web, &uploaded])).await;
+    fleet.start();
+    let outcomes = fleet.outcomes(3).await;
+    let endings = endings(&outcomes);
+    assert_eq!(endings.iter().filter(|(_, ending)| ending == "succeeded").count(), 1);
+    assert_eq!(endings.iter().filter(|(_, ending)| ending == "cached").count(), 2);
+    assert_eq!(fleet.batches(), [[GREY]]);
+    let [message] = outcomes.as_slice() else { panic!("one message for one pack") };
+    assert_eq!(message.predictions.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_known_is_neither_computed_nor_fetched() {
+    for (version, ending) in [("1", "cached"), ("1-dev", "FETCH_NOT_FOUND")] {
+        let fleet = Fleet::new(version, 1);
+        let known = Prediction {
+            key: PredictionKey {
+                sha256: sha256(GREY),
+                model: fleet.manifest.name.clone(),
+                version: fleet.manifest.version.clone(),
+            },
+            output: Output::Embedding { vector: vec![1.0] },
+            image: ImageFacts { width: 4, height: 4, format: "png".to_owned(), size_bytes: 9 },
+            computed_at: fleet.platform.clock.now(),
+        };
+        fleet.platform.predictions.put(&[known]).await.unwrap();
+        fleet.send(&pack(1, &[&format!("flota://sha256/{}", sha256(GREY))])).await;
+        fleet.start();
+        let outcomes = fleet.outcomes(1).await;
+        assert_eq!(endings(&outcomes), wanted(&[(0, ending)]));
+        assert!(outcomes[0].predictions.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_passing_fault_is_tried_again_up_to_the_limit() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = asked.clone();
+    let broken = get(move || async move {
+        counted.fetch_add(1, Ordering::Relaxed);
+        StatusCode::INTERNAL_SERVER_ERROR
+    });
+    let healed = Arc::new(AtomicU32::new(0));
+    let heals = get(move || async move {
+        match healed.fetch_add(1, Ordering::Relaxed) {
+            0 => (StatusCode::SERVICE_UNAVAILABLE, Vec::new()),
+            _ => (StatusCode::OK, png(GREY)),
+        }
+    });
+    let web = serve(Router::new().route("/broken", broken).route("/heals", heals)).await;
+    let fleet = Fleet::new("1", 1);
+    let message = pack(1, &[&format!("{web}/broken"), &format!("{web}/heals")]);
+    fleet.send(&message).await;
+    fleet.start();
+    let outcomes = fleet.outcomes(2).await;
+    assert_eq!(endings(&outcomes), wanted(&[(0, "ATTEMPTS_EXHAUSTED"), (1, "succeeded")]));
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    let attempts = outcomes.iter().flat_map(|message| &message.outcomes);
+    let mut attempts: Vec<_> = attempts.map(|task| (task.n, task.outcome.attempts)).collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [(0, 3), (1, 2)]);
+    let mut letters = outcomes.iter().flat_map(|message| &message.dead_letters);
+    let letter = letters.next().unwrap();
+    assert_eq!((letter.reason, letter.attempts), (Reason::AttemptsExhausted, 3));
+    assert!(letter.message.contains("500"), "{}", letter.message);
+    assert_eq!(letter.history.len(), 3, "{:?}", letter.history);
+    assert!(letter.history.is_sorted_by_key(|fault| fault.at));
+    for fault in &letter.history {
+        assert_eq!(fault.code, Code::FetchFailed);
+        assert!(fault.message.contains("500"), "{}", fault.message);
+    }
+    assert!(letters.next().is_none());
+    let is_last = |message: &&flota_core::OutcomesMessage| !message.dead_letters.is_empty();
+    let last = outcomes.iter().find(is_last).unwrap();
+    assert!(matches!(&last.outcomes[0].outcome.ending, Ending::Failed { .. }));
+}
+
+#[tokio::test]
+async fn an_unreadable_message_is_put_away_and_the_loop_goes_on() {
+    let fleet = Fleet::new("1", 1);
+    fleet.send_body("{\"v\":99}".to_owned()).await;
+    let grey = fleet.upload(GREY).await;
+    fleet.send(&pack(1, &[&grey])).await;
+    let worker = fleet.start();
+    assert_eq!(endings(&fleet.outcomes(1).await), wanted(&[(0, "succeeded")]));
+    fleet.stop.cancel();
+    worker.await.unwrap();
+    let filter = DeadLetterFilter { limit: 10, ..DeadLetterFilter::default() };
+    let letters = fleet.platform.dead_letters.list(&filter).await.unwrap();
+    let [letter] = letters.as_slice() else { panic!("one dead letter, not {}", letters.len()) };
+    assert_eq!(letter.reason, Reason::Unreadable);
+    assert!(letter.message.contains("version 99"), "{}", letter.message);
+    assert!(fleet.receive_once().await.is_empty());
+}

@@ -1,0 +1,132 @@
+//! Commands that start processes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use flota_core::ModelName;
+use flota_platform::settings::{Settings, SettingsError};
+use flota_worker::WorkerFlags;
+
+/// Where the settings come from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SettingsArgs {
+    /// Settings file instead of ./flota.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// A setting, such as log.level=warn; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+}
+
+impl SettingsArgs {
+    /// Reads the settings.
+    pub fn load(&self) -> Result<Settings, SettingsError> {
+        Settings::load(self.config.as_deref(), &self.set)
+    }
+
+    /// Sets `key`, over whatever else sets it.
+    pub fn put(&mut self, key: &str, value: impl Into<String>) {
+        self.set.push((key.to_owned(), value.into()));
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is wanted")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Which models run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ModelArgs {
+    /// Models to start, by name [default: all whose weights are on this machine]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub models: Vec<ModelName>,
+
+    /// One more model folder, or a folder of such folders; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub model_dir: Vec<PathBuf>,
+}
+
+/// Start the whole fleet on this machine and stay.
+///
+/// One server process and one worker process per model. A process that dies is started again;
+/// Ctrl-C lets all of them finish what they have begun, a second one stops them at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flota up
+  flota up --models image-quality --listen 127.0.0.1:9000
+  flota up --model-dir ~/my-models")]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub models: ModelArgs,
+
+    /// Folder of the data [default: ./flota-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Address of the API; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// Start a fleet in a temporary folder, run images through it, show what came back.
+///
+/// The demo receives its own callbacks and verifies their signatures. It leaves nothing behind.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flota demo
+  flota demo ~/Pictures --models image-quality
+  flota demo photo.jpg --json | jq .predictions")]
+pub(crate) struct DemoArgs {
+    /// Images, or folders that are searched for images
+    #[arg(value_name = "PATH", default_value = "examples/images")]
+    pub paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub models: ModelArgs,
+
+    /// Keep the data in this folder
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// Start the server alone: API, recorder, sweeper and notifier.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  FLOTA__DATA_DIR=/var/lib/flota flota serve")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    /// Stop when standard input closes, as `flota up` asks of its children
+    #[arg(long)]
+    pub stop_on_stdin_close: bool,
+}
+
+/// Start the worker of one model folder.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  flota worker workers/image-quality")]
+pub(crate) struct WorkerArgs {
+    /// The folder with model.yaml
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+
+    #[command(flatten)]
+    pub flags: WorkerFlags,
+}

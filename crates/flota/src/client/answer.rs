@@ -1,0 +1,130 @@
+use flota_core::{
+    Counts, ImageFacts, ImageRef, ModelName, ModelVersion, Output, RequestId, Status, ports::Depth,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// An uploaded image.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct UploadAnswer {
+    /// Its address.
+    pub url: String,
+}
+
+/// Where a request stands, with a page of outcomes.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct RequestAnswer {
+    /// The request.
+    pub id: RequestId,
+    /// Where it stands.
+    pub status: Status,
+    /// Whether it is finished.
+    pub terminal: bool,
+    /// How many tasks stand where.
+    pub counts: Counts,
+    /// How tasks ended.
+    pub outcomes: Vec<OutcomeAnswer>,
+    /// There are more, after the task of this number.
+    pub next_after: Option<u32>,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct OutcomeAnswer {
+    /// The task's number in its request.
+    pub n: u32,
+    /// The image.
+    pub image: ImageRef,
+    /// The model.
+    pub model: ModelName,
+    /// How it ended.
+    #[serde(flatten)]
+    pub ending: EndingAnswer,
+}
+
+/// The four ways to end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(crate) enum EndingAnswer {
+    /// There is a prediction.
+    Succeeded {
+        /// The version of the model that ran.
+        version: ModelVersion,
+        /// Whether nothing was computed.
+        cached: bool,
+        /// What the model says.
+        prediction: Option<PredictionAnswer>,
+    },
+    /// There is none, and why.
+    Failed {
+        /// The stable code.
+        code: String,
+        /// One sentence.
+        message: String,
+    },
+    /// The deadline passed first.
+    Expired,
+    /// The client took it back.
+    Canceled,
+}
+
+/// What a model says of an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PredictionAnswer {
+    /// The labelled output.
+    pub output: Output,
+    /// What was looked at.
+    pub image: ImageFacts,
+}
+
+/// A known model.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ModelAnswer {
+    /// Its name.
+    pub name: ModelName,
+    /// Its current version.
+    pub version: ModelVersion,
+    /// Workers alive that serve it.
+    pub workers_alive: u32,
+    /// About how many messages its worker's queue holds.
+    pub queue: Depth,
+}
+
+/// A page of dead letters.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DeadLetterPage {
+    /// The dead letters, the oldest first.
+    pub dead_letters: Vec<DeadLetterAnswer>,
+    /// There are more, after the one of this id.
+    pub next_after: Option<String>,
+}
+
+/// What is kept of a task whose attempts ran out, or of a message that nobody can read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DeadLetterAnswer {
+    /// `dead_…`.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+    /// How often it was begun.
+    pub attempts: u32,
+    /// When it was put away.
+    pub created_at: Timestamp,
+    /// `open`, `replayed` or `discarded`.
+    pub state: String,
+    /// The rest, which depends on what died.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// What became of dead letters that were to be replayed.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ReplayPage {
+    /// Those whose tasks run again, or would.
+    pub replayed: Vec<Map<String, Value>>,
+    /// Those left as they are, and why.
+    pub skipped: Vec<Map<String, Value>>,
+    /// There may be more, after the one of this id.
+    pub next_after: Option<String>,
+}

@@ -1,0 +1,239 @@
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, anyhow};
+use flota_core::{ModelName, Reason, RequestId, limits::MAX_CLIENT_WAIT};
+use reqwest::{Method, RequestBuilder, StatusCode, Url, header::CONTENT_TYPE};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    DeadLetterAnswer, DeadLetterPage, ModelAnswer, OutcomeAnswer, ReplayPage, RequestAnswer,
+    Submission, UploadAnswer,
+};
+use crate::print::plain;
+
+/// An answer that takes longer than the longest wait that can be asked for is none.
+const TIMEOUT: Duration = MAX_CLIENT_WAIT.saturating_add(Duration::from_secs(30));
+/// A fleet on the other side of the world connects within that.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Outcomes asked for at once: the most that the API gives.
+const OUTCOMES_PAGE: u32 = 200;
+
+/// A fleet, by its address.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    base: Url,
+    http: reqwest::Client,
+}
+
+/// Which dead letters are wanted.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct DeadLetterQuery {
+    /// Of this model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
+    /// For this reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// Also those that were decided about.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub decided: bool,
+    /// Those after this id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Client {
+    /// The fleet at `base`.
+    pub fn new(base: Url) -> Self {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .no_proxy()
+            .build()
+            .expect("the options are fixed");
+        Self { base, http }
+    }
+
+    /// Uploads the image file at `path`.
+    pub async fn upload(&self, path: &Path) -> anyhow::Result<UploadAnswer> {
+        let name = path.to_string_lossy();
+        let bytes =
+            tokio::fs::read(path).await.with_context(|| format!("cannot read {}", plain(&name)))?;
+        let call = self
+            .call(Method::POST, "v1/images")
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .body(bytes);
+        self.answer(call).await.with_context(|| format!("cannot upload {}", plain(&name)))
+    }
+
+    /// Submits a request.
+    pub async fn submit(&self, submission: &Submission) -> anyhow::Result<RequestAnswer> {
+        self.answer(self.call(Method::POST, "v1/requests").json(submission)).await
+    }
+
+    /// Where a request stands, with its first page of outcomes, as the server writes it; held for
+    /// up to `wait` while it is not finished.
+    pub async fn request_json(&self, id: RequestId, wait: Duration) -> anyhow::Result<Value> {
+        let call = self.call(Method::GET, &format!("v1/requests/{id}"));
+        self.answer(call.query(&[("wait", wait.as_secs())])).await
+    }
+
+    /// Where a request stands, with its first page of outcomes.
+    pub async fn request(&self, id: RequestId, wait: Duration) -> anyhow::Result<RequestAnswer> {
+        Ok(serde_json::from_value(self.request_json(id, wait).await?)?)
+    }
+
+    /// Every outcome of a request, by the tasks' numbers.
+    pub async fn outcomes(&self, id: RequestId) -> anyhow::Result<Vec<OutcomeAnswer>> {
+        let (mut outcomes, mut after) = (Vec::new(), None);
+        loop {
+            let query = [("limit", Some(OUTCOMES_PAGE)), ("after", after)];
+            let call = self.call(Method::GET, &format!("v1/requests/{id}")).query(&query);
+            let page: RequestAnswer = self.answer(call).await?;
+            outcomes.extend(page.outcomes);
+            after = page.next_after;
+            if after.is_none() {
+                return Ok(outcomes);
+            }
+        }
+    }
+
+    /// The models that are known.
+    pub async fn models(&self) -> anyhow::Result<Vec<ModelAnswer>> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            models: Vec<ModelAnswer>,
+        }
+        let answer: Answer = self.answer(self.call(Method::GET, "v1/models")).await?;
+        Ok(answer.models)
+    }
+
+    /// The models that are known, as the server writes them.
+    pub async fn models_json(&self) -> anyhow::Result<Value> {
+        self.answer(self.call(Method::GET, "v1/models")).await
+    }
+
+    /// Every dead letter that matches, the oldest first.
+    pub async fn dead_letters(
+        &self,
+        mut query: DeadLetterQuery,
+    ) -> anyhow::Result<Vec<DeadLetterAnswer>> {
+        let mut letters = Vec::new();
+        loop {
+            let call = self.call(Method::GET, "v1/dead-letters").query(&query);
+            let page: DeadLetterPage = self.answer(call).await?;
+            letters.extend(page.dead_letters);
+            match page.next_after {
+                Some(after) => query.after = Some(after),
+                None => return Ok(letters),
+            }
+        }
+    }
+
+    /// One dead letter.
+    pub async fn dead_letter(&self, id: &str) -> anyhow::Result<Value> {
+        self.answer(self.call(Method::GET, &format!("v1/dead-letters/{id}"))).await
+    }
+
+    /// Runs the task of a dead letter again.
+    pub async fn replay(&self, id: &str) -> anyhow::Result<Value> {
+        self.answer(self.call(Method::POST, &format!("v1/dead-letters/{id}/replay"))).await
+    }
+
+    /// Runs the tasks of a page of dead letters of `query` again, or only says which.
+    pub async fn replay_some(
+        &self,
+        query: &DeadLetterQuery,
+        dry_run: bool,
+    ) -> anyhow::Result<ReplayPage> {
+        let DeadLetterQuery { model, reason, after, .. } = query;
+        let mut body = json!({ "dry_run": dry_run });
+        for (field, value) in
+            [("model", json!(model)), ("reason", json!(reason)), ("after", json!(after))]
+        {
+            if !value.is_null() {
+                body[field] = value;
+            }
+        }
+        self.answer(self.call(Method::POST, "v1/dead-letters/replay").json(&body)).await
+    }
+
+    /// Gives a dead letter up.
+    pub async fn discard(&self, id: &str) -> anyhow::Result<Value> {
+        self.answer(self.call(Method::POST, &format!("v1/dead-letters/{id}/discard"))).await
+    }
+
+    fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        let mut url = self.base.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}/{path}"));
+        self.http.request(method, url)
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, call: RequestBuilder) -> anyhow::Result<T> {
+        let answer = call.send().await.map_err(|error| self.unreachable(error))?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
+        if !status.is_success() {
+            return Err(problem(status, &body));
+        }
+        serde_json::from_slice(&body)
+            .with_context(|| format!("{} does not answer as a fleet would", self.base))
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
+        let why = error.without_url();
+        if why.is_connect() {
+            return anyhow!(why).context(format!(
+                "no fleet at {}: start one by `flota up`, or give --url",
+                self.base
+            ));
+        }
+        anyhow!(why).context(format!("{} did not answer", self.base))
+    }
+}
+
+/// The sentence of a problem (RFC 9457), with its code.
+fn problem(status: StatusCode, body: &[u8]) -> anyhow::Error {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |field: &str| problem.get(field).and_then(Value::as_str);
+    match (text("detail").or_else(|| text("title")), text("code")) {
+        (Some(sentence), Some(code)) => anyhow!("{sentence} ({code})"),
+        (Some(sentence), None) => anyhow!("{sentence} (status {status})"),
+        (None, _) => anyhow!("the server answered with status {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, routing::post};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// More than the sockets between a client and a server hold.
+    const LARGE: usize = 16 * 1024 * 1024;
+
+    #[tokio::test]
+    async fn an_upload_that_fails_says_what_the_server_says() {
+        const PROBLEM: &str =
+            r#"{"title": "t", "detail": "the disk is full", "code": "STORAGE_FULL"}"#;
+        let answer = || async { (StatusCode::INSUFFICIENT_STORAGE, PROBLEM) };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = Router::new().route("/v1/images", post(answer));
+        let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
+
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let client = Client::new(url.parse().unwrap());
+        for size in [1, LARGE] {
+            file.as_file().set_len(size as u64).unwrap();
+            let error = format!("{:#}", client.upload(file.path()).await.unwrap_err());
+            assert!(error.starts_with("cannot upload "), "{error}");
+            assert!(error.ends_with(": the disk is full (STORAGE_FULL)"), "{size}: {error}");
+        }
+        serving.abort();
+    }
+}

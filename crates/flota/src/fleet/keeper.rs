@@ -1,0 +1,123 @@
+use std::{process::ExitStatus, sync::Arc, time::Duration};
+
+use flota_core::{backoff, ports::Clock};
+use tokio::{sync::mpsc, time::Instant};
+use tracing::{error, info, warn};
+
+use super::{
+    Stop,
+    child::{Child, ChildSpec, describe},
+};
+
+/// How the server is spoken of.
+pub(crate) const SERVER: &str = "server";
+/// What a child exits with when it could not do its work and has said why.
+const GAVE_UP: i32 = 1;
+/// A child that gave up so often in a row, at growing distances, will not find it otherwise.
+const MAX_GIVE_UPS: u32 = 5;
+/// Longest wait before a child is started again after its first end.
+const BACKOFF_BASE: Duration = Duration::from_millis(500);
+/// Longest wait before a child is started again: an operator who cured the cause is not kept
+/// waiting longer.
+const BACKOFF_CAP: Duration = Duration::from_secs(30);
+/// A child that ran so long was healthy: its next end counts as the first.
+const HEALTHY: Duration = Duration::from_secs(30);
+
+/// The end of a child that nobody asked for.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The child.
+    pub name: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// How often it ended in a row without having been healthy.
+    pub in_a_row: u32,
+}
+
+impl Ended {
+    /// Whether it has said why it cannot work, where a crash says nothing.
+    pub fn gave_up(&self) -> bool {
+        self.status.code() == Some(GAVE_UP)
+    }
+
+    /// Whether it will not be started again.
+    pub fn is_final(&self) -> bool {
+        self.gave_up() && self.in_a_row >= MAX_GIVE_UPS
+    }
+
+    /// Whether it was the server, without which nothing works.
+    pub fn is_server(&self) -> bool {
+        self.name == SERVER
+    }
+
+    /// How it ended, in words.
+    pub fn how(&self) -> String {
+        describe(self.status)
+    }
+}
+
+/// Keeps one child running until the fleet stops.
+pub(crate) struct Keeper {
+    /// How it is started again.
+    pub spec: ChildSpec,
+    /// How long it may take to stop.
+    pub stop_bound: Duration,
+    /// Where its ends are told.
+    pub ends: mpsc::Sender<Ended>,
+    /// The randomness of the back-off.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Keeper {
+    /// Watches `child` and starts it again, with jittered back-off, when it ends; returns when the
+    /// fleet stops or the child has given up too often.
+    pub async fn run(self, child: Child, stop: Stop) {
+        let mut in_a_row = 0;
+        let mut running = Some(child);
+        loop {
+            if let Some(child) = running {
+                let started = Instant::now();
+                let Some(status) = self.watch(child, &stop).await else { return };
+                in_a_row = if started.elapsed() >= HEALTHY { 1 } else { in_a_row + 1 };
+                let ended = Ended { name: self.spec.name.clone(), status, in_a_row };
+                let is_final = ended.is_final();
+                warn!(child = self.spec.name, how = ended.how(), "child ended");
+                // Nobody may be looking, and no child waits for that.
+                let _ = self.ends.try_send(ended);
+                if is_final {
+                    return;
+                }
+            } else {
+                in_a_row += 1;
+            }
+            let wait = backoff(in_a_row, BACKOFF_BASE, BACKOFF_CAP, self.clock.random());
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.orderly.cancelled() => return,
+            }
+            let started = Child::start(&self.spec);
+            match &started {
+                Ok(_) => info!(child = self.spec.name, in_a_row, "child started again"),
+                Err(error) => error!(child = self.spec.name, "child cannot be started: {error:#}"),
+            }
+            running = started.ok();
+        }
+    }
+
+    /// How `child` ended, or `None` where the fleet stopped it.
+    async fn watch(&self, mut child: Child, stop: &Stop) -> Option<ExitStatus> {
+        tokio::select! {
+            status = child.ended() => match status {
+                Ok(status) => Some(status),
+                Err(error) => {
+                    error!(child = self.spec.name, "cannot wait for a child: {error}");
+                    None
+                }
+            },
+            () = stop.orderly.cancelled() => {
+                child.stop(self.stop_bound, &stop.now).await;
+                None
+            }
+        }
+    }
+}

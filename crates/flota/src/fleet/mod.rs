@@ -1,0 +1,13 @@
+//! The fleet on one machine: a server process, a worker process per model, and who keeps them.
+
+mod child;
+mod keeper;
+mod models;
+mod plan;
+mod running;
+mod stop;
+
+pub(crate) use models::{Chosen, FoundModel, choose, find, prepare};
+pub(crate) use plan::Plan;
+pub(crate) use running::{Fleet, LISTENING};
+pub(crate) use stop::Stop;

@@ -1,0 +1,216 @@
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use flota_core::{Asset, LabelSource, Manifest, ModelName, Sha256};
+use flota_platform::settings::Settings;
+use flota_worker::{MANIFEST_FILE, ModelFolder};
+
+/// A model folder and what its manifest says.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundModel {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+}
+
+/// Which of the models that were found are to run.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// Those that run.
+    pub models: Vec<FoundModel>,
+    /// Those that were left out because their weights would have to be fetched.
+    pub left_out: Vec<ModelName>,
+}
+
+/// The models under `usual` folders, which may be absent, and under `named` ones, which may not.
+/// A folder is a model, or holds models. Where `wanted` is not empty, the manifests of other
+/// folders are not read if they cannot be.
+///
+/// # Errors
+/// If a manifest is wrong, two models have one name, or a named folder holds no model.
+pub(crate) fn find(
+    usual: &[PathBuf],
+    named: &[PathBuf],
+    wanted: &[ModelName],
+) -> anyhow::Result<Vec<FoundModel>> {
+    let mut folders = Vec::new();
+    for dir in usual {
+        folders.extend(model_folders(dir)?);
+    }
+    for dir in named {
+        let found = model_folders(dir)?;
+        if found.is_empty() {
+            bail!("no {MANIFEST_FILE} in {} or in a folder under it", dir.display());
+        }
+        folders.extend(found);
+    }
+    let mut by_name: BTreeMap<ModelName, FoundModel> = BTreeMap::new();
+    for folder in folders {
+        let folder = folder.canonicalize().unwrap_or(folder);
+        let model = match read(&folder) {
+            Ok(model) => model,
+            Err(_) if is_of_another(&folder, wanted) => continue,
+            Err(error) => return Err(error),
+        };
+        let name = model.manifest.name.clone();
+        match by_name.get(&name) {
+            Some(other) if other.folder != model.folder => bail!(
+                "{} and {} both are `{name}`: rename one in its {MANIFEST_FILE}",
+                other.folder.display(),
+                model.folder.display()
+            ),
+            _ => by_name.insert(name, model),
+        };
+    }
+    Ok(by_name.into_values().collect())
+}
+
+/// Takes the `wanted` models out of `found`; where none is wanted, those whose weights and labels
+/// are on this machine already.
+///
+/// # Errors
+/// If a wanted model was not found, or if nothing is left to run.
+pub(crate) fn choose(
+    found: Vec<FoundModel>,
+    wanted: &[ModelName],
+    cache_dir: &Path,
+) -> anyhow::Result<Chosen> {
+    let known: Vec<_> = found.iter().map(|model| model.manifest.name.to_string()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    if let Some(unknown) =
+        wanted.iter().find(|name| !found.iter().any(|m| m.manifest.name == **name))
+    {
+        bail!("there is no model `{unknown}`; found: {known}; --model-dir DIR adds more");
+    }
+    let (models, others): (Vec<_>, Vec<_>) = if wanted.is_empty() {
+        found.into_iter().partition(|model| is_at_hand(&model.manifest, cache_dir))
+    } else {
+        (found.into_iter().filter(|model| wanted.contains(&model.manifest.name)).collect(), vec![])
+    };
+    let left_out: Vec<_> = others.into_iter().map(|model| model.manifest.name).collect();
+    if let (true, Some(name)) = (models.is_empty(), left_out.first()) {
+        bail!("the weights of every model would have to be fetched: name one, --models {name}");
+    }
+    if models.is_empty() {
+        bail!("no model found: give a model folder by --model-dir DIR, or start in the project");
+    }
+    Ok(Chosen { models, left_out })
+}
+
+/// Has everything that `models` need on this machine, fetching with a progress bar what is missing,
+/// so that what is wrong with one is said before anything is started.
+///
+/// # Errors
+/// What is missing, wrong or not to be had, with file, line and cure.
+pub(crate) async fn prepare(models: &[FoundModel], settings: &Settings) -> anyhow::Result<()> {
+    for model in models {
+        ModelFolder::open(&model.folder, &settings.weights_dir()).await?;
+    }
+    Ok(())
+}
+
+fn model_folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if dir.join(MANIFEST_FILE).is_file() {
+        return Ok(vec![dir.to_owned()]);
+    }
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", dir.display())),
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {}", dir.display()))?.path();
+        if path.join(MANIFEST_FILE).is_file() {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
+}
+
+fn read(folder: &Path) -> anyhow::Result<FoundModel> {
+    let path = folder.join(MANIFEST_FILE);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let manifest = Manifest::parse(&path.display().to_string(), &text)?;
+    Ok(FoundModel { folder: folder.to_owned(), manifest })
+}
+
+fn is_of_another(folder: &Path, wanted: &[ModelName]) -> bool {
+    let name = folder.file_name().unwrap_or_default();
+    !wanted.is_empty() && wanted.iter().all(|wanted| wanted.as_str() != name)
+}
+
+fn is_at_hand(manifest: &Manifest, cache_dir: &Path) -> bool {
+    let labels = match &manifest.labels {
+        Some(LabelSource::Lines(lines)) => Some(&lines.asset),
+        Some(LabelSource::Inline(_)) | None => None,
+    };
+    [Some(&manifest.weights), labels].into_iter().flatten().all(|asset| match asset {
+        Asset::File { .. } => true,
+        Asset::Url { sha256, .. } => is_cached(cache_dir, sha256),
+    })
+}
+
+fn is_cached(cache_dir: &Path, sha256: &Sha256) -> bool {
+    cache_dir.join(sha256.to_string()).is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "labels: [a]
+input: {name: i, layout: nchw, width: 8, height: 8, resize: {mode: exact},
+  filter: bilinear_antialias, color: rgb}
+output: {name: o, kind: regression}";
+
+    fn put(dir: &Path, name: &str, weights: &str) {
+        let folder = dir.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let text = format!("name: {name}\nversion: '1'\nweights: {weights}\n{REST}\n");
+        fs::write(folder.join(MANIFEST_FILE), text).unwrap();
+    }
+
+    fn names(models: &[FoundModel]) -> Vec<&str> {
+        models.iter().map(|model| model.manifest.name.as_str()).collect()
+    }
+
+    #[test]
+    fn models_whose_weights_are_elsewhere_run_only_when_named_or_fetched_before() {
+        let (dir, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let hash = Sha256::of(b"weights");
+        put(dir.path(), "near", "{file: w.onnx}");
+        put(dir.path(), "far", &format!("{{url: 'https://a/w.onnx', sha256: {hash}}}"));
+        let found = find(&[dir.path().to_owned()], &[], &[]).unwrap();
+        assert_eq!(names(&found), ["far", "near"]);
+
+        let chosen = choose(found.clone(), &[], cache.path()).unwrap();
+        assert_eq!((names(&chosen.models), chosen.left_out.len()), (vec!["near"], 1));
+        let far = ["far".parse().unwrap()];
+        assert_eq!(names(&choose(found.clone(), &far, cache.path()).unwrap().models), ["far"]);
+        fs::write(cache.path().join(hash.to_string()), "weights").unwrap();
+        assert_eq!(choose(found, &[], cache.path()).unwrap().models.len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_run_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "good", "{file: w.onnx}");
+        put(dir.path(), "broken", "{fil: w.onnx}");
+        let dirs = [dir.path().to_owned()];
+        let good = ["good".parse().unwrap()];
+        assert!(find(&dirs, &[], &[]).unwrap_err().to_string().contains("model.yaml:3"));
+        let found = find(&dirs, &[], &good).unwrap();
+        assert_eq!(names(&found), ["good"]);
+        let error = choose(found, &["bad".parse().unwrap()], dir.path()).unwrap_err();
+        assert!(error.to_string().contains("no model `bad`; found: good"), "{error}");
+        let none = find(&[], &[dir.path().join("good/none")], &[]).unwrap_err();
+        assert!(none.to_string().starts_with("no model.yaml in "), "{none}");
+    }
+}

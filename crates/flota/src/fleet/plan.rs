@@ -1,0 +1,83 @@
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+
+use super::{FoundModel, child::ChildSpec, keeper::SERVER};
+
+/// What a fleet is made of.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The models that run.
+    pub models: Vec<FoundModel>,
+    /// The settings file that the children read too.
+    pub config: Option<PathBuf>,
+    /// Settings of the children that go over the file and the environment: key and value.
+    pub set: Vec<(String, String)>,
+    /// How long a child may drain.
+    pub drain: Duration,
+    /// Where the children's logs go; our standard error where there is no folder.
+    pub logs: Option<PathBuf>,
+}
+
+impl Plan {
+    /// How the server is started.
+    pub fn server(&self) -> anyhow::Result<ChildSpec> {
+        self.spec(SERVER, own_executable()?, vec!["serve".into()])
+    }
+
+    /// How the worker of `model` is started: its own executable where it stands beside ours, else
+    /// ours.
+    ///
+    /// # Errors
+    /// If the model needs an executable that is not there.
+    pub fn worker(&self, model: &FoundModel) -> anyhow::Result<ChildSpec> {
+        let name = &model.manifest.name;
+        let own = own_executable()?;
+        let special = own.with_file_name(format!("flota-{name}{}", std::env::consts::EXE_SUFFIX));
+        if special.is_file() {
+            let folder = model.folder.clone().into();
+            return self.spec(name.as_str(), special, vec!["--model-dir".into(), folder]);
+        }
+        if model.manifest.code {
+            bail!(
+                "`{name}` needs a worker of its own, {}: build it by `cargo build --release -p \
+                 flota-{name}`",
+                special.display()
+            );
+        }
+        self.spec(name.as_str(), own, vec!["worker".into(), model.folder.clone().into()])
+    }
+
+    fn spec(
+        &self,
+        name: &str,
+        program: PathBuf,
+        mut args: Vec<OsString>,
+    ) -> anyhow::Result<ChildSpec> {
+        args.push("--stop-on-stdin-close".into());
+        if let Some(config) = &self.config {
+            args.extend(["--config".into(), config.clone().into()]);
+        }
+        args.extend(self.set.iter().flat_map(|(key, value)| set(key, value)));
+        let log_file = self.logs.as_deref().map(|logs| log_file(logs, name));
+        Ok(ChildSpec { name: name.to_owned(), program, args, log_file })
+    }
+}
+
+fn own_executable() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot tell where this executable is")
+}
+
+/// What sets `key` on a child's command line.
+pub(super) fn set(key: &str, value: &str) -> [OsString; 2] {
+    ["--set".into(), format!("{key}={value}").into()]
+}
+
+/// The log file of a child.
+pub(super) fn log_file(logs: &Path, child: &str) -> PathBuf {
+    logs.join(format!("{child}.log"))
+}

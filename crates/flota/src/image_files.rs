@@ -1,0 +1,193 @@
+//! Which files are images, by their names.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, bail};
+use walkdir::WalkDir;
+
+use crate::print::plain;
+
+/// The extensions that a folder is searched for: what the engine decodes.
+const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff"];
+/// Most files of one call: beyond, whoever asks has pointed at the wrong folder.
+const MAX_FILES: usize = 100_000;
+/// Most entries that are named when they are skipped: more would hide what comes after.
+const MAX_NAMED: usize = 10;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The images.
+    pub files: Vec<PathBuf>,
+    /// Sentences for what cannot be read.
+    unreadable: Vec<String>,
+    /// How many files do not end like an image's.
+    other_count: usize,
+}
+
+/// The files at `paths`: a file that is named is taken as it is, a folder is searched through for
+/// names of images, in the order of the names. Hidden files and folders are passed over. What else
+/// is passed over stands in [`Found::notes`].
+///
+/// # Errors
+/// If a path is not there or cannot be read, or if no file is found.
+pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    for path in paths {
+        let kind = path
+            .metadata()
+            .with_context(|| format!("cannot read {}: give a file or a folder", shown(path)))?;
+        match kind.is_dir() {
+            true => found.search(path)?,
+            false => found.files.push(path.clone()),
+        }
+    }
+    if found.files.len() > MAX_FILES {
+        let count = found.files.len();
+        bail!("{count} images are more than {MAX_FILES}: submit them folder by folder");
+    }
+    if found.files.is_empty() {
+        let searched: Vec<_> = paths.iter().map(|path| shown(path)).collect();
+        let none =
+            format!("no images in {}: give files or a folder with images", searched.join(", "));
+        let notes = found.notes();
+        return Err(match notes.is_empty() {
+            true => anyhow!(none),
+            false => anyhow!(notes.join("\n  ")).context(none),
+        });
+    }
+    Ok(found)
+}
+
+impl Found {
+    /// A sentence for each entry of a folder that was skipped, or for many of them together.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<_> = self.unreadable.iter().take(MAX_NAMED).cloned().collect();
+        let more = self.unreadable.len() - notes.len();
+        if more > 0 {
+            notes.push(format!("skipped {more} more that cannot be read"));
+        }
+        match self.other_count {
+            0 => {}
+            1 => notes.push("1 file skipped: its name does not end like an image's".to_owned()),
+            n => notes.push(format!("{n} files skipped: their names do not end like an image's")),
+        }
+        notes
+    }
+
+    fn search(&mut self, folder: &Path) -> anyhow::Result<()> {
+        let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
+        for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path())) {
+            match entry {
+                Ok(entry) if !entry.file_type().is_file() => {}
+                Ok(entry) if has_image_extension(entry.path()) => {
+                    self.files.push(entry.into_path());
+                }
+                Ok(_) => self.other_count += 1,
+                Err(error) if error.depth() == 0 => {
+                    return Err(error).with_context(|| format!("cannot search {}", shown(folder)));
+                }
+                Err(error) => self.skip(&error),
+            }
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, error: &walkdir::Error) {
+        let path = error.path().unwrap_or(Path::new(""));
+        if is_hidden(path) {
+            return;
+        }
+        let why = match (error.io_error(), error.loop_ancestor()) {
+            (Some(cause), _) => cause.to_string(),
+            (None, Some(ancestor)) => format!("it leads back to {}", shown(ancestor)),
+            (None, None) => error.to_string(),
+        };
+        self.unreadable.push(format!("skipped {}: {why}", shown(path)));
+    }
+}
+
+/// A path as people read it.
+fn shown(path: &Path) -> String {
+    plain(&path.to_string_lossy()).into_owned()
+}
+
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+fn has_image_extension(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn folders_are_searched_by_name_and_files_are_taken_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("a/.thumbs")).unwrap();
+        for name in ["b.JPG", "a/c.png", "a/.thumbs/d.png", "notes.txt", ".e.gif"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let found = find(&[folder.path().into()]).unwrap();
+        assert_eq!(found.files, [at("a/c.png"), at("b.JPG")]);
+        assert_eq!(found.notes(), ["1 file skipped: its name does not end like an image's"]);
+        let named = find(&[at("notes.txt")]).unwrap();
+        assert_eq!((named.files.as_slice(), named.notes().len()), (&[at("notes.txt")][..], 0));
+    }
+
+    #[test]
+    fn what_cannot_be_read_in_a_folder_is_skipped_and_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a.png"), "a").unwrap();
+        for name in ["dang\u{7}.jpg", ".#lock"] {
+            symlink("/nonexist", at(name)).unwrap();
+        }
+        symlink(".", at("loop")).unwrap();
+        let found = find(&[folder.path().into()]).unwrap();
+        assert_eq!(found.files, [at("a.png")]);
+        let notes = found.notes();
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        let dangling = format!("skipped {}: ", folder.path().join(r"dang\u{7}.jpg").display());
+        assert!(notes[0].starts_with(&dangling), "{notes:?}");
+        let back = format!("it leads back to {}", folder.path().display());
+        assert!(notes[1].ends_with(&back), "{notes:?}");
+
+        assert!(find(&[folder.path().into(), at("dang\u{7}.jpg")]).is_err());
+        fs::remove_file(at("a.png")).unwrap();
+        let error = format!("{:#}", find(&[folder.path().into()]).unwrap_err());
+        assert!(error.starts_with("no images in ") && error.contains(&dangling), "{error}");
+    }
+
+    #[test]
+    fn many_that_cannot_be_read_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.png"), "a").unwrap();
+        for n in 0..MAX_NAMED + 3 {
+            symlink("/nonexist", folder.path().join(format!("{n}.png"))).unwrap();
+        }
+        let notes = find(&[folder.path().into()]).unwrap().notes();
+        assert_eq!(notes.len(), MAX_NAMED + 1);
+        assert_eq!(notes[MAX_NAMED], "skipped 3 more that cannot be read");
+    }
+
+    #[test]
+    fn nothing_found_is_a_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = find(&[folder.path().into()]).unwrap_err().to_string();
+        assert!(error.starts_with("no images in "), "{error}");
+        let error = find(&[folder.path().join("none")]).unwrap_err();
+        assert!(format!("{error:#}").contains("give a file or a folder"), "{error:#}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The command `flota`: it starts the fleet, asks it, and checks models.
+
+mod check;
+mod cli;
+mod client;
+mod commands;
+mod demo;
+mod fleet;
+mod image_files;
+mod print;
+mod run;
+mod show;
+mod table;
+
+pub use run::main;

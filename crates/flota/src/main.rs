@@ -1,0 +1,7 @@
+//! The command `flota`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flota::main()
+}

@@ -1,0 +1,93 @@
+//! What is written to standard output and standard error: nothing else writes there.
+
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    io::{self, ErrorKind, IsTerminal, Write},
+};
+
+use console::style;
+use serde::Serialize;
+
+/// Standard output takes no more.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+pub(crate) struct OutputError(#[from] io::Error);
+
+impl OutputError {
+    /// Whether its reader has gone, as `head` does once it has seen enough.
+    pub fn is_closed(&self) -> bool {
+        self.0.kind() == ErrorKind::BrokenPipe
+    }
+}
+
+/// Writes `text` and the end of its line to standard output, for people: control characters other
+/// than the ends of lines are escaped.
+pub(crate) fn print(text: impl Display) -> Result<(), OutputError> {
+    Ok(write_line(io::stdout().lock(), &without_control(&text.to_string(), &['\n']))?)
+}
+
+/// Writes `value` to standard output as one line of JSON.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string(value)?;
+    Ok(write_line(io::stdout().lock(), &json).map_err(OutputError)?)
+}
+
+/// Writes a remark to standard error, escaped as [`print`] does. Where it cannot be written there
+/// is nobody to tell.
+pub(crate) fn note(text: impl Display) {
+    let _ = write_line(io::stderr().lock(), &without_control(&text.to_string(), &['\n']));
+}
+
+/// Writes the sentence of an error to standard error, escaped as [`print`] does.
+pub(crate) fn error(sentence: &str) {
+    let mark = style("error:").red().bold().force_styling(io::stderr().is_terminal());
+    let line = format!("{mark} {}", without_control(sentence, &['\n']));
+    let _ = write_line(io::stderr().lock(), &line);
+}
+
+/// `text` on one line, its control characters escaped: names of files and what servers say may
+/// hold some that would steer a terminal.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    without_control(text, &[])
+}
+
+fn without_control<'a>(text: &'a str, but: &[char]) -> Cow<'a, str> {
+    let is_escaped = |c: char| c.is_control() && !but.contains(&c);
+    if !text.contains(is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_escaped(c) {
+            true => escaped.extend(c.escape_debug()),
+            false => escaped.push(c),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// One write for a line, so that processes that share an output do not mix theirs.
+fn write_line(mut output: impl Write, text: &str) -> io::Result<()> {
+    output.write_all(format!("{text}\n").as_bytes())?;
+    output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_nothing_else_is() {
+        assert_eq!(plain("a\u{1b}[2J\nb\t\u{9b}"), r"a\u{1b}[2J\nb\t\u{9b}");
+        assert_eq!(plain("Größe 'ab' \\ \"c\""), "Größe 'ab' \\ \"c\"");
+        assert_eq!(without_control("a\nb\r", &['\n']), "a\nb\\r");
+    }
+
+    #[test]
+    fn only_a_reader_that_has_gone_is_a_closed_output() {
+        let full = OutputError(ErrorKind::StorageFull.into());
+        assert!(!full.is_closed() && OutputError(ErrorKind::BrokenPipe.into()).is_closed());
+        assert!(full.to_string().starts_with("cannot write to standard output: "), "{full}");
+    }
+}

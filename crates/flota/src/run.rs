@@ -1,0 +1,59 @@
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use flota_worker::WorkerProcess;
+
+use crate::{
+    check,
+    cli::{Cli, Command, ModelCommand, WorkerArgs},
+    commands, demo,
+    print::{self, OutputError},
+};
+
+/// What a shell sees of a command that Ctrl-C ended.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        // A worker makes its own runtime: its threads are part of what it is.
+        Command::Worker(WorkerArgs { folder, flags }) => {
+            return flota_worker::run(WorkerProcess::new(folder), &flags);
+        }
+        Command::Up(args) => on_runtime(commands::up(args)),
+        Command::Demo(args) => on_runtime(demo::demo(args)),
+        Command::Serve(args) => on_runtime(commands::serve(args)),
+        Command::Submit(args) => on_runtime(commands::submit(args)),
+        Command::Status(args) => on_runtime(commands::status(args)),
+        Command::Models(args) => on_runtime(commands::models(args)),
+        Command::DeadLetters(command) => on_runtime(commands::dead_letters(command)),
+        Command::Model(ModelCommand::Check(args)) => on_runtime(check::check(args)),
+    };
+    ended.unwrap_or_else(|error| report(&error))
+}
+
+fn on_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
+    let ended = runtime.block_on(command);
+    // What still blocks a thread, such as the reading of standard input, must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Writes an error and its causes, one a line. Some errors repeat their cause in their sentence.
+fn report(error: &anyhow::Error) -> ExitCode {
+    // A reader that has seen enough, such as `head`, is no failure.
+    if error.downcast_ref().is_some_and(OutputError::is_closed) {
+        return ExitCode::SUCCESS;
+    }
+    let mut said = error.to_string();
+    print::error(&said);
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            print::note(format!("  because: {cause}"));
+        }
+        said = cause;
+    }
+    ExitCode::FAILURE
+}

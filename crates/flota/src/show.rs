@@ -1,0 +1,101 @@
+//! What people read on a terminal.
+
+use flota_core::{LabelScore, Output};
+
+use crate::client::EndingAnswer;
+
+/// Most labels of a prediction that a cell shows, where they are sorted by their scores.
+const MAX_LABELS: usize = 3;
+
+/// How a task ended, in a cell of a table.
+pub(crate) fn ending(ending: &EndingAnswer) -> String {
+    match ending {
+        EndingAnswer::Succeeded { prediction: Some(prediction), .. } => output(&prediction.output),
+        EndingAnswer::Succeeded { prediction: None, .. } => "succeeded".to_owned(),
+        EndingAnswer::Failed { code, message } => format!("{code}: {message}"),
+        EndingAnswer::Expired => "expired".to_owned(),
+        EndingAnswer::Canceled => "canceled".to_owned(),
+    }
+}
+
+fn output(output: &Output) -> String {
+    let (scores, count) = match output {
+        Output::Embedding { vector } => return format!("a vector of {} numbers", vector.len()),
+        Output::Regression { scores } => (scores, scores.len()),
+        Output::Softmax { scores } | Output::Sigmoid { scores } | Output::Scores { scores } => {
+            (scores, MAX_LABELS)
+        }
+    };
+    // What is flagged is what somebody is to see.
+    let is_shown = |(place, score): &(usize, &LabelScore)| *place < count || is_flagged(score);
+    let cells = scores.iter().enumerate().filter(is_shown).map(|(_, score)| cell(score));
+    cells.collect::<Vec<_>>().join("  ")
+}
+
+/// What a model measured, where that is what it does.
+pub(crate) fn values(ending: &EndingAnswer) -> Option<&[LabelScore]> {
+    match ending {
+        EndingAnswer::Succeeded { prediction: Some(prediction), .. } => match &prediction.output {
+            Output::Regression { scores } => Some(scores),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether one of a task's scores is flagged.
+pub(crate) fn has_flag(ending: &EndingAnswer) -> bool {
+    let EndingAnswer::Succeeded { prediction: Some(prediction), .. } = ending else { return false };
+    prediction.output.scores().iter().any(is_flagged)
+}
+
+/// A score, with a mark where it is flagged.
+pub(crate) fn value(score: &LabelScore) -> String {
+    let mark = if is_flagged(score) { "!" } else { "" };
+    format!("{:.2}{mark}", score.score)
+}
+
+/// The flagged ones of `scores`, or that there is none.
+pub(crate) fn flagged(scores: &[LabelScore]) -> String {
+    let flagged: Vec<_> = scores.iter().filter(|score| is_flagged(score)).map(cell).collect();
+    match flagged.is_empty() {
+        true => "nothing flagged".to_owned(),
+        false => flagged.join("  "),
+    }
+}
+
+fn cell(score: &LabelScore) -> String {
+    format!("{} {}", score.label, value(score))
+}
+
+fn is_flagged(score: &LabelScore) -> bool {
+    score.flagged == Some(true)
+}
+
+/// `3 images`, `1 image`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(label: &str, score: f32, flagged: Option<bool>) -> LabelScore {
+        LabelScore { label: label.into(), index: 0, score, flagged }
+    }
+
+    #[test]
+    fn the_highest_labels_and_the_flagged_ones_are_shown() {
+        let scores = vec![
+            score("cat", 0.91, Some(false)),
+            score("dog", 0.05, None),
+            score("cow", 0.02, None),
+            score("owl", 0.01, None),
+            score("rat", 0.01, Some(true)),
+        ];
+        let shown = output(&Output::Softmax { scores });
+        assert_eq!(shown, "cat 0.91  dog 0.05  cow 0.02  rat 0.01!");
+    }
+}

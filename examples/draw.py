@@ -1,0 +1,71 @@
+"""Draws the images that `flota demo` looks at.
+
+    python draw.py
+
+Five scenes, well kept, four of them again after something happened, and one under two names.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from land import mountains, still_life, street
+from sea import harbour, lighthouse
+
+FOLDER = Path(__file__).parent / "images"
+WIDTH, HEIGHT = 720, 540
+SEED = 11
+EXIF_ORIENTATION = 0x0112
+TURNED_LEFT = 6
+JPEG_QUALITY = 86
+
+
+def grain(image, deviation):
+    """The grain of a sensor: without it a drawing is smoother than any photo."""
+    noise = np.random.default_rng(SEED).normal(0, deviation, (*image.size[::-1], 1))
+    levels = np.asarray(image, dtype=np.float32) + noise
+    return Image.fromarray(np.clip(levels, 0, 255).round().astype(np.uint8))
+
+
+def gain(image, factor):
+    return image.point(lambda level: level * factor)
+
+
+def save(image, name, **options):
+    file = FOLDER / name
+    image.save(file, **options)
+    print(f"{name}: {file.stat().st_size} bytes")
+
+
+def save_turned(image, name):
+    """On its side, with the mark that tells viewers to turn it upright."""
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = TURNED_LEFT
+    turned = image.transpose(Image.Transpose.ROTATE_90)
+    save(turned, name, quality=JPEG_QUALITY, exif=exif)
+
+
+def main():
+    FOLDER.mkdir(exist_ok=True)
+    harbour_view = harbour(WIDTH, HEIGHT)
+    street_view = street(WIDTH, HEIGHT)
+    table = still_life(WIDTH, HEIGHT)
+
+    save(grain(harbour_view, 1.5), "harbour.jpg", quality=JPEG_QUALITY)
+    save(grain(street_view, 1.5), "street.webp", quality=82, method=6)
+    save(table, "still-life.png", optimize=True)
+    save(mountains(WIDTH, HEIGHT).quantize(64), "mountains.gif", optimize=True)
+    save_turned(grain(lighthouse(HEIGHT, WIDTH), 1.5), "lighthouse-turned.jpg")
+
+    blurred = grain(street_view.filter(ImageFilter.GaussianBlur(5)), 1)
+    save(blurred, "street-blurred.jpg", quality=JPEG_QUALITY)
+    save(grain(gain(harbour_view, 0.14), 1), "harbour-dark.jpg", quality=JPEG_QUALITY)
+    save(grain(table, 20), "still-life-noisy.jpg", quality=70)
+    save(street_view, "street-squeezed.jpg", quality=9)
+    # The same bytes under another name: looked at once.
+    (FOLDER / "harbour-copy.jpg").write_bytes((FOLDER / "harbour.jpg").read_bytes())
+
+
+if __name__ == "__main__":
+    main()

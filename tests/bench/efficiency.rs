@@ -1,0 +1,101 @@
+//! CPU seconds per image, end to end against the bare decode-and-infer loop, in turns.
+
+use std::thread;
+
+use anyhow::{Context, Result};
+use flota_core::Limits;
+use flota_engine::{Model, Session, decode};
+use flota_worker::ModelFolder;
+use tokio::runtime::Runtime;
+
+use crate::{
+    Options,
+    fleet::Fleet,
+    images,
+    measure::{Figure, cpu_seconds, resident_mb},
+    models,
+};
+
+pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
+    let chosen = models::choose(options)?;
+    let cache = tempfile::tempdir()?;
+    let folder = runtime.block_on(ModelFolder::open(&chosen.dir, cache.path()))?;
+    let limits = folder.manifest().limits.clone();
+    let model = folder.load()?;
+    let fleet = runtime.block_on(Fleet::start(&chosen.dir, &chosen.name))?;
+    let (mut bare, mut whole, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut server_share, mut wall) = (Vec::new(), Vec::new());
+    for round in 0..=options.rounds {
+        let pictures = images::draw(options.images, u32::try_from(round)?)?;
+        let bare_s = bare_loop(&model, &limits, &pictures)?;
+        let run = runtime.block_on(end_to_end(&fleet, pictures, &chosen.name))?;
+        // The first round warms caches and allocators.
+        if round > 0 {
+            let per_image = 1_000.0 / options.images as f64;
+            bare.push(bare_s * per_image);
+            whole.push((run.server_s + run.worker_s) * per_image);
+            ratio.push(bare_s / (run.server_s + run.worker_s));
+            server_share.push(run.server_s * per_image);
+            wall.push(options.images as f64 / run.wall_s);
+        }
+    }
+    let name = &chosen.name;
+    let resident = [resident_mb(fleet.worker.id())?];
+    Ok(vec![
+        Figure::new(format!("{name}: bare loop"), "CPU ms/image", "", &bare),
+        Figure::new(format!("{name}: end to end"), "CPU ms/image", "", &whole),
+        Figure::new(format!("{name}: of that the server"), "CPU ms/image", "", &server_share),
+        Figure::new(format!("{name}: efficiency"), "bare / end to end", ">= 0.85", &ratio),
+        Figure::new(format!("{name}: end to end"), "images/s", "", &wall),
+        Figure::new(format!("{name}: resident memory of the worker"), "MB", "< 150", &resident),
+    ])
+}
+
+struct Run {
+    server_s: f64,
+    worker_s: f64,
+    wall_s: f64,
+}
+
+/// From submission to the last recorded outcome; the images lie in the store already.
+async fn end_to_end(fleet: &Fleet, pictures: Vec<Vec<u8>>, model: &str) -> Result<Run> {
+    let addresses = fleet.client.upload(pictures).await?;
+    let cpu = || anyhow::Ok((cpu_seconds(fleet.server.id())?, cpu_seconds(fleet.worker.id())?));
+    let (before, began) = (cpu()?, std::time::Instant::now());
+    fleet.client.run(&addresses, model).await?;
+    let (after, wall_s) = (cpu()?, began.elapsed().as_secs_f64());
+    Ok(Run { server_s: after.0 - before.0, worker_s: after.1 - before.1, wall_s })
+}
+
+/// Decode, prepare, run and label on a thread per core, as a worker does; CPU seconds.
+fn bare_loop(model: &Model, limits: &Limits, pictures: &[Vec<u8>]) -> Result<f64> {
+    let process = std::process::id();
+    let before = cpu_seconds(process)?;
+    let core_count = thread::available_parallelism()?.get();
+    thread::scope(|scope| {
+        let share = pictures.len().div_ceil(core_count);
+        let threads: Vec<_> = pictures
+            .chunks(share)
+            .map(|share| {
+                let session = model.session();
+                scope.spawn(move || run_share(model, session?, limits, share))
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
+    })?;
+    Ok(cpu_seconds(process)? - before)
+}
+
+fn run_share(
+    model: &Model,
+    mut session: Box<dyn Session>,
+    limits: &Limits,
+    pictures: &[Vec<u8>],
+) -> Result<()> {
+    for picture in pictures {
+        let image = decode(picture, limits)?;
+        let answers = session.run(&[model.prepare(&image)])?;
+        model.label(answers.first().context("an answer for an image")?)?;
+    }
+    Ok(())
+}

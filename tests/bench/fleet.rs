@@ -1,0 +1,133 @@
+//! A fleet of real processes, with the settings that a user gets.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const READY_BOUND: Duration = Duration::from_secs(60);
+const FLOTA: &str = env!("CARGO_BIN_EXE_flota_under_test");
+/// Images of a request.
+const REQUEST_IMAGES: usize = 20;
+
+/// `flota serve` and `flota worker`; killed when dropped.
+pub struct Fleet {
+    pub server: Child,
+    pub worker: Child,
+    pub client: FleetClient,
+    _data: TempDir,
+}
+
+/// The HTTP calls that the benchmark makes.
+pub struct FleetClient {
+    http: Client,
+    url: String,
+}
+
+/// A port of loopback that was free a moment ago.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The command `flota` with its data in `data` and its server on `port`.
+pub fn flota(data: &Path, port: u16) -> Command {
+    let mut command = Command::new(FLOTA);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .env("FLOTA__LOG__LEVEL", "warn")
+        .env("FLOTA__DATA_DIR", data)
+        .env("FLOTA__SERVER__LISTEN", format!("127.0.0.1:{port}"));
+    command
+}
+
+impl Fleet {
+    /// Starts a server and a worker of the model in `model_dir`, and waits until both are there.
+    pub async fn start(model_dir: &Path, model: &str) -> Result<Self> {
+        let (data, port) = (tempfile::tempdir()?, free_port()?);
+        let server = flota(data.path(), port).arg("serve").spawn().context("starting flota")?;
+        let worker = flota(data.path(), port).arg("worker").arg(model_dir).spawn()?;
+        let client = FleetClient::new(port)?;
+        let fleet = Self { server, worker, client, _data: data };
+        fleet.client.ready(model).await?;
+        Ok(fleet)
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for child in [&mut self.worker, &mut self.server] {
+            // It fails where the process has ended, which is what is wanted.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl FleetClient {
+    pub fn new(port: u16) -> Result<Self> {
+        let http = Client::builder().no_proxy().build()?;
+        Ok(Self { http, url: format!("http://127.0.0.1:{port}") })
+    }
+
+    /// Waits until a worker of `model` is alive.
+    pub async fn ready(&self, model: &str) -> Result<()> {
+        let alive = async {
+            while !self.is_alive(model).await.unwrap_or(false) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(READY_BOUND, alive).await.context("the fleet did not come up")
+    }
+
+    async fn is_alive(&self, model: &str) -> Result<bool> {
+        let models: Value =
+            self.http.get(format!("{}/v1/models", self.url)).send().await?.json().await?;
+        let models = models["models"].as_array().context("a list of models")?;
+        Ok(models.iter().any(|known| known["name"] == model && known["workers_alive"] != 0))
+    }
+
+    /// Uploads images; their addresses.
+    pub async fn upload(&self, images: Vec<Vec<u8>>) -> Result<Vec<String>> {
+        let mut addresses = Vec::with_capacity(images.len());
+        for image in images {
+            let upload = self.http.post(format!("{}/v1/images", self.url)).body(image);
+            let answer: Value = upload.send().await?.error_for_status()?.json().await?;
+            addresses.push(answer["url"].as_str().context("an address")?.to_owned());
+        }
+        Ok(addresses)
+    }
+
+    /// Submits `images` in requests of twenty and waits until all have succeeded.
+    pub async fn run(&self, images: &[String], model: &str) -> Result<()> {
+        let mut ids = Vec::new();
+        for images in images.chunks(REQUEST_IMAGES) {
+            let images: Vec<Value> = images.iter().map(|url| json!({ "url": url })).collect();
+            let body = json!({ "images": images, "models": [model] });
+            let submit = self.http.post(format!("{}/v1/requests", self.url)).json(&body);
+            let answer: Value = submit.send().await?.error_for_status()?.json().await?;
+            ids.push(answer["id"].as_str().context("an id")?.to_owned());
+        }
+        for id in ids {
+            let request = loop {
+                let wait = format!("{}/v1/requests/{id}?wait=30&limit=1", self.url);
+                let request: Value = self.http.get(wait).send().await?.json().await?;
+                if request["terminal"] == true {
+                    break request;
+                }
+            };
+            if request["status"] != "succeeded" {
+                bail!("a request did not succeed: {request}");
+            }
+        }
+        Ok(())
+    }
+}

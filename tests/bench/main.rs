@@ -1,0 +1,67 @@
+//! `cargo bench -p flota-tests`: what the fleet costs beside the bare loop, how fast the embedded
+//! queue is, what idling costs, how much memory a worker takes and how soon it is there.
+//!
+//! Two things are compared in turns within one run, over several rounds; costs are CPU seconds.
+//! It reads `/proc`, so it runs on Linux.
+
+mod efficiency;
+mod fleet;
+mod images;
+mod measure;
+mod models;
+mod queue;
+mod standing;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use tokio::runtime::Runtime;
+
+/// Measures the fleet on this machine.
+#[derive(Debug, Parser)]
+pub struct Options {
+    /// Folder of the model of the efficiency and memory figures. Without it: SqueezeNet 1.1 of the
+    /// golden data (`FLOTA_GOLDEN_DATA`, or `../shared/data`), else `workers/image-quality`.
+    #[arg(long, value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+    /// Images of each round and side.
+    #[arg(long, default_value_t = 400, value_name = "COUNT")]
+    images: usize,
+    /// Rounds, of which the median counts.
+    #[arg(long, default_value_t = 5, value_name = "COUNT")]
+    rounds: usize,
+    /// Messages of each round of the queue.
+    #[arg(long, default_value_t = 20_000, value_name = "COUNT")]
+    messages: usize,
+    /// Seconds for which the idle fleet is watched.
+    #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+    idle_seconds: u64,
+    /// Only the part with this name: `efficiency`, `queue` or `standing`.
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
+    /// One JSON object on standard output in place of the table.
+    #[arg(long)]
+    json: bool,
+    /// What `cargo bench` adds to every command line.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let wanted = |part: &str| options.only.as_deref().is_none_or(|only| only == part);
+    let runtime = Runtime::new().context("starting the runtime")?;
+    let mut figures = Vec::new();
+    if wanted("efficiency") {
+        figures.extend(efficiency::measure(&runtime, &options)?);
+    }
+    if wanted("queue") {
+        figures.extend(queue::measure(&runtime, &options)?);
+    }
+    if wanted("standing") {
+        figures.extend(standing::measure(&runtime, &options)?);
+    }
+    table::show(&figures, options.json)
+}

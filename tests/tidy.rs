@@ -1,0 +1,142 @@
+//! The house style, as far as a program can see it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::harness::project_dir;
+
+/// Most lines of a file of Rust, its tests included.
+const MAX_LINES: usize = 500;
+/// Fewest lines of Rust in a crate under `crates/`.
+const MIN_CRATE_LINES: usize = 300;
+/// Largest file in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// Files that may be larger: weights that are committed.
+const LARGE_FILES: &[&str] = &[];
+/// Folders and modules that say nothing of what is in them.
+const EMPTY_NAMES: [&str; 8] =
+    ["utils", "util", "common", "helpers", "helper", "manager", "misc", "shared"];
+/// What is not ours to keep tidy.
+const NOT_OURS: [&str; 6] =
+    ["target", ".git", "flota-data", "__pycache__", ".venv", "node_modules"];
+
+#[test]
+fn no_file_of_rust_is_longer_than_a_reader_bears() {
+    let long = rust_files().into_iter().filter(|path| line_count(path) > MAX_LINES);
+    assert_none(long, "have more than 500 lines: split them by idea");
+}
+
+#[test]
+fn no_crate_is_dust() {
+    let crates = fs::read_dir(project_dir().join("crates")).expect("there are crates");
+    for folder in crates.map(|entry| entry.expect("it can be read").path()) {
+        let sources = files_under(&folder.join("src")).into_iter().filter(|path| is_rust(path));
+        let lines: usize = sources.map(|path| line_count(&path)).sum();
+        assert!(lines >= MIN_CRATE_LINES, "{} has only {lines} lines", folder.display());
+    }
+}
+
+#[test]
+fn nothing_is_unwrapped_outside_tests() {
+    let mut places = Vec::new();
+    for path in rust_files() {
+        if is_test(&path) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("source is text");
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let lines = code.lines().enumerate().filter(|(_, line)| line.contains(".unwrap()"));
+        places.extend(lines.map(|(n, _)| format!("{}:{}", inside(&path), n + 1)));
+    }
+    assert!(places.is_empty(), "say by `expect` why it cannot happen: {places:#?}");
+}
+
+#[test]
+fn names_of_files_and_folders_say_what_is_in_them() {
+    let named = |path: &PathBuf| {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        EMPTY_NAMES.contains(&name)
+    };
+    let folders = walk(&project_dir()).filter(|entry| entry.file_type().is_dir());
+    let all = folders.map(DirEntry::into_path).chain(rust_files());
+    assert_none(all.filter(named), "say nothing of what is in them: name them by their idea");
+}
+
+#[test]
+fn licences_stand_beside_the_code() {
+    for file in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        assert!(project_dir().join(file).is_file(), "{file} is missing");
+    }
+}
+
+#[test]
+fn no_large_file_is_kept() {
+    let is_large = |path: &PathBuf| {
+        let size_bytes = path.metadata().expect("it can be read").len();
+        size_bytes > MAX_FILE_BYTES && !LARGE_FILES.contains(&inside(path).as_str())
+    };
+    let large = files_under(&project_dir()).into_iter().filter(is_large);
+    assert_none(large, "are larger than 1 MiB: fetch them, or list them in LARGE_FILES");
+}
+
+#[test]
+fn no_file_names_a_place_on_one_machine() {
+    // Put together here, lest this file find itself.
+    let places = ["root", "home", "Users", "work"].map(|folder| format!("/{folder}/"));
+    let starts = ['"', '\'', ' ', '`', '=', '(', ':'];
+    let names_one = |path: &PathBuf| {
+        let Ok(text) = fs::read_to_string(path) else { return false };
+        starts
+            .iter()
+            .any(|start| places.iter().any(|place| text.contains(&format!("{start}{place}"))))
+    };
+    let naming = files_under(&project_dir()).into_iter().filter(names_one);
+    assert_none(naming, "name a folder of somebody's machine");
+}
+
+fn assert_none(paths: impl Iterator<Item = PathBuf>, what: &str) {
+    let names: Vec<_> = paths.map(|path| inside(&path)).collect();
+    assert!(names.is_empty(), "these {what}: {names:#?}");
+}
+
+fn rust_files() -> Vec<PathBuf> {
+    files_under(&project_dir()).into_iter().filter(|path| is_rust(path)).collect()
+}
+
+fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let files = walk(folder).filter(|entry| entry.file_type().is_file());
+    files.map(DirEntry::into_path).collect()
+}
+
+fn walk(folder: &Path) -> impl Iterator<Item = DirEntry> + use<> {
+    let is_ours = |entry: &DirEntry| !NOT_OURS.iter().any(|name| entry.file_name() == *name);
+    let entries = WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(is_ours);
+    entries.map(|entry| entry.expect("it can be read"))
+}
+
+fn is_rust(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
+}
+
+fn is_test(path: &Path) -> bool {
+    let inside = inside(path);
+    let folders = ["tests/", "benches/", "examples/"];
+    let is_in_one =
+        |folder: &&str| inside.starts_with(*folder) || inside.contains(&format!("/{folder}"));
+    folders.iter().any(is_in_one)
+        || inside.ends_with("/tests.rs")
+        || inside.ends_with("/testing.rs")
+}
+
+fn inside(path: &Path) -> String {
+    let inside = path.strip_prefix(project_dir()).unwrap_or(path);
+    inside.display().to_string()
+}
+
+fn line_count(path: &Path) -> usize {
+    fs::read_to_string(path).expect("source is text").lines().count()
+}
