@@ -1,23 +1,28 @@
-"""Assembles image-quality.onnx out of standard operators; nothing in it is learned.
-
-    python build.py
-
-The graph takes a batch of RGB photos, [batch, 3, 512, 512] with values 0..1, and gives
-[batch, 8] scores in the order of the labels in model.yaml. README.md tells what each means.
+"""image-quality 1.0.0, which the learned network replaces: a graph of standard operators in which
+nothing is learned. Kept so that the two can be compared on the same photos.
 """
 
-from pathlib import Path
-
 import numpy as np
-import onnx
 from onnx import TensorProto, checker, helper
 
-from graph import Graph
+from flota_training import export, metrics
+from flota_training.preprocess import Input
 
-MODEL_FILE = Path(__file__).parent.parent / "image-quality.onnx"
+from .graph import Graph
+
 OPSET = 13
 IR_VERSION = 8
 SIDE = 512
+SCORES = [
+    "sharpness_fine",
+    "sharpness_coarse",
+    "exposure",
+    "clipped_dark",
+    "clipped_bright",
+    "contrast",
+    "noise",
+    "blockiness",
+]
 LEVELS = 255.0
 
 # ITU-R BT.601 luma.
@@ -218,6 +223,15 @@ def build():
     return model
 
 
-if __name__ == "__main__":
-    onnx.save(build(), MODEL_FILE)
-    print(f"{MODEL_FILE.name}: {MODEL_FILE.stat().st_size} bytes")
+def scorer():
+    """What 1.0.0 says of pictures (bytes): [count, scores]."""
+    session = export.session(build().SerializeToString())
+    spec = Input(SIDE, SIDE, {"mode": "shorter_side", "size": SIDE})
+    return lambda shown: export.run(session, spec.tensor(shown))
+
+
+def best_auc(truth, scores):
+    """(area, name) of the score that tells best, whichever way it points: `scores` is
+    [count, scores]."""
+    areas = [metrics.roc_auc(truth, column) for column in np.transpose(scores)]
+    return max((max(area, 1 - area), name) for area, name in zip(areas, SCORES))

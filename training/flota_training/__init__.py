@@ -1,0 +1,1 @@
+"""What the trainers of Flota's own models share."""

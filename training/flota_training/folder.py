@@ -1,0 +1,80 @@
+"""The finished model folder: manifest, golden examples, model card."""
+
+import json
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import yaml
+from PIL import Image, ImageOps
+
+SCORE_DECIMALS = 6
+
+
+def next_version(folder, part):
+    """The version after that of `folder`/model.yaml: `part` is `major`, `minor` or `patch`; 1.0.0
+    where there is none."""
+    file = Path(folder) / "model.yaml"
+    if not file.is_file():
+        return "1.0.0"
+    numbers = [int(n) for n in str(yaml.safe_load(file.read_text())["version"]).split(".")]
+    place = ["major", "minor", "patch"].index(part)
+    return ".".join(map(str, [*numbers[:place], numbers[place] + 1, *[0] * (2 - place)]))
+
+
+def write_manifest(folder, manifest, note):
+    """Writes model.yaml; `note` is its first line."""
+    text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=100)
+    (Path(folder) / "model.yaml").write_text(f"# {note}\n{text}")
+
+
+def write_golden(folder, pictures, manifest, score, tolerance=1e-3):
+    """Saves `pictures` (name to an RGB picture) and what `score(picture) -> numbers` says of them."""
+    place = Path(folder) / "golden"
+    place.mkdir(parents=True, exist_ok=True)
+    for old in place.glob("*.png"):
+        old.unlink()
+    examples = []
+    for name, picture in pictures.items():
+        picture.save(place / f"{name}.png", optimize=True)
+        with Image.open(place / f"{name}.png") as saved:
+            numbers = score(ImageOps.exif_transpose(saved).convert("RGB"))
+        output = {"kind": manifest["output"]["kind"], "scores": listed(numbers, manifest)}
+        examples.append({"image": f"golden/{name}.png", "output": output})
+    document = {"tolerance": tolerance, "examples": examples}
+    (place / "examples.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def listed(numbers, manifest):
+    """The scores as the worker lists them, with flags where the manifest has thresholds."""
+    thresholds = manifest["output"].get("thresholds", {})
+    scores = []
+    for index, (label, number) in enumerate(zip(manifest["labels"], np.asarray(numbers, float))):
+        score = {"label": label, "index": index, "score": round(float(number), SCORE_DECIMALS)}
+        if label in thresholds:
+            score["flagged"] = bool(flags(thresholds[label], number))
+        scores.append(score)
+    if manifest["output"]["kind"] != "regression":
+        scores.sort(key=lambda score: -score["score"])
+    return scores
+
+
+def flags(threshold, number):
+    """Whether a score is beyond a threshold of the manifest."""
+    if isinstance(threshold, dict):
+        return (
+            number < threshold["below"] if "below" in threshold else number >= threshold["at_least"]
+        )
+    return number >= threshold
+
+
+def write_card(folder, template, values):
+    """Fills `template` (a file with $names) in and writes it as README.md; a missing or an unused
+    value is an error."""
+    text = Path(template).read_text()
+    names = set(Template(text).get_identifiers())
+    if names != set(values):
+        raise ValueError(
+            f"card: missing {sorted(names - set(values))}, unused {sorted(set(values) - names)}"
+        )
+    (Path(folder) / "README.md").write_text(Template(text).substitute(values))
