@@ -1,17 +1,16 @@
-//! What is kept of a task whose attempts ran out, or of a message that nobody can read.
+//! What is kept of a task whose attempts ran out, or of a message that died.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, ModelName, RequestId, Sha256, TaskId};
+use crate::{
+    ClientName, Code, Fault, Lane, ModelName, QueueName, RequestId, Sha256, TaskId, ports::Delivery,
+};
 
-/// Most faults kept of a task, the last ones: a task is seldom tried more often.
-pub const MAX_FAULTS: usize = 5;
-/// Longest message of a fault in bytes: a pack of twenty tasks, each with the longest address and
-/// all its faults, must fit a message.
-pub const MAX_FAULT_MESSAGE_BYTES: usize = 80;
-/// The longest text of a body that is kept, in bytes.
+/// The longest text that is kept of a body that nobody can read, in bytes.
 pub const MAX_KEPT_BODY_BYTES: usize = 16 * 1024;
+/// Longest name of who decided about a dead letter, in bytes.
+pub const MAX_BY_BYTES: usize = 100;
 
 /// Kept to be inspected and replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +24,10 @@ pub struct DeadLetter {
     pub reason: Reason,
     /// The last error, one sentence.
     pub message: String,
-    /// How often it was begun.
+    /// How often it was begun; of a message, how often it was received.
     pub attempts: u32,
-    /// The faults of its attempts, the oldest first; at most [`MAX_FAULTS`], the last ones. An
-    /// attempt that ended its process leaves none.
+    /// The faults of its attempts, the oldest first; at most [`MAX_FAULTS`](crate::MAX_FAULTS),
+    /// the last ones. An attempt that ended its process leaves none.
     #[serde(default)]
     pub history: Vec<Fault>,
     /// When it was put away.
@@ -37,22 +36,11 @@ pub struct DeadLetter {
     pub state: DeadLetterState,
 }
 
-/// An attempt at a task that ended in a fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// When it ended.
-    pub at: Timestamp,
-    /// What went wrong.
-    pub code: Code,
-    /// One safe sentence, cut to [`MAX_FAULT_MESSAGE_BYTES`].
-    pub message: String,
-}
-
 /// What died.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "subject", rename_all = "snake_case")]
 pub enum Subject {
-    /// A task, which has a failed outcome in `round`.
+    /// A task of a request, which has a failed outcome in `round`.
     Task {
         /// The task.
         task: TaskId,
@@ -63,11 +51,29 @@ pub enum Subject {
         /// Where the image is.
         image: String,
     },
-    /// A message that nobody can read, as it was.
+    /// A task of an upload event: it has no request, and its dead letter is all that is left of it.
+    Upload {
+        /// The task; the event's own id stands in the request's place.
+        task: TaskId,
+        /// In which round it failed: 1, and one more for each replay.
+        round: u32,
+        /// The model.
+        model: ModelName,
+        /// Where the image is.
+        image: String,
+        /// On whose behalf it ran.
+        client: ClientName,
+        /// How urgent it was.
+        lane: Lane,
+    },
+    /// A message.
     Message {
         /// The queue it came from.
         queue: String,
-        /// Its body, cut to [`MAX_KEPT_BODY_BYTES`].
+        /// The model of its first task, where it holds tasks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelName>,
+        /// Its body: whole where it [`Reason::Crashed`], else cut to [`MAX_KEPT_BODY_BYTES`].
         body: String,
     },
 }
@@ -79,11 +85,14 @@ pub enum Subject {
     Copy,
     PartialEq,
     Eq,
+    PartialOrd,
+    Ord,
     Hash,
     Serialize,
     Deserialize,
     strum::Display,
     strum::EnumString,
+    strum::EnumIter,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
@@ -92,27 +101,41 @@ pub enum Reason {
     WorkerCrashed,
     /// Each attempt ended in a transient fault.
     AttemptsExhausted,
+    /// It failed for good, and no request keeps its outcome: it is a task of an upload event, and
+    /// the last fault of its history says why.
+    Failed,
+    /// The message was received again and again and never settled, so that its queue gave it up.
+    Crashed,
     /// The body is not a message of ours.
     Unreadable,
 }
 
 /// What became of a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum DeadLetterState {
     /// Nobody decided yet.
     Open,
-    /// Its task runs again.
+    /// Its task runs again, or its message was sent again.
     Replayed {
-        /// In this round.
+        /// In this round; of a message, always 1.
         round: u32,
         /// Since then.
         at: Timestamp,
+        /// Who wanted it: the id of a replay, or a person, cut to [`MAX_BY_BYTES`].
+        #[serde(default)]
+        by: String,
+        /// How the task of an upload event ended in that round, once it has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        succeeded: Option<bool>,
     },
     /// It was given up.
     Discarded {
         /// When.
         at: Timestamp,
+        /// Who did it, cut to [`MAX_BY_BYTES`].
+        #[serde(default)]
+        by: String,
     },
 }
 
@@ -122,24 +145,8 @@ impl Reason {
         match self {
             Self::WorkerCrashed => Some(Code::WorkerCrashed),
             Self::AttemptsExhausted => Some(Code::AttemptsExhausted),
-            Self::Unreadable => None,
+            Self::Failed | Self::Crashed | Self::Unreadable => None,
         }
-    }
-}
-
-impl Fault {
-    /// A fault with its sentence, cut.
-    pub fn new(at: Timestamp, code: Code, message: &str) -> Self {
-        let end = message.floor_char_boundary(MAX_FAULT_MESSAGE_BYTES);
-        Self { at, code, message: message[..end].to_owned() }
-    }
-
-    /// `earlier` faults and this one, the last [`MAX_FAULTS`] of them.
-    pub fn after(self, earlier: &[Self]) -> Vec<Self> {
-        let dropped = (earlier.len() + 1).saturating_sub(MAX_FAULTS);
-        let mut faults = earlier[dropped.min(earlier.len())..].to_vec();
-        faults.push(self);
-        faults
     }
 }
 
@@ -149,15 +156,73 @@ impl DeadLetter {
         format!("dead_{}-{n}-{round}", request.0.simple())
     }
 
+    /// The model that was to look at the image; none of a message that holds no task.
+    pub fn model(&self) -> Option<&ModelName> {
+        match &self.subject {
+            Subject::Task { model, .. } | Subject::Upload { model, .. } => Some(model),
+            Subject::Message { model, .. } => model.as_ref(),
+        }
+    }
+
+    /// Whether nobody decided about it yet.
+    pub fn is_open(&self) -> bool {
+        self.state == DeadLetterState::Open
+    }
+
+    /// Whether it is of an upload event whose task was sent again and has not ended. Should it not
+    /// have been sent after all, it may be sent once more.
+    pub fn awaits_end(&self) -> bool {
+        matches!(self.subject, Subject::Upload { .. })
+            && matches!(self.state, DeadLetterState::Replayed { succeeded: None, .. })
+    }
+
+    /// Notes how the task of an upload event ended in `round`. False where it does not run again
+    /// in that round, or that was noted before.
+    pub fn note_ended(&mut self, round: u32, is_success: bool) -> bool {
+        match &mut self.state {
+            DeadLetterState::Replayed { round: replayed, succeeded: succeeded @ None, .. }
+                if *replayed == round =>
+            {
+                *succeeded = Some(is_success);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The dead letter of a message that nobody can read. The same body makes the same id.
     pub fn unreadable(queue: &str, body: &str, message: String, now: Timestamp) -> Self {
         let end = body.floor_char_boundary(MAX_KEPT_BODY_BYTES);
+        let subject =
+            Subject::Message { queue: queue.to_owned(), model: None, body: body[..end].to_owned() };
         Self {
             id: format!("dead_{}", Sha256::of(body.as_bytes())),
-            subject: Subject::Message { queue: queue.to_owned(), body: body[..end].to_owned() },
+            subject,
             reason: Reason::Unreadable,
             message,
             attempts: 1,
+            history: Vec::new(),
+            created_at: now,
+            state: DeadLetterState::Open,
+        }
+    }
+
+    /// The dead letter of a message of `queue` that can be read and that the queue gave up. Its
+    /// body is kept whole, to be sent again; what is sent again and given up again has another id.
+    pub fn crashed(
+        queue: &QueueName,
+        model: Option<ModelName>,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Self {
+        let identity = format!("{queue} {} {}", delivery.sent_at, delivery.body);
+        let (queue, body) = (queue.to_string(), delivery.body.clone());
+        Self {
+            id: format!("dead_{}", Sha256::of(identity.as_bytes())),
+            subject: Subject::Message { queue, model, body },
+            reason: Reason::Crashed,
+            message: "the message was received again and again and never settled".to_owned(),
+            attempts: delivery.receive_count,
             history: Vec::new(),
             created_at: now,
             state: DeadLetterState::Open,
@@ -168,31 +233,32 @@ impl DeadLetter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::Receipt;
 
     #[test]
-    fn the_last_faults_are_kept_and_their_messages_are_cut() {
-        let at = Timestamp::UNIX_EPOCH;
-        let mut faults = Vec::new();
-        for n in 0..MAX_FAULTS + 2 {
-            faults = Fault::new(at, Code::FetchFailed, &n.to_string()).after(&faults);
-        }
-        let messages: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
-        assert_eq!(messages, ["2", "3", "4", "5", "6"]);
-        let long = Fault::new(at, Code::FetchFailed, &"ä".repeat(MAX_FAULT_MESSAGE_BYTES));
-        assert_eq!(long.message.len(), MAX_FAULT_MESSAGE_BYTES);
-        let odd = format!("a{}", long.message);
-        assert_eq!(
-            Fault::new(at, Code::FetchFailed, &odd).message.len(),
-            MAX_FAULT_MESSAGE_BYTES - 1
-        );
-    }
-
-    #[test]
-    fn a_dead_letter_without_a_history_still_parses() {
+    fn what_an_earlier_program_kept_still_parses() {
         let letter =
             DeadLetter::unreadable("tasks", "{", "no JSON".to_owned(), Timestamp::UNIX_EPOCH);
         let mut old = serde_json::to_value(&letter).unwrap();
         old.as_object_mut().unwrap().remove("history").unwrap();
         assert_eq!(serde_json::from_value::<DeadLetter>(old).unwrap(), letter);
+        let old = r#"{"state": "replayed", "round": 2, "at": "1970-01-01T00:00:00Z"}"#;
+        let at = Timestamp::UNIX_EPOCH;
+        let new = DeadLetterState::Replayed { round: 2, at, by: String::new(), succeeded: None };
+        assert_eq!(serde_json::from_str::<DeadLetterState>(old).unwrap(), new);
+    }
+
+    #[test]
+    fn a_message_that_is_given_up_twice_leaves_two_dead_letters() {
+        let (queue, now) = (QueueName::outcomes("flota"), Timestamp::UNIX_EPOCH);
+        let delivery = |second| Delivery {
+            receipt: Receipt("1".to_owned()),
+            body: "{}".to_owned(),
+            receive_count: 20,
+            sent_at: Timestamp::from_second(second).unwrap(),
+        };
+        let id = |delivery| DeadLetter::crashed(&queue, None, &delivery, now).id;
+        assert_eq!(id(delivery(1)), id(delivery(1)));
+        assert_ne!(id(delivery(1)), id(delivery(2)));
     }
 }

@@ -20,11 +20,17 @@ pub struct IdError {
 #[serde(try_from = "String", into = "String")]
 pub struct RequestId(pub Uuid);
 
+/// The id of upload events whose tasks were sent together: `evt_` and the 32 hexadecimal digits of a
+/// UUIDv7. It keeps those tasks apart from others; no request is kept under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EventsId(pub Uuid);
+
 /// The id of a task: `task_<request>-<n>`, derived and never stored twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskId {
-    /// The request that asked.
+    /// The request that asked; of a task of upload events, their id in its place.
     pub request: RequestId,
     /// The place in the request: image index x number of models + model index.
     pub n: u32,
@@ -39,6 +45,11 @@ pub struct CallbackId {
     /// The round that finished.
     pub round: u32,
 }
+
+/// The id of a replay: `replay_` and the 32 hexadecimal digits of a UUIDv7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReplayId(pub Uuid);
 
 fn parse_uuid(digits: &str) -> Option<Uuid> {
     // Uuid also reads braces and hyphens; one id has one spelling.
@@ -63,6 +74,15 @@ impl FromStr for RequestId {
     }
 }
 
+impl FromStr for EventsId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let uuid = text.strip_prefix("evt_").and_then(parse_uuid);
+        uuid.map(Self).ok_or_else(|| id_error(text, "group of events", "evt_<32 hex digits>"))
+    }
+}
+
 impl FromStr for TaskId {
     type Err = IdError;
 
@@ -83,9 +103,24 @@ impl FromStr for CallbackId {
     }
 }
 
+impl FromStr for ReplayId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let uuid = text.strip_prefix("replay_").and_then(parse_uuid);
+        uuid.map(Self).ok_or_else(|| id_error(text, "replay", "replay_<32 hex digits>"))
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "req_{}", self.0.simple())
+    }
+}
+
+impl fmt::Display for EventsId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "evt_{}", self.0.simple())
     }
 }
 
@@ -101,7 +136,20 @@ impl fmt::Display for CallbackId {
     }
 }
 
+impl fmt::Display for ReplayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "replay_{}", self.0.simple())
+    }
+}
+
 impl TryFrom<String> for RequestId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for EventsId {
     type Error = IdError;
     fn try_from(text: String) -> Result<Self, IdError> {
         text.parse()
@@ -122,8 +170,21 @@ impl TryFrom<String> for CallbackId {
     }
 }
 
+impl TryFrom<String> for ReplayId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
 impl From<RequestId> for String {
     fn from(id: RequestId) -> Self {
+        id.to_string()
+    }
+}
+
+impl From<EventsId> for String {
+    fn from(id: EventsId) -> Self {
         id.to_string()
     }
 }
@@ -140,6 +201,12 @@ impl From<CallbackId> for String {
     }
 }
 
+impl From<ReplayId> for String {
+    fn from(id: ReplayId) -> Self {
+        id.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +219,8 @@ mod tests {
         assert_eq!(task.to_string().parse(), Ok(task));
         let callback = CallbackId { request, round: 2 };
         assert_eq!(callback.to_string().parse(), Ok(callback));
+        let replay = ReplayId(request.0);
+        assert_eq!(replay.to_string().parse(), Ok(replay));
     }
 
     #[test]

@@ -7,15 +7,21 @@ mod callback;
 mod code;
 mod dead_letter;
 mod error;
+mod fault;
 mod ids;
 mod manifest;
 mod names;
+mod object;
 mod outcome;
 mod output;
 mod prediction;
+mod replay;
 mod request;
 mod round;
+mod selection;
 mod sha;
+mod trace;
+mod upload;
 mod wire;
 
 pub mod consume;
@@ -26,19 +32,26 @@ pub use backoff::backoff;
 pub use callback::{Callback, CallbackAttempt, CallbackState};
 pub use code::Code;
 pub use dead_letter::{
-    DeadLetter, DeadLetterState, Fault, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS, MAX_KEPT_BODY_BYTES,
-    Reason, Subject,
+    DeadLetter, DeadLetterState, MAX_BY_BYTES, MAX_KEPT_BODY_BYTES, Reason, Subject,
 };
 pub use error::{PortError, PortResult};
-pub use ids::{CallbackId, IdError, RequestId, TaskId};
+pub use fault::{Fault, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS};
+pub use ids::{CallbackId, EventsId, IdError, ReplayId, RequestId, TaskId};
 pub use manifest::*;
 pub use names::{
     ClientName, Lane, ModelName, ModelVersion, Name, NameError, QueueName, WorkerName,
 };
+pub use object::{Alias, OBJECT_PREFIX, ObjectAddress, ObjectAddressError, ObjectIdentity, Pin};
 pub use outcome::{Ending, Outcome, TaskOutcome, Timings};
 pub use output::*;
 pub use prediction::{ImageFacts, Prediction, PredictionKey};
+pub use replay::{
+    InHand, Judgement, MAX_IN_HAND, Replay, ReplayPlan, ReplayProgress, ReplayState, StopReason,
+};
 pub use request::{CallbackEvent, CallbackTarget, ImageRef, Pack, Request, Route, Task};
 pub use round::{Counts, PackKey, PackRecord, Round, RoundKey, Status};
+pub use selection::{DeadLetterSelection, MAX_SEARCH_BYTES};
 pub use sha::{Sha256, Sha256Error};
-pub use wire::{OutcomesMessage, TaskMessage, TasksMessage, WireError};
+pub use trace::TraceParent;
+pub use upload::{UploadError, uploads};
+pub use wire::{Origin, OutcomesMessage, TaskMessage, TasksMessage, WireError};

@@ -148,7 +148,19 @@ impl fmt::Display for ModelVersion {
 }
 
 /// How urgent a request is; each worker has a queue per lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::Display)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    strum::Display,
+)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Lane {
@@ -157,7 +169,8 @@ pub enum Lane {
     Normal,
 }
 
-/// The name of a queue: `{prefix}-tasks-{worker}-{lane}` or `{prefix}-outcomes`.
+/// The name of a queue: `{prefix}-tasks-{worker}-{lane}`, `{prefix}-outcomes` or
+/// `{prefix}-events`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueName(String);
 
@@ -170,6 +183,16 @@ impl QueueName {
     /// The queue on which workers report.
     pub fn outcomes(prefix: &str) -> Self {
         Self(format!("{prefix}-outcomes"))
+    }
+
+    /// The queue to which this one gives up what was received too often: its crash net.
+    pub fn crash_net(&self) -> Self {
+        Self(format!("{self}-dead"))
+    }
+
+    /// The queue on which S3 tells of uploads.
+    pub fn events(prefix: &str) -> Self {
+        Self(format!("{prefix}-events"))
     }
 
     /// The name as text.

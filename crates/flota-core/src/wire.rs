@@ -1,15 +1,21 @@
 //! What travels on the queues: tagged, versioned JSON, one pack a message.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    ClientName, DeadLetter, Fault, Lane, ModelName, Prediction, RequestId, RoundKey, TaskOutcome,
-    limits::MAX_MESSAGE_BYTES,
+    Alias, ClientName, DeadLetter, EventsId, Fault, Lane, ModelName, Prediction, RequestId,
+    RoundKey, TaskId, TaskOutcome, TraceParent, limits::MAX_MESSAGE_BYTES,
 };
 
-const VERSION: u32 = 1;
+/// The last version that this program reads.
+const VERSION: u32 = 2;
+/// The version of a message about tasks of a request. Programs of that version read it still, for
+/// what was added since they may leave out.
+const VERSION_OF_REQUESTS: u32 = 1;
 
 /// A message body that nobody here can read.
 #[derive(Debug, Error)]
@@ -25,14 +31,26 @@ pub enum WireError {
     TooLarge(usize),
 }
 
+/// What made tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A request, which keeps how they end.
+    Request(RequestId),
+    /// Upload events. What their tasks leave is a prediction or a dead letter, and the alias of the
+    /// object; nothing else is kept.
+    Events(EventsId),
+}
+
 /// Tasks of one pack, for one worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TasksMessage {
-    /// The request they belong to.
-    pub request: RequestId,
-    /// The round they belong to.
+    /// What made them.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The round they belong to; of tasks of upload events, 1 and one more for each replay.
     pub round: u32,
-    /// The pack they belong to.
+    /// The pack they belong to; of tasks of upload events, 0.
     pub pack: u32,
     /// Who submitted them.
     pub client: ClientName,
@@ -65,8 +83,9 @@ pub struct TaskMessage {
 /// Outcomes of one pack, from a worker to the recorder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutcomesMessage {
-    /// The request they belong to.
-    pub request: RequestId,
+    /// What made the tasks.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// The round they belong to.
     pub round: u32,
     /// The pack they belong to.
@@ -76,20 +95,61 @@ pub struct OutcomesMessage {
     /// The predictions that were computed for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predictions: Vec<Prediction>,
+    /// What objects of S3 were found to contain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<Alias>,
     /// What is kept beside those whose attempts ran out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dead_letters: Vec<DeadLetter>,
 }
 
+impl Origin {
+    /// The request, if that is what made the tasks.
+    pub fn request(self) -> Option<RequestId> {
+        match self {
+            Self::Request(id) => Some(id),
+            Self::Events(_) => None,
+        }
+    }
+
+    /// The id of the task numbered `n`.
+    pub fn task(self, n: u32) -> TaskId {
+        let (Self::Request(RequestId(id)) | Self::Events(EventsId(id))) = self;
+        TaskId { request: RequestId(id), n }
+    }
+
+    /// The trace of all that follows.
+    pub fn trace(self) -> TraceParent {
+        let (Self::Request(RequestId(id)) | Self::Events(EventsId(id))) = self;
+        TraceParent::of(id)
+    }
+
+    fn version(self) -> u32 {
+        match self {
+            Self::Request(_) => VERSION_OF_REQUESTS,
+            Self::Events(_) => VERSION,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(id) => id.fmt(f),
+            Self::Events(id) => id.fmt(f),
+        }
+    }
+}
+
 impl TasksMessage {
-    /// The round that the tasks belong to.
-    pub fn round(&self) -> RoundKey {
-        RoundKey { request: self.request, round: self.round }
+    /// The round that the tasks belong to, if they are a request's.
+    pub fn round(&self) -> Option<RoundKey> {
+        Some(RoundKey { request: self.origin.request()?, round: self.round })
     }
 
     /// The body for the queue.
     pub fn encode(&self) -> Result<String, WireError> {
-        encode(self)
+        encode(self.origin.version(), self)
     }
 
     /// Reads a body of this or an earlier version.
@@ -99,14 +159,14 @@ impl TasksMessage {
 }
 
 impl OutcomesMessage {
-    /// The round that the tasks belong to.
-    pub fn round(&self) -> RoundKey {
-        RoundKey { request: self.request, round: self.round }
+    /// The round that the tasks belong to, if they are a request's.
+    pub fn round(&self) -> Option<RoundKey> {
+        Some(RoundKey { request: self.origin.request()?, round: self.round })
     }
 
     /// The body for the queue.
     pub fn encode(&self) -> Result<String, WireError> {
-        encode(self)
+        encode(self.origin.version(), self)
     }
 
     /// Reads a body of this or an earlier version.
@@ -127,8 +187,8 @@ struct VersionOnly {
     v: u32,
 }
 
-fn encode<M: Serialize>(message: &M) -> Result<String, WireError> {
-    let body = serde_json::to_string(&Versioned { v: VERSION, message })?;
+fn encode<M: Serialize>(v: u32, message: &M) -> Result<String, WireError> {
+    let body = serde_json::to_string(&Versioned { v, message })?;
     // SQS takes only what XML 1.0 can carry. serde_json escapes the control characters; of the
     // rest, only these two are not XML.
     let body = if body.contains(['\u{fffe}', '\u{ffff}']) {
@@ -144,7 +204,7 @@ fn encode<M: Serialize>(message: &M) -> Result<String, WireError> {
 
 fn decode<M: DeserializeOwned>(body: &str) -> Result<M, WireError> {
     let VersionOnly { v } = serde_json::from_str(body)?;
-    if v != VERSION {
+    if !(1..=VERSION).contains(&v) {
         return Err(WireError::Version(v));
     }
     Ok(serde_json::from_str(body)?)
@@ -162,7 +222,7 @@ mod tests {
 
     fn message(image: &str) -> TasksMessage {
         TasksMessage {
-            request: RequestId(Uuid::from_u128(7)),
+            origin: Origin::Request(RequestId(Uuid::from_u128(7))),
             round: 1,
             pack: 0,
             client: ClientName::default(),
@@ -211,9 +271,26 @@ mod tests {
     }
 
     #[test]
+    fn a_message_of_a_request_is_still_read_by_the_first_version() {
+        let body = message("https://a").encode().unwrap();
+        assert!(body.starts_with(r#"{"v":1,"request":"req_"#), "{body}");
+    }
+
+    #[test]
+    fn tasks_of_upload_events_have_no_request() {
+        let events = EventsId(Uuid::from_u128(8));
+        let message = TasksMessage { origin: Origin::Events(events), ..message("s3://photos/a") };
+        let body = message.encode().unwrap();
+        assert!(body.starts_with(r#"{"v":2,"events":"evt_"#), "{body}");
+        assert_eq!(TasksMessage::decode(&body).unwrap(), message);
+        assert_eq!(message.round(), None);
+        assert_eq!(message.origin.task(3).request.0, events.0);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_said() {
         assert!(matches!(TasksMessage::decode("{}"), Err(WireError::Shape(_))));
-        assert!(matches!(TasksMessage::decode(r#"{"v":2}"#), Err(WireError::Version(2))));
+        assert!(matches!(TasksMessage::decode(r#"{"v":3}"#), Err(WireError::Version(3))));
         let large = message(&"x".repeat(MAX_MESSAGE_BYTES));
         assert!(matches!(large.encode(), Err(WireError::TooLarge(_))));
     }

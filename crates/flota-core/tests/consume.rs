@@ -131,6 +131,7 @@ impl Bench {
                 body: (*body).to_owned(),
                 delay: Duration::ZERO,
                 group: "default".to_owned(),
+                trace: None,
             };
             self.queue.send(&self.name, &[message]).await.unwrap().remove(0).unwrap();
         }

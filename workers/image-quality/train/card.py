@@ -8,7 +8,7 @@ import numpy as np
 import drawn
 from baseline import computed
 from degrade import AXES, NAMES, SEVERITIES, STRENGTHS
-from evaluation import MIXED, MODERATE, Result, joined
+from evaluation import MIXED, MODERATE, Result, joined, places
 from flota_training import export, folder, metrics, plots
 from flota_training.metrics import mean_sd, table
 from flota_training.pool import load_pool
@@ -34,7 +34,7 @@ class Findings:
     parity: tuple
     """(pictures compared, rows of the table)."""
     steps: tuple
-    """Steps of the shipped training, and of a short one."""
+    """Steps of the shipped training, and of a round of the others."""
     multiply_adds: int
     size_bytes: int
 
@@ -65,16 +65,15 @@ def write(out, found, answer, show, scenes):
                 for axis in AXES
             ],
         ),
-        "compared": compared(result, Result(found.baseline, result.truth)),
+        "compared": compared(rivals(result, found.baseline)),
+        "beaten": beaten(rivals(result, found.baseline)),
         "flagged": flagged(result),
-        "crossed": crossed(found.cross),
+        "crossed": crossed(found.cross, found.steps),
         "missed": missed(result, found.cross),
         "quality_clean": f"{np.median(result.scores[:, 0, -1]):.2f}",
         "megabytes": f"{found.size_bytes / 1e6:.2f}",
         "multiply_adds": f"{found.multiply_adds / 1e6:.0f}",
-        "step_count": found.steps[0],
-        "round_step_count": found.steps[1],
-        "sides": compared_sides(found.sides),
+        "sides": compared_sides(found.sides, found.steps),
         "parity_count": found.parity[0],
         "parity": table(export.DIFFERENCES_HEAD, found.parity[1]),
         "shown": shown(show, answer) if show else "Not run: `--show DIR` lists them.",
@@ -99,37 +98,41 @@ def measured(result):
     )
 
 
-def compared(result, computed_result):
+def rivals(result, baseline):
+    """By axis, for all pictures and for clean photos only: (learned area, area of the best score of
+    1.0.0, its name)."""
+    found = {}
+    for axis in AXES:
+        clean = [places(other)[MODERATE] for other in AXES if other != axis]
+        for others in (True, False):
+            worse = baseline[:, places(axis)[MODERATE]]
+            good = baseline[:, [0, *clean] if others else [0]].reshape(-1, worse.shape[1])
+            truth = np.arange(len(worse) + len(good)) < len(worse)
+            best = computed.best_auc(truth, np.concatenate([worse, good]))
+            found[axis, others] = (result.auc(axis, others=others), *best)
+    return found
+
+
+def compared(found):
     """The learned probability against whichever score of 1.0.0 tells the axis best."""
     rows = []
     for axis in AXES:
-        first = 1 + AXES.index(axis) * (len(SEVERITIES) - 1)
-        others = [
-            1 + k * (len(SEVERITIES) - 1) + MODERATE - 1
-            for k in range(len(AXES))
-            if AXES[k] != axis
-        ]
-        cells = []
-        for clean in ([0, *others], [0]):
-            found, good = (
-                computed_result.scores[:, first + MODERATE - 1],
-                computed_result.scores[:, clean],
-            )
-            scores = np.concatenate([found, good.reshape(-1, found.shape[1])])
-            truth = np.arange(len(scores)) < len(found)
-            area, name = computed.best_auc(truth, scores)
-            cells += [f"{result.auc(axis, others=len(clean) > 1):.3f}", f"{area:.3f} ({name})"]
-        rows.append([axis, *cells])
-    return table(
-        [
-            "axis",
-            "learned",
-            "computed 1.0.0",
-            "learned, clean photos only",
-            "computed 1.0.0, clean photos only",
-        ],
-        rows,
-    )
+        cells = [found[axis, others] for others in (True, False)]
+        rows.append(
+            [axis, *[text for a, b, name in cells for text in (f"{a:.3f}", f"{b:.3f} ({name})")]]
+        )
+    head = ["axis", "learned", "computed 1.0.0"]
+    return table([*head, *[f"{name}, clean photos only" for name in head[1:]]], rows)
+
+
+def beaten(found):
+    """Which axes are not better told than before."""
+    lost = [
+        f"{axis}{'' if others else ' among clean photos only'} ({learned:.3f} against {before:.3f})"
+        for (axis, others), (learned, before, _) in found.items()
+        if learned <= before
+    ]
+    return f"Not beaten: {', '.join(lost)}." if lost else "Beaten on every axis."
 
 
 def flagged(result):
@@ -141,10 +144,13 @@ def flagged(result):
     return table(["flagged at 0.5", *NAMES], rows)
 
 
-def crossed(cross):
+def crossed(cross, steps):
     """Mean and spread over folds and seeds; then all folds of a seed together."""
     if not cross:
-        return "Not run: `--folds 5 --seeds 2` does it."
+        return (
+            "Not run for these weights: `--folds 5 --seeds 2` does it. The figures above are of one split\n"
+            "and one seed; how far they vary is not known."
+        )
     keys = ("auc", "auc_clean", "ece", "falling")
     figures = [result.figures() for results in cross.values() for result in results]
     together = {seed: joined(results).figures() for seed, results in cross.items()}
@@ -161,15 +167,20 @@ def crossed(cross):
     counts = ", ".join(str(len(result.scores)) for results in cross.values() for result in results)
     head = ["axis", "AUC", "AUC, clean photos only", "ECE", "quality falls (share)"]
     return (
+        f"Groups of repositories, each held out in turn; {steps[1]} steps in place of {steps[0]}. Mean and "
+        "standard deviation over folds and seeds:\n\n"
         f"{table(head, rows)}\n\nPhotos measured in each round: {counts}. With so few the ECE of a round is mostly chance "
         "(a perfect scale would show some hundredths), so here are the photos of all folds together, seed by seed:\n\n"
         f"{table(head, whole)}"
     )
 
 
-def compared_sides(sides):
+def compared_sides(sides, steps):
     if not sides:
-        return "Not run: `--sides 448 640 896` does it."
+        return (
+            "What another size gains or loses was not measured for these weights: `--sides 448 640 896`\n"
+            "does it."
+        )
     rows = []
     for side, multiply_adds, result in sides:
         figures = result.figures()
@@ -188,7 +199,7 @@ def compared_sides(sides):
                 f"{falling:.1%}",
             ]
         )
-    return table(
+    found = table(
         [
             "side",
             "multiply-adds",
@@ -199,6 +210,7 @@ def compared_sides(sides):
         ],
         rows,
     )
+    return f"Short trainings, {steps[1]} steps in place of {steps[0]}, the same photos held out:\n\n{found}"
 
 
 def missed(result, cross):

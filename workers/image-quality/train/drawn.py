@@ -3,23 +3,25 @@
 import numpy as np
 from PIL import Image
 
-from degrade import AXES, degrade, draw_recipe
+from degrade import AXES, SIDE, degrade, draw_recipe
 from flota_training.drawings import landscape, scene
 from net import LABELS
 from pairs import draw_severities, truth_of
 
-GOLDEN_SIZE, GOLDEN_SEED, GOLDEN_SEVERITY = (640, 400), 7, 0.75
+GOLDEN_SEED, GOLDEN_SEVERITY = 7, 0.75
 SHEET_TILES = 12
 
 
-def golden_pictures():
-    """A drawn landscape in grey as it is and with each axis strong, and one in colour that has to
-    be reduced; name to picture."""
-    size = [2 * n for n in GOLDEN_SIZE]
-    large = landscape(np.random.default_rng(GOLDEN_SEED), *size)
-    grey = large.convert("L").resize(GOLDEN_SIZE, Image.Resampling.BOX)
+def golden_pictures(side):
+    """A drawn landscape in grey as it is and with each axis strong, as large as the network sees
+    it, and for the true `SIDE` one in colour that has to be reduced; name to picture."""
+    size = (side, side * 5 // 8)
+    large = landscape(np.random.default_rng(GOLDEN_SEED), *[2 * n for n in size])
+    grey = large.convert("L").resize(size, Image.Resampling.BOX)
     pixels = np.asarray(grey.convert("RGB"))
-    found = {"sharp": grey, "large": large.resize((900, 562), Image.Resampling.BOX).quantize(128)}
+    found = {"sharp": grey}
+    if side == SIDE:
+        found["large"] = large.resize((900, 562), Image.Resampling.BOX).quantize(128)
     for axis in AXES:
         recipe = draw_recipe(np.random.default_rng(GOLDEN_SEED))
         found[axis.replace("_", "-")] = Image.fromarray(

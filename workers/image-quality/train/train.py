@@ -165,7 +165,9 @@ def write(run, plan, net, result, held, cross, sides):
     )
     session = export.session(weights)
     answer = lambda shown: export.run(session, spec.tensor(shown))
-    folder.write_golden(run.out, golden_pictures(), manifest, lambda picture: answer([picture])[0])
+    folder.write_golden(
+        run.out, golden_pictures(plan.side), manifest, lambda picture: answer([picture])[0]
+    )
     findings = card.Findings(
         manifest=manifest,
         result=result,

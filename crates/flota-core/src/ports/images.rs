@@ -15,6 +15,12 @@ pub trait Images: Send + Sync {
 
     /// The bytes at `address`, at most `max_bytes` of them.
     async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError>;
+
+    /// The SHA-256 of the bytes at `address`, where whoever keeps them says it without sending
+    /// them. `None` says nothing about the image.
+    async fn sha256(&self, _address: &str) -> Option<Sha256> {
+        None
+    }
 }
 
 /// An image that could not be had.

@@ -1,6 +1,7 @@
 //! The outside world, as the domain wants it. Every adapter passes one contract suite per port.
 
 mod clock;
+mod dead_letters;
 mod images;
 mod poster;
 mod queue;
@@ -8,11 +9,11 @@ mod records;
 mod registry;
 
 pub use clock::Clock;
+pub use dead_letters::{DeadLetterFilter, DeadLetterPage, DeadLetters, ReplayStart, Replays};
 pub use images::{FetchError, Images, UPLOADED_PREFIX};
 pub use poster::{PostAnswer, PostError, PostRequest, Poster};
 pub use queue::{Delivery, Depth, NewMessage, Queue, Receipt};
 pub use records::{
-    Accept, Accepted, Callbacks, DeadLetterFilter, DeadLetters, Finish, IdempotencyKey,
-    Predictions, Recorded, Requests,
+    Accept, Accepted, Aliases, Callbacks, Finish, IdempotencyKey, Predictions, Recorded, Requests,
 };
 pub use registry::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine};

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{PortResult, QueueName};
+use crate::{PortResult, QueueName, TraceParent};
 
 /// At-least-once, unordered queues with leases. It counts messages; the consume loop counts tasks.
 ///
@@ -44,6 +44,12 @@ pub trait Queue: Send + Sync {
         receipts: &[Receipt],
     ) -> PortResult<Vec<PortResult<()>>>;
 
+    /// The queue to which `queue` gives up what was received too often; `None` where it never
+    /// gives anything up.
+    fn crash_net(&self, _queue: &QueueName) -> Option<QueueName> {
+        None
+    }
+
     /// About how many messages there are.
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth>;
 }
@@ -58,6 +64,8 @@ pub struct NewMessage {
     pub delay: Duration,
     /// Whose it is: a noisy group does not hold up the others where the queue is fair.
     pub group: String,
+    /// The trace that it belongs to, which travels beside it where queues have attributes.
+    pub trace: Option<TraceParent>,
 }
 
 /// One receipt of a message.

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    Callback, CallbackAttempt, CallbackId, CallbackState, ClientName, DeadLetter, DeadLetterState,
-    ModelName, PackKey, PackRecord, PortResult, Prediction, PredictionKey, Reason, Request,
-    RequestId, Round, RoundKey, Sha256, TaskId, TaskOutcome,
+    Alias, Callback, CallbackAttempt, CallbackId, CallbackState, ClientName, ModelName,
+    ObjectIdentity, PackKey, PackRecord, PortResult, Prediction, PredictionKey, Request, RequestId,
+    Round, RoundKey, Sha256, TaskId, TaskOutcome,
 };
 
 /// Requests, their rounds, and the outcomes of their packs. `Ok` of a write means durable.
@@ -136,6 +136,18 @@ pub trait Predictions: Send + Sync {
     ) -> PortResult<Vec<Prediction>>;
 }
 
+/// What objects of S3 contain, so that a known one need not be fetched. Workers read aliases and
+/// never write them.
+#[async_trait]
+pub trait Aliases: Send + Sync {
+    /// Those of `objects` whose content is known, in any order.
+    async fn get(&self, objects: &[ObjectIdentity]) -> PortResult<Vec<Alias>>;
+
+    /// Keeps aliases. What an identity names never changes: whoever writes one again writes the
+    /// same.
+    async fn put(&self, aliases: &[Alias]) -> PortResult<()>;
+}
+
 /// Callbacks; [`Requests::finish`] makes them.
 #[async_trait]
 pub trait Callbacks: Send + Sync {
@@ -172,35 +184,4 @@ pub trait Callbacks: Send + Sync {
 
     /// A redelivery by hand: makes a callback due at `now`, whatever became of it. False where there is none.
     async fn redeliver(&self, id: CallbackId, now: Timestamp) -> PortResult<bool>;
-}
-
-/// Dead letters.
-#[async_trait]
-pub trait DeadLetters: Send + Sync {
-    /// Keeps a dead letter; one that is there stays as it is.
-    async fn put(&self, letter: &DeadLetter) -> PortResult<()>;
-
-    /// The dead letter, if there is one.
-    async fn get(&self, id: &str) -> PortResult<Option<DeadLetter>>;
-
-    /// Those that match, the oldest first.
-    async fn list(&self, filter: &DeadLetterFilter) -> PortResult<Vec<DeadLetter>>;
-
-    /// Decides about an open one. False where it is not open, or not there.
-    async fn decide(&self, id: &str, state: DeadLetterState) -> PortResult<bool>;
-}
-
-/// Which dead letters are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DeadLetterFilter {
-    /// Of this model.
-    pub model: Option<ModelName>,
-    /// For this reason.
-    pub reason: Option<Reason>,
-    /// Also those that were decided about.
-    pub decided: bool,
-    /// Those after this id, in the order of the list.
-    pub after: Option<String>,
-    /// At most so many.
-    pub limit: usize,
 }

@@ -1,0 +1,125 @@
+//! Which dead letters are meant.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, DeadLetter, ModelName, Reason, Subject};
+
+/// Longest text that is looked for, in bytes.
+pub const MAX_SEARCH_BYTES: usize = 200;
+
+/// Which dead letters are meant: those that meet every condition; all where there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeadLetterSelection {
+    /// Of this model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
+    /// For this reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// With this code: of the failed outcome, or of the last fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// Put away then or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Put away before then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// In which this stands, in capitals or not: in an id, the last error, the image's address,
+    /// the queue or the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl DeadLetterSelection {
+    /// Whether `letter` is meant.
+    pub fn contains(&self, letter: &DeadLetter) -> bool {
+        let is_of = |model| letter.model() == Some(model);
+        self.model.as_ref().is_none_or(is_of)
+            && self.reason.is_none_or(|reason| reason == letter.reason)
+            && self.code.is_none_or(|code| has_code(letter, code))
+            && self.since.is_none_or(|since| letter.created_at >= since)
+            && self.until.is_none_or(|until| letter.created_at < until)
+            && self.text.as_ref().is_none_or(|text| has_text(letter, text))
+    }
+}
+
+fn has_code(letter: &DeadLetter, code: Code) -> bool {
+    letter.reason.code() == Some(code)
+        || letter.history.last().is_some_and(|fault| fault.code == code)
+}
+
+fn has_text(letter: &DeadLetter, text: &str) -> bool {
+    let wanted = text.to_lowercase();
+    let has = |text: &str| text.to_lowercase().contains(&wanted);
+    has(&letter.id)
+        || has(&letter.message)
+        || match &letter.subject {
+            Subject::Task { task, image, .. } => {
+                has(image) || has(&task.to_string()) || has(&task.request.to_string())
+            }
+            Subject::Upload { task, image, .. } => has(image) || has(&task.to_string()),
+            Subject::Message { queue, body, .. } => has(queue) || has(body),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{DeadLetterState, Fault, RequestId, TaskId};
+
+    fn letter() -> DeadLetter {
+        let at = Timestamp::from_second(100).unwrap();
+        let request = RequestId(Uuid::from_u128(0xabc));
+        DeadLetter {
+            id: DeadLetter::task_id(request, 7, 1),
+            subject: Subject::Task {
+                task: TaskId { request, n: 7 },
+                round: 1,
+                model: "cat".parse().unwrap(),
+                image: "https://a/Größe.jpg".to_owned(),
+            },
+            reason: Reason::AttemptsExhausted,
+            message: "3 attempts failed".to_owned(),
+            attempts: 3,
+            history: vec![Fault::new(at, Code::FetchTimeout, "no answer")],
+            created_at: at,
+            state: DeadLetterState::Open,
+        }
+    }
+
+    fn is_meant(conditions: &str) -> bool {
+        let selection: DeadLetterSelection = serde_json::from_str(conditions).unwrap();
+        selection.contains(&letter())
+    }
+
+    #[test]
+    fn every_condition_must_be_met() {
+        for met in [
+            "{}",
+            r#"{"model": "cat", "reason": "ATTEMPTS_EXHAUSTED"}"#,
+            r#"{"code": "FETCH_TIMEOUT"}"#,
+            r#"{"code": "ATTEMPTS_EXHAUSTED"}"#,
+            r#"{"since": "1970-01-01T00:01:40Z", "until": "1970-01-01T00:01:41Z"}"#,
+            r#"{"text": "größe.JPG"}"#,
+            r#"{"text": "req_00000000000000000000000000000abc"}"#,
+            r#"{"text": "task_00000000000000000000000000000abc-7"}"#,
+        ] {
+            assert!(is_meant(met), "{met}");
+        }
+        for not_met in [
+            r#"{"model": "cat", "reason": "WORKER_CRASHED"}"#,
+            r#"{"model": "dog"}"#,
+            r#"{"code": "FETCH_FAILED"}"#,
+            r#"{"since": "1970-01-01T00:01:40.1Z"}"#,
+            r#"{"until": "1970-01-01T00:01:40Z"}"#,
+            r#"{"text": "dog"}"#,
+        ] {
+            assert!(!is_meant(not_met), "{not_met}");
+        }
+    }
+}

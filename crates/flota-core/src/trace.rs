@@ -1,0 +1,37 @@
+//! Whose doing a message is, for those who follow requests through several systems.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+/// The trace context of a message, as the header `traceparent` of W3C's Trace Context 1 writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceParent(Uuid);
+
+impl TraceParent {
+    /// The trace of all that follows from the request or upload event with this id: the id in
+    /// hexadecimal digits is the trace's, so that whoever knows one finds the other.
+    pub(crate) fn of(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The parent's id is the id's lower half, which is never zero: it has the variant's bits.
+        let (_, parent) = self.0.as_u64_pair();
+        write!(f, "00-{}-{parent:016x}-01", self.0.simple())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Origin, RequestId};
+
+    #[test]
+    fn a_trace_is_written_as_the_standard_writes_it() {
+        let id: RequestId = "req_019aa5b64c807000800000000000002a".parse().unwrap();
+        let trace = Origin::Request(id).trace().to_string();
+        assert_eq!(trace, "00-019aa5b64c807000800000000000002a-800000000000002a-01");
+    }
+}

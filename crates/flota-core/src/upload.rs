@@ -1,0 +1,262 @@
+//! What S3 tells of uploads: its event notifications, as they come or in an envelope.
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::{ObjectAddress, ObjectAddressError, Pin};
+
+/// Most envelopes around a notification: EventBridge through SNS is the deepest that AWS makes.
+const MAX_ENVELOPES: usize = 2;
+/// The version of an object in a bucket that keeps no versions any more.
+const NULL_VERSION: &str = "null";
+
+/// A notification, or a record in one, that nobody can read.
+#[derive(Debug, Error)]
+pub enum UploadError {
+    /// Not JSON of the wanted shape.
+    #[error("the message is not of the wanted shape: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// JSON, but of none of the forms in which S3 tells of events.
+    #[error("the message is no event notification of S3, direct, of SNS or of EventBridge")]
+    Form,
+    /// It names no object that we could fetch.
+    #[error("a record names an object that cannot be fetched: {0}")]
+    Object(#[from] ObjectAddressError),
+    /// A key that is not encoded as in a form.
+    #[error("the key of a record is not encoded as in a form")]
+    Key,
+}
+
+/// Where the objects are whose upload `body` tells of, each by its version or else its ETag, so that
+/// what is fetched is what was put. A record that nobody can read is an error by itself; whatever is
+/// no upload (a test, a deletion, the mark of a folder) is left out.
+pub fn uploads(body: &str) -> Vec<Result<ObjectAddress, UploadError>> {
+    read(body, MAX_ENVELOPES).unwrap_or_else(|error| vec![Err(error)])
+}
+
+type Read = Result<ObjectAddress, UploadError>;
+
+fn read(body: &str, envelopes_left: usize) -> Result<Vec<Read>, UploadError> {
+    match serde_json::from_str(body)? {
+        Notification::Direct { records } => Ok(records.into_iter().filter_map(direct).collect()),
+        Notification::EventBridge { source, kind, detail } if source == "aws.s3" => {
+            let is_upload = kind == "Object Created";
+            Ok(detail.filter(|_| is_upload).and_then(event_bridge).into_iter().collect())
+        }
+        Notification::Sns { kind, message } if kind == "Notification" && envelopes_left > 0 => {
+            read(&message, envelopes_left - 1)
+        }
+        Notification::Test { event, .. } if event == "s3:TestEvent" => Ok(Vec::new()),
+        _ => Err(UploadError::Form),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Notification {
+    Direct {
+        #[serde(rename = "Records")]
+        records: Vec<Record>,
+    },
+    EventBridge {
+        source: String,
+        #[serde(rename = "detail-type")]
+        kind: String,
+        detail: Option<Entities>,
+    },
+    Sns {
+        #[serde(rename = "Type")]
+        kind: String,
+        #[serde(rename = "Message")]
+        message: String,
+    },
+    Test {
+        #[serde(rename = "Event")]
+        event: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    event_source: String,
+    #[serde(default)]
+    event_name: String,
+    s3: Option<Entities>,
+}
+
+#[derive(Deserialize)]
+struct Entities {
+    bucket: Bucket,
+    object: Object,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    key: String,
+    size: Option<u64>,
+    #[serde(alias = "eTag")]
+    etag: Option<String>,
+    #[serde(alias = "versionId", rename = "version-id")]
+    version: Option<String>,
+}
+
+/// Here keys are encoded as in a form.
+fn direct(record: Record) -> Option<Read> {
+    // Stores that speak S3 have their own names before the colon.
+    let Some(mut entities) = record.s3.filter(|_| record.event_source.ends_with(":s3")) else {
+        return Some(Err(UploadError::Form));
+    };
+    let event = record.event_name.strip_prefix("s3:").unwrap_or(&record.event_name);
+    if !event.starts_with("ObjectCreated:") {
+        return None;
+    }
+    let key = entities.object.key.replace('+', " ");
+    match percent_decode_str(&key).decode_utf8() {
+        Ok(key) => entities.object.key = key.into_owned(),
+        Err(_) => return Some(Err(UploadError::Key)),
+    }
+    upload(entities)
+}
+
+/// Here keys are as they are.
+fn event_bridge(detail: Entities) -> Option<Read> {
+    upload(detail)
+}
+
+fn upload(Entities { bucket, object }: Entities) -> Option<Read> {
+    let is_folder = object.key.ends_with('/') && object.size == Some(0);
+    if is_folder {
+        return None;
+    }
+    let version = object.version.filter(|version| !version.is_empty() && version != NULL_VERSION);
+    let etag = object.etag.map(|etag| etag.trim_matches('"').to_owned());
+    let etag = etag.filter(|etag| !etag.is_empty());
+    let pin = version.map(Pin::Version).or(etag.map(Pin::ETag));
+    Some(ObjectAddress::new(bucket.name, object.key, pin).map_err(UploadError::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn record(event: &str, key: &str) -> Value {
+        json!({
+            "eventVersion": "2.2",
+            "eventSource": "aws:s3",
+            "eventName": event,
+            "s3": {
+                "bucket": {"name": "photos", "arn": "arn:aws:s3:::photos"},
+                "object": {
+                    "key": key, "size": 9, "eTag": "0a1b", "versionId": null, "sequencer": "0F",
+                },
+            },
+        })
+    }
+
+    fn put(key: &str) -> String {
+        json!({"Records": [record("ObjectCreated:Put", key)]}).to_string()
+    }
+
+    fn bridge(kind: &str, key: &str) -> String {
+        let object = json!({"key": key, "size": 5, "etag": "0a1b", "version-id": "v1"});
+        let detail = json!({"version": "0", "bucket": {"name": "photos"}, "object": object});
+        json!({"version": "0", "source": "aws.s3", "detail-type": kind, "detail": detail})
+            .to_string()
+    }
+
+    fn sns(message: &str) -> String {
+        json!({"Type": "Notification", "TopicArn": "arn:aws:sns:a", "Message": message}).to_string()
+    }
+
+    /// The addresses that `body` leads to, or what is wrong with it.
+    fn read(body: &str) -> Vec<String> {
+        let text = |read: Result<ObjectAddress, UploadError>| match read {
+            Ok(address) => address.to_string(),
+            Err(error) => error.to_string(),
+        };
+        uploads(body).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn keys_are_decoded_as_in_a_form() {
+        for (key, wanted) in [
+            ("uploads/red+flower.jpg", "uploads/red%20flower.jpg"),
+            ("1%2B1%3D2", "1%2B1%3D2"),
+            ("100%25", "100%25"),
+            ("gr%C3%B6%C3%9Fe/%E3%82%AB%E3%83%A1%E3%83%A9.png", "größe/カメラ.png"),
+            ("%F0%9F%93%B7", "%F0%9F%93%B7"),
+            ("a%3Fb%23c%26d", "a%3Fb%23c%26d"),
+            ("2%2520", "2%2520"),
+        ] {
+            assert_eq!(read(&put(key)), [format!("s3://photos/{wanted}?etag=0a1b")], "{key}");
+        }
+        assert_eq!(read(&put("%FF")), ["the key of a record is not encoded as in a form"]);
+    }
+
+    #[test]
+    fn envelopes_are_opened() {
+        let wanted = ["s3://photos/a%2Bb%20c?etag=0a1b"];
+        assert_eq!(read(&sns(&put("a%2Bb+c"))), wanted);
+        let wanted = ["s3://photos/a%2Bb%20c%25?versionId=v1"];
+        assert_eq!(read(&bridge("Object Created", "a+b c%")), wanted, "its keys are not encoded");
+        assert_eq!(read(&sns(&bridge("Object Created", "a+b c%"))), wanted);
+        let nested = sns(&sns(&sns(&put("a"))));
+        assert_eq!(read(&nested).len(), 1);
+        assert!(read(&nested)[0].starts_with("the message is no event"), "no end of envelopes");
+    }
+
+    #[test]
+    fn what_is_no_upload_is_left_out() {
+        let test = r#"{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "photos"}"#;
+        let marker = json!({"Records": [{
+            "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": "photos"}, "object": {"key": "new/", "size": 0}},
+        }]});
+        let events = ["ObjectRemoved:Delete", "ObjectRestore:Completed", "ObjectTagging:Put"];
+        let records = events.map(|event| record(event, "a"));
+        for body in [
+            test.to_owned(),
+            sns(test),
+            marker.to_string(),
+            json!({"Records": records}).to_string(),
+            json!({"Records": []}).to_string(),
+            bridge("Object Deleted", "a"),
+        ] {
+            assert_eq!(read(&body), Vec::<String>::new(), "{body}");
+        }
+    }
+
+    #[test]
+    fn each_record_is_read_by_itself() {
+        let mut other = record("ObjectCreated:CompleteMultipartUpload", "b");
+        other["eventSource"] = "aws:sqs".into();
+        let mut versioned = record("s3:ObjectCreated:Copy", "c");
+        versioned["s3"]["object"]["versionId"] = "v.2".into();
+        let mut suspended = record("ObjectCreated:Post", "d");
+        suspended["s3"]["object"]["versionId"] = "null".into();
+        suspended["s3"]["object"]["eTag"] = "\"0c\"".into();
+        let body = json!({"Records": [other, versioned, suspended]}).to_string();
+        let read = read(&body);
+        assert!(read[0].starts_with("the message is no event"), "{read:?}");
+        assert_eq!(read[1..], ["s3://photos/c?versionId=v.2", "s3://photos/d?etag=0c"]);
+    }
+
+    #[test]
+    fn what_nobody_can_read_says_why() {
+        for body in ["", "{", "[]", "{}", "\"a\"", r#"{"Records": 1}"#, r#"{"Event": "s3:Other"}"#]
+        {
+            assert_eq!(uploads(body).iter().filter(|read| read.is_err()).count(), 1, "{body}");
+        }
+        let long = "a".repeat(1025);
+        assert!(read(&put(&long))[0].contains("1024 bytes"), "{:?}", read(&put(&long)));
+    }
+}
