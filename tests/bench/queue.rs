@@ -84,6 +84,7 @@ async fn send(queue: Arc<dyn Queue>, name: QueueName, count: usize) -> PortResul
         body: "x".repeat(BODY_BYTES),
         delay: Duration::ZERO,
         group: "default".to_owned(),
+        trace: None,
     };
     for _ in 0..count / MAX_QUEUE_BATCH {
         let batch = vec![message.clone(); MAX_QUEUE_BATCH];

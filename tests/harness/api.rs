@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use flota_core::Sha256;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
@@ -80,6 +81,35 @@ impl Api {
         let (status, answer) = self.post("/v1/requests", &body).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
         answer["id"].as_str().expect("a request has an id").to_owned()
+    }
+
+    /// As [`Api::submit`], again and again under one key until it is accepted.
+    pub async fn submit_with_key(&self, images: &[String], callback: &str, key: &str) -> String {
+        let images: Vec<_> = images.iter().map(|url| json!({ "url": url })).collect();
+        let body = json!({ "images": images, "models": [MODEL], "callback": { "url": callback } });
+        until(&format!("the request {key} to be accepted"), || async {
+            let call = self.http.post(format!("{}/v1/requests", self.base));
+            let answer = call.header("idempotency-key", key).json(&body).send().await.ok()?;
+            let is_accepted = answer.status() == StatusCode::ACCEPTED;
+            assert!(is_accepted || !answer.status().is_client_error(), "{answer:?}");
+            let answer: Value = answer.json().await.ok()?;
+            is_accepted.then(|| answer["id"].as_str().expect("a request has an id").to_owned())
+        })
+        .await
+    }
+
+    /// What the usual model says of an image's content, if anybody can tell.
+    pub async fn prediction(&self, image: &[u8]) -> Option<Value> {
+        let sha256 = Sha256::of(image);
+        let path = format!("/v1/predictions?image={sha256}&model={MODEL}");
+        self.try_get(&path).await?["predictions"].as_array()?.first().cloned()
+    }
+
+    /// Waits until the usual model has said something of each of these images.
+    pub async fn predicted(&self, images: &[Vec<u8>]) {
+        for (n, image) in images.iter().enumerate() {
+            until(&format!("the prediction of image {n}"), || self.prediction(image)).await;
+        }
     }
 
     /// Where a request stands, with its first outcomes.

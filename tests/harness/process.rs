@@ -17,6 +17,10 @@ use super::{Api, Receiver, model_dir, until};
 /// Settings under which leases, waits and retries are short, and being killed is not taken for
 /// poison.
 const SETTINGS: &[(&str, &str)] = &[
+    ("FLOTA__DEAD_LETTERS__CLAIM_MS", "2000"),
+    ("FLOTA__DEAD_LETTERS__CRASH_NETS_INTERVAL_MS", "500"),
+    ("FLOTA__DEAD_LETTERS__INTERVAL_MS", "500"),
+    ("FLOTA__DEAD_LETTERS__STEP_MS", "100"),
     ("FLOTA__LOG__LEVEL", "info"),
     ("FLOTA__LOG__FORMAT", "human"),
     ("FLOTA__NETWORK__ALLOW", "127.0.0.0/8"),
@@ -108,15 +112,19 @@ impl Home {
 
     /// Starts its server and waits until it answers.
     pub async fn serve(&self) -> Process {
-        let mut server = self.start(self.flota(&["serve"]), "server");
-        let api = self.api();
-        until("the server to answer", || {
-            assert!(server.is_running(), "the server ended:\n{}", server.log());
-            let api = api.clone();
-            async move { api.is_ready().await.then_some(()) }
-        })
-        .await;
-        server
+        self.answering(self.flota(&["serve"]), "server").await
+    }
+
+    /// Starts a server that has only these roles, with commas between. The API is waited for; the
+    /// others listen elsewhere.
+    pub async fn serve_roles(&self, roles: &str) -> Process {
+        let mut command = self.flota(&["serve"]);
+        command.env("FLOTA__SERVER__ROLES", roles);
+        if roles.contains("api") {
+            return self.answering(command, roles).await;
+        }
+        command.env("FLOTA__SERVER__LISTEN", "127.0.0.1:0");
+        self.start(command, roles)
     }
 
     /// Starts a worker of the usual model; tasks may be sent before it is ready.
@@ -162,6 +170,18 @@ impl Home {
             .spawn()
             .expect("the executable was built with this test");
         Process { child, log }
+    }
+
+    async fn answering(&self, command: Command, name: &str) -> Process {
+        let mut server = self.start(command, name);
+        let api = self.api();
+        until("the server to answer", || {
+            assert!(server.is_running(), "the server ended:\n{}", server.log());
+            let api = api.clone();
+            async move { api.is_ready().await.then_some(()) }
+        })
+        .await;
+        server
     }
 }
 

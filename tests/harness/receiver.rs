@@ -81,6 +81,13 @@ impl Receiver {
         received.iter().filter(|one| one.body["data"]["request"] == *request).cloned().collect()
     }
 
+    /// The requests that something arrived for so far.
+    pub fn requests(&self) -> BTreeSet<String> {
+        let received = self.state.received.lock().expect("no holder panics");
+        let request = |one: &Received| one.body["data"]["request"].as_str().map(str::to_owned);
+        received.iter().filter_map(request).collect()
+    }
+
     /// Waits for the callback of a request.
     pub async fn callback_of(&self, request: &str) -> Received {
         until(&format!("the callback of {request}"), || async {

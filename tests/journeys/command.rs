@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::harness::{Home, MODEL, Receiver, image, model_dir, until};
 
 /// Runs a command to its end.
-async fn run(command: Command) -> Output {
+pub(super) async fn run(command: Command) -> Output {
     run_into(command, Stdio::piped()).await
 }
 
@@ -30,11 +30,11 @@ async fn run_into(mut command: Command, output: impl Into<Stdio>) -> Output {
     waiting.await.expect("waiting does not panic").expect("the executable was built with this test")
 }
 
-fn stdout(output: &Output) -> String {
+pub(super) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn stderr(output: &Output) -> String {
+pub(super) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -271,6 +271,29 @@ async fn a_wrong_model_is_refused_with_line_and_cure() {
 }
 
 #[tokio::test]
+async fn a_model_is_shown_images_without_a_fleet() {
+    let home = Home::new();
+    let (folder, model) = (images(&home, 1), text(&model_dir()));
+    fs::write(Path::new(&folder).join("torn.png"), "no picture").expect("a file can be written");
+    let output = run(home.flota(&["model", "predict", &model, &folder, "--json"])).await;
+    assert_eq!(output.status.code(), Some(1), "an image that cannot be read: {}", stderr(&output));
+
+    let answer: Value = serde_json::from_str(&stdout(&output)).expect("one JSON object");
+    assert_eq!((&answer["model"], &answer["version"]), (&MODEL.into(), &"1".into()));
+    let [first, copy, torn] = answer["predictions"].as_array().expect("a list").as_slice() else {
+        panic!("three images: {answer}")
+    };
+    assert_eq!(first["output"]["scores"][0]["label"], "red");
+    assert_eq!(first["output"], copy["output"]);
+    assert!(torn["image"].as_str().is_some_and(|name| name.ends_with("torn.png")));
+    assert!(torn["error"].as_str().is_some_and(|error| !error.is_empty()));
+
+    let shown = run(home.flota(&["model", "predict", &model, &folder])).await;
+    let shown = stdout(&shown);
+    assert!(shown.contains("0.png") && shown.contains("red 0."), "{shown}");
+}
+
+#[tokio::test]
 async fn the_other_commands_ask_a_running_fleet() {
     let (home, receiver) = (Home::new(), Receiver::start().await);
     let url = format!("http://{}", home.address());
@@ -314,7 +337,7 @@ fn children_of(process: u32) -> BTreeSet<i32> {
 }
 
 /// Does what Ctrl-C does, to this process alone.
-fn interrupt(process: u32) {
+pub(super) fn interrupt(process: u32) {
     let id = i32::try_from(process).expect("process ids are small");
     kill(Pid::from_raw(id), Signal::SIGINT).expect("it is our child");
 }

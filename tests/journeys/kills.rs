@@ -35,7 +35,7 @@ async fn nothing_is_lost_whoever_is_killed() {
         if round % 3 != 1 {
             worker = home.work();
         }
-        check_finished(&request, &before, &api, &receiver).await;
+        check_finished(&request, TASKS, &before, &api, &receiver).await;
         images.shut();
         requests.push(request);
     }
@@ -73,24 +73,28 @@ async fn in_the_middle(
     outcomes
 }
 
-async fn check_finished(
+/// Waits for the end of a request of `count` images: each has succeeded once, what was `before` has
+/// not changed, and its callback has come.
+pub(super) async fn check_finished(
     request: &str,
+    count: u32,
     before: &BTreeMap<u64, Value>,
     api: &Api,
     receiver: &Receiver,
 ) {
     let finished = api.finished(request).await;
     assert_eq!(finished["status"], "succeeded", "{}", finished["counts"]);
-    assert_eq!(finished["counts"]["total"], TASKS);
+    assert_eq!(finished["counts"]["total"], count);
     let outcomes = api.outcomes(request).await;
     let numbers: Vec<_> = outcomes.keys().copied().collect();
-    assert_eq!(numbers, (0..u64::from(TASKS)).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..u64::from(count)).collect::<Vec<_>>());
     for (n, outcome) in before {
         assert_eq!(outcomes[n], *outcome, "the outcome of task {n} has changed");
     }
     receiver.callback_of(request).await;
 }
 
-fn callback_id(request: &str) -> String {
+/// The one id of the callback of a request's first round.
+pub(super) fn callback_id(request: &str) -> String {
     format!("msg_{}-1", request.trim_start_matches("req_"))
 }

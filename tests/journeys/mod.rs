@@ -1,8 +1,10 @@
 //! Whole ways through the real binaries.
 
+mod aws;
 mod bad_input;
 mod command;
 mod kills;
 mod poison;
+mod replay;
 mod requests;
 mod stops;

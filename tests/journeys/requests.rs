@@ -2,14 +2,18 @@ use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::harness::{Home, ImageServer, MODEL, Receiver, image};
+use crate::harness::{Api, Home, ImageServer, MODEL, Receiver, image};
 
 #[tokio::test]
 async fn a_request_ends_in_a_verified_callback() {
-    let (home, receiver, images) =
-        (Home::new(), Receiver::start().await, ImageServer::start().await);
+    let (home, receiver) = (Home::new(), Receiver::start().await);
     let _fleet = home.start_fleet(&receiver).await;
-    let api = home.api();
+    check_callback(&home.api(), &receiver).await;
+}
+
+/// Submits an image that was uploaded and one that lies elsewhere.
+pub(super) async fn check_callback(api: &Api, receiver: &Receiver) {
+    let images = ImageServer::start().await;
     let addresses = [api.upload(image(1)).await, images.url("/image/2")];
     let request = api.submit(&addresses, &receiver.url()).await;
 

@@ -6,6 +6,8 @@ mod queue_bounds;
 mod store;
 mod uploaded;
 
+pub mod aws;
+pub mod doctor;
 pub mod embedded;
 pub mod memory;
 pub mod net;

@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
 use flota_core::ports::{
-    Callbacks, Clock, DeadLetters, Images, Models, Poster, Predictions, Queue, Requests,
+    Aliases, Callbacks, Clock, DeadLetters, Images, Models, Poster, Predictions, Queue, Replays,
+    Requests,
 };
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    Store, SystemClock, embedded, memory,
+    Store, SystemClock, aws, embedded, memory,
     net::{AddressPolicy, AddressedImages, ClientError, GuardedClient, HttpImages, HttpPoster},
     settings::{Backend, Settings},
 };
@@ -21,10 +22,14 @@ pub struct Platform {
     pub requests: Arc<dyn Requests>,
     /// Predictions.
     pub predictions: Arc<dyn Predictions>,
+    /// What objects of S3 contain.
+    pub aliases: Arc<dyn Aliases>,
     /// Callbacks.
     pub callbacks: Arc<dyn Callbacks>,
     /// Dead letters.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// Replays of dead letters.
+    pub replays: Arc<dyn Replays>,
     /// Models and the workers that serve them.
     pub models: Arc<dyn Models>,
     /// Images, uploaded and on the web.
@@ -41,6 +46,9 @@ pub enum OpenError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] embedded::OpenError),
+    /// AWS cannot be used.
+    #[error(transparent)]
+    Aws(#[from] aws::OpenError),
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Http(#[from] ClientError),
@@ -56,6 +64,7 @@ impl Platform {
                 let opened = spawn_blocking(move || embedded::open(&data_dir, clock)).await;
                 opened.expect("opening a store does not panic")?
             }
+            Backend::Aws => aws::open(settings).await?,
         };
         Self::over(store, settings, clock)
     }
@@ -75,8 +84,10 @@ impl Platform {
             queue: store.queue,
             requests: store.requests,
             predictions: store.predictions,
+            aliases: store.aliases,
             callbacks: store.callbacks,
             dead_letters: store.dead_letters,
+            replays: store.replays,
             models: store.models,
             images: Arc::new(AddressedImages::new(store.images, web)),
             poster: Arc::new(HttpPoster::new(client)),

@@ -1,8 +1,10 @@
-//! What an adapter for a whole mode is: each of `embedded` and `memory` opens one of these.
+//! What an adapter for a whole mode is: each of `aws`, `embedded` and `memory` opens one of these.
 
 use std::sync::Arc;
 
-use flota_core::ports::{Callbacks, DeadLetters, Images, Models, Predictions, Queue, Requests};
+use flota_core::ports::{
+    Aliases, Callbacks, DeadLetters, Images, Models, Predictions, Queue, Replays, Requests,
+};
 
 /// Everything that is kept: the queues, the records, and the images that were uploaded to us.
 #[derive(Clone)]
@@ -13,13 +15,18 @@ pub struct Store {
     pub requests: Arc<dyn Requests>,
     /// Predictions.
     pub predictions: Arc<dyn Predictions>,
+    /// What objects of S3 contain.
+    pub aliases: Arc<dyn Aliases>,
     /// Callbacks.
     pub callbacks: Arc<dyn Callbacks>,
     /// Dead letters.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// Replays of dead letters.
+    pub replays: Arc<dyn Replays>,
     /// Models and the workers that serve them.
     pub models: Arc<dyn Models>,
-    /// Uploaded images: addresses other than
-    /// [`UPLOADED_PREFIX`](flota_core::ports::UPLOADED_PREFIX) are refused here.
+    /// Uploaded images, whose addresses begin with
+    /// [`UPLOADED_PREFIX`](flota_core::ports::UPLOADED_PREFIX), and on AWS the objects of S3. Other
+    /// addresses are refused here.
     pub images: Arc<dyn Images>,
 }

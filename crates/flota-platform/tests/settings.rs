@@ -132,7 +132,7 @@ fn a_value_of_the_wrong_type_is_named_with_what_is_wanted() {
         &["`worker.listen`", "\"here\"", "127.0.0.1:8080"],
     );
     check_refused("[server]\npublic_url = \"flota\"\n", &["`server.public_url`", "http://"]);
-    check_refused("backend = \"aws\"\n", &["`backend`", "\"aws\"", "\"embedded\""]);
+    check_refused("backend = \"sql\"\n", &["`backend`", "\"sql\"", "\"embedded\"", "\"aws\""]);
     check_refused("[log]\nformat = \"xml\"\n", &["`log.format`", "\"human\""]);
     check_refused("[network]\nallow = [\"10.0.0.0/33\"]\n", &["`network.allow`", "10.0.0.0/33"]);
     let variable = [("FLOTA__MODELS__DIRS", "[\"a\"")];
@@ -142,6 +142,9 @@ fn a_value_of_the_wrong_type_is_named_with_what_is_wanted() {
 #[test]
 fn a_value_outside_its_bounds_is_named_with_the_bounds() {
     for (file, parts) in [
+        ("backend = \"aws\"", ["`aws.bucket`", "\"\"", "the name of a bucket"]),
+        ("[aws]\nbucket = \"My_Bucket\"", ["`aws.bucket`", "My_Bucket", "a-z"]),
+        ("[aws]\ncall_timeout_ms = 1", ["`aws.call_timeout_ms`", "is 1", "100 to"]),
         ("[worker]\nlease_ms = 200", ["`worker.lease_ms`", "200", "2000"]),
         ("[worker]\nlease_ms = 1500", ["`worker.lease_ms`", "1500", "queue.poll_wait_ms"]),
         ("[worker]\nmax_lease_ms = 1000", ["`worker.max_lease_ms`", "1000", "60000"]),
@@ -168,6 +171,60 @@ fn a_value_outside_its_bounds_is_named_with_the_bounds() {
         check("", &[("FLOTA__QUEUE__POLL_WAIT_MS", "20000")], &[]),
         &["`recorder.lease_ms`", "by default", "40000"],
     );
+}
+
+#[test]
+fn the_wait_of_a_poll_is_the_backends_unless_it_is_set() {
+    let poll_wait = |file: &str| check(file, &[], &[]).unwrap().queue.poll_wait;
+    assert_eq!(poll_wait(""), Duration::from_secs(1));
+    let aws = "backend = \"aws\"\n[aws]\nbucket = \"uploads\"\n";
+    assert_eq!(poll_wait(aws), Duration::from_secs(15));
+    assert_eq!(poll_wait(&format!("{aws}[queue]\npoll_wait_ms = 7\n")), Duration::from_millis(7));
+}
+
+#[test]
+fn requests_are_kept_for_good_unless_days_are_set() {
+    let kept = |file: &str| check(file, &[], &[]).unwrap().aws.keep_requests;
+    assert_eq!(kept(""), None);
+    assert_eq!(kept("[aws]\nkeep_requests_days = 2"), Some(Duration::from_secs(172_800)));
+}
+
+#[test]
+fn rules_for_uploads_stand_in_a_file_or_a_variable() {
+    let rule = r#"bucket = "photos", prefix = "a/", models = ["cat", "dog"]"#;
+    let file = format!(
+        "[[ingest.rules]]\n{}\n",
+        rule.replace(", prefix", "\nprefix").replace(", models", "\nmodels")
+    );
+    let from_file = check(&file, &[], &[]).unwrap().ingest.rules;
+    let variable = format!(r#"[{{{rule}, priority = "normal"}}]"#);
+    let from_variable = check("", &[("FLOTA__INGEST__RULES", &variable)], &[]).unwrap();
+    assert_eq!(from_file, from_variable.ingest.rules);
+    let rule = &from_file[0];
+    assert_eq!(rule.models.len(), 2);
+    assert!(rule.matches("photos", "a/b.jpg"));
+    assert!(!rule.matches("photos", "b/a/b.jpg") && !rule.matches("others", "a/b.jpg"));
+
+    for (rule, parts) in [
+        ("bucket = \"Photos\"\nmodels = [\"cat\"]", ["`ingest.rules`", "Photos"]),
+        ("bucket = \"photos\"\nmodels = []", ["`ingest.rules`", "at least one"]),
+        ("bucket = \"photos\"\nmodels = [\"cat\", \"cat\"]", ["`ingest.rules`", "none twice"]),
+        ("bucket = \"photos\"\nmodels = [\"C\"]", ["ingest.rules", "`C` is not a name"]),
+        ("bucket = \"photos\"", ["ingest.rules", "models"]),
+        ("bucket = \"photos\"\nmodels = [\"cat\"]\nmodel = 1", ["ingest.rules", "`model`"]),
+        ("bucket = \"photos\"\nmodels = [\"cat\"]\npriority = \"high\"", ["ingest.rules", "high"]),
+        (
+            "bucket = \"photos\"\nmodels = [\"cat\"]\ncallback = \"http://127.0.0.1/\"",
+            ["`ingest.rules`", "loopback"],
+        ),
+    ] {
+        check_refused(&format!("[[ingest.rules]]\n{rule}\n"), &parts);
+    }
+    check_refused(
+        "[objects]\ntrust_etag = \"perhaps\"",
+        &["`objects.trust_etag`", "true or false"],
+    );
+    assert!(check("", &[("FLOTA__OBJECTS__TRUST_ETAG", "true")], &[]).unwrap().objects.trust_etag);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    Pack, QueueName, Request, TaskMessage, TasksMessage, WireError,
+    Origin, Pack, QueueName, Request, TaskMessage, TasksMessage, WireError,
     limits::MAX_QUEUE_BATCH,
     ports::{NewMessage, Queue},
 };
@@ -80,7 +80,7 @@ fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, Wir
         faults: Vec::new(),
     });
     let body = TasksMessage {
-        request: request.id,
+        origin: Origin::Request(request.id),
         round,
         pack: pack.index,
         client: request.client.clone(),
@@ -89,7 +89,8 @@ fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, Wir
         tasks: tasks.collect(),
     };
     let group = request.client.to_string();
-    Ok(NewMessage { body: body.encode()?, delay: Duration::ZERO, group })
+    let trace = Some(body.origin.trace());
+    Ok(NewMessage { body: body.encode()?, delay: Duration::ZERO, group, trace })
 }
 
 /// Those of `packs` that hold a task for which `is_open` says true, with only those tasks.

@@ -1,11 +1,18 @@
-//! The server: the HTTP API, and beside it the recorder, the sweeper and the notifier.
+//! The server: the HTTP API, and beside it the recorder, the sweeper, the notifier and the
+//! ingest, each alone or together in a process.
 
 mod api;
 mod connections;
+mod crash_nets;
 mod dispatch;
+mod groups;
+mod ingest;
+mod intake;
 mod notifier;
+mod queues;
 mod recorder;
 mod replay;
+mod roles;
 mod server;
 mod standing;
 mod sweeper;

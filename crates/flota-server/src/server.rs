@@ -1,40 +1,20 @@
-//! All roles in one process.
-
-use std::{net::SocketAddr, sync::Arc};
+//! The roles of the server that this process has.
 
 use anyhow::Context;
-use axum::Router;
-use flota_core::{
-    QueueName,
-    consume::{ConsumeSettings, Consumer},
+use flota_platform::{
+    Platform,
+    settings::{Role, Settings},
+    telemetry::Metrics,
 };
-use flota_platform::{Platform, net::AddressPolicy, settings::Settings, telemetry::Metrics};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
-use url::Url;
 
-use crate::{
-    api::{self, Api, UploadBudget},
-    connections,
-    dispatch::Dispatcher,
-    notifier::{Attempts, Notifier, SigningSecrets},
-    recorder::{Recorder, Recording},
-    sweeper::Sweeper,
-    wakeups::Wakeups,
-};
+use crate::{connections, notifier::SigningSecrets, roles::Roles};
 
-/// Every role, ready to run.
-pub(crate) struct Roles {
-    pub(crate) router: Router,
-    pub(crate) recorder: Consumer,
-    pub(crate) sweeper: Sweeper,
-    pub(crate) notifier: Notifier,
-}
-
-/// Serves the API on `listener` and runs the recorder, the sweeper and the notifier, until `stop`.
-/// Then it takes no more calls, ends those in progress, records what it has in hand, and ends the
-/// callbacks under way, in this order and each within a bound.
+/// Serves on `listener` and runs the roles of `settings.server.roles`, until `stop`. Then it takes
+/// no more calls, ends those in progress, records what it has in hand, and ends the callbacks under
+/// way, in this order and each within a bound. Health and metrics are served whatever the roles.
 ///
 /// # Errors
 /// If the callback secret cannot be had, metrics cannot be set up, or a role panics.
@@ -45,119 +25,79 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot tell where the server listens")?;
-    let secrets = SigningSecrets::open(&settings.notifier, &settings.data_dir)?;
+    let chosen = settings.server.roles.clone();
+    let has = |role| chosen.contains(&role);
+    let secrets = match has(Role::Notifier) {
+        true => SigningSecrets::open(&settings.notifier, &settings.data_dir)?,
+        // Nothing is signed here, so no secret is made either.
+        false => SigningSecrets::new(&[])?,
+    };
     let metrics = Metrics::install()?;
     let roles = Roles::new(platform, settings, address, secrets, metrics, stop.clone());
 
-    let (recorder_stop, sweeper_stop, notifier_stop) =
-        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-    let recorder = start("recorder", roles.recorder.run(recorder_stop.clone()), stop.clone());
-    let sweeper = start("sweeper", roles.sweeper.run(sweeper_stop.clone()), stop.clone());
-    let notifier = start("notifier", roles.notifier.run(notifier_stop.clone()), stop.clone());
-    info!(%address, "the server listens");
+    let (mut working, mut delivering) = (Group::new(stop.clone()), Group::new(stop.clone()));
+    if has(Role::Recorder) {
+        working.start("recorder", |stop| roles.recorder.run(stop));
+    }
+    if let Some(ingest) = roles.ingest.filter(|_| has(Role::Ingest)) {
+        working.start("ingest", |stop| ingest.run(stop));
+    }
+    if has(Role::Sweeper) {
+        working.start("sweeper", |stop| roles.sweeper.run(stop));
+        working.start("replayer", |stop| roles.replayer.run(stop));
+        working.start("crash nets", |stop| roles.crash_nets.run(stop));
+    }
+    if has(Role::Notifier) {
+        delivering.start("notifier", |stop| roles.notifier.run(stop));
+    }
+    let names: Vec<_> = chosen.iter().map(Role::to_string).collect();
+    info!(%address, roles = names.join(","), "the server listens");
 
     connections::serve(listener, roles.router, stop).await;
-    sweeper_stop.cancel();
-    recorder_stop.cancel();
-    let (sweeper, recorder) = (sweeper.await?, recorder.await?);
-    notifier_stop.cancel();
-    notifier.await?.and(recorder).and(sweeper)
+    // What the first still record, the second may still deliver.
+    let worked = working.end().await;
+    delivering.end().await.and(worked)
 }
 
-impl Roles {
-    pub(crate) fn new(
-        platform: Platform,
-        settings: Settings,
-        address: SocketAddr,
-        secrets: SigningSecrets,
-        metrics: Metrics,
-        stop: CancellationToken,
-    ) -> Self {
-        let settings = Arc::new(settings);
-        let wakeups = Arc::new(Wakeups::default());
-        let dispatcher = Dispatcher::new(platform.queue.clone(), settings.prefix.clone());
-        let recording = Arc::new(Recording {
-            requests: platform.requests.clone(),
-            predictions: platform.predictions.clone(),
-            dead_letters: platform.dead_letters.clone(),
-            clock: platform.clock.clone(),
-            wakeups: wakeups.clone(),
-        });
-        let recorder = consumer(&platform, &settings, recording.clone());
-        let sweeper = Sweeper {
-            requests: platform.requests.clone(),
-            recording,
-            dispatcher: dispatcher.clone(),
-            clock: platform.clock.clone(),
-            settings: settings.sweeper.clone(),
-        };
-        let attempts = Attempts {
-            callbacks: platform.callbacks.clone(),
-            requests: platform.requests.clone(),
-            predictions: platform.predictions.clone(),
-            poster: platform.poster.clone(),
-            clock: platform.clock.clone(),
-            secrets,
-            public_url: public_url(&settings, address),
-            settings: settings.notifier.clone(),
-        };
-        let notifier = Notifier { attempts: Arc::new(attempts), wakeups: wakeups.clone() };
-        let router = api::router(Api {
-            policy: Arc::new(AddressPolicy::new(settings.network.allow.clone())),
-            platform,
-            settings,
-            dispatcher,
-            wakeups,
-            health: recorder.health(),
-            metrics,
-            stop,
-            upload_budget: Arc::new(UploadBudget::default()),
-        });
-        Self { router, recorder, sweeper, notifier }
-    }
-}
-
-fn consumer(platform: &Platform, settings: &Settings, recording: Arc<Recording>) -> Consumer {
-    let queue = QueueName::outcomes(&settings.prefix);
-    let recorder = &settings.recorder;
-    let consume = ConsumeSettings {
-        queue: queue.clone(),
-        capacity: recorder.capacity_tasks,
-        lease: recorder.lease,
-        max_lease: recorder.max_lease,
-        wait: settings.queue.poll_wait,
-        drain: recorder.drain,
-    };
-    let handler = Recorder {
-        recording,
-        dead_letters: platform.dead_letters.clone(),
-        clock: platform.clock.clone(),
-        queue,
-    };
-    Consumer::new(platform.queue.clone(), platform.clock.clone(), consume, Arc::new(handler))
-}
-
-/// How clients reach the API, for links: as the settings say, or where it listens.
-fn public_url(settings: &Settings, address: SocketAddr) -> Url {
-    let listens = || Url::parse(&format!("http://{address}")).expect("an address makes a URL");
-    settings.server.public_url.clone().unwrap_or_else(listens)
-}
-
-/// Runs a role. One that panics stops the server: whoever started it starts it again, and until
-/// then nobody takes a server for whole that is not.
-fn start(
-    role: &'static str,
-    work: impl Future<Output = ()> + Send + 'static,
+/// Roles that stop together.
+struct Group {
+    running: Vec<JoinHandle<anyhow::Result<()>>>,
     stop: CancellationToken,
-) -> JoinHandle<anyhow::Result<()>> {
-    tokio::spawn(async move {
-        let ended = tokio::spawn(work).await;
-        if let Err(error) = &ended {
-            error!(role, %error, "a role panicked, the server stops");
-            stop.cancel();
+    /// Of the whole server.
+    server: CancellationToken,
+}
+
+impl Group {
+    fn new(server: CancellationToken) -> Self {
+        Self { running: Vec::new(), stop: CancellationToken::new(), server }
+    }
+
+    /// Runs a role. One that panics stops the server: whoever started it starts it again, and
+    /// until then nobody takes a server for whole that is not.
+    fn start<W>(&mut self, role: &'static str, work: impl FnOnce(CancellationToken) -> W)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let (work, server) = (work(self.stop.clone()), self.server.clone());
+        self.running.push(tokio::spawn(async move {
+            let ended = tokio::spawn(work).await;
+            if let Err(error) = &ended {
+                error!(role, %error, "a role panicked, the server stops");
+                server.cancel();
+            }
+            ended.with_context(|| format!("the {role} panicked"))
+        }));
+    }
+
+    /// Stops them and waits for all; the first error, if there is one.
+    async fn end(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let mut ended = Ok(());
+        for role in self.running {
+            ended = ended.and(role.await?);
         }
-        ended.with_context(|| format!("the {role} panicked"))
-    })
+        ended
+    }
 }
 
 #[cfg(test)]
@@ -197,8 +137,10 @@ mod tests {
     #[tokio::test]
     async fn a_role_that_panics_stops_the_others() {
         let stop = CancellationToken::new();
-        let role = start("recorder", async { panic!("told to") }, stop.clone());
+        let mut group = Group::new(stop.clone());
+        group.start("sweeper", |stop| async move { stop.cancelled().await });
+        group.start("recorder", |_| async { panic!("told to") });
         stop.cancelled().await;
-        assert_eq!(role.await.unwrap().unwrap_err().to_string(), "the recorder panicked");
+        assert_eq!(group.end().await.unwrap_err().to_string(), "the recorder panicked");
     }
 }

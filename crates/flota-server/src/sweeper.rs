@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    Code, Ending, Outcome, OutcomesMessage, Pack, PackKey, PortResult, Request, Round, TaskOutcome,
-    Timings,
+    Code, Ending, Origin, Outcome, OutcomesMessage, Pack, PackKey, PortResult, Request, Round,
+    TaskOutcome, Timings,
     ports::{Clock, Requests},
 };
 use flota_platform::settings::SweeperSettings;
@@ -133,11 +133,12 @@ impl Sweeper {
                 },
             };
             let message = OutcomesMessage {
-                request: request.id,
+                origin: Origin::Request(request.id),
                 round: round.key.round,
                 pack: pack.index,
                 outcomes: pack.tasks.iter().map(lost).collect(),
                 predictions: Vec::new(),
+                aliases: Vec::new(),
                 dead_letters: Vec::new(),
             };
             self.recording.record(&message).await?;
@@ -216,7 +217,7 @@ mod tests {
             messages.extend(fixture.take_tasks("dog").await);
             let requests = &fixture.platform.requests;
             for message in &messages {
-                let key = PackKey { round: message.round(), pack: message.pack };
+                let key = PackKey { round: message.round().unwrap(), pack: message.pack };
                 requests.record(key, &succeeded(message).outcomes).await.unwrap();
                 if step_count > 1 {
                     requests.complete_pack(key).await.unwrap();
@@ -231,7 +232,7 @@ mod tests {
             assert_eq!(view["callbacks"].as_array().unwrap().len(), 1);
             assert!(fixture.take_tasks("cat").await.is_empty());
             let finish = Finish {
-                key: messages[0].round(),
+                key: messages[0].round().unwrap(),
                 at: fixture.platform.clock.now(),
                 callback: None,
             };

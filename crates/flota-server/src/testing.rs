@@ -14,9 +14,9 @@ use axum::{
     http::{HeaderMap, Request as HttpRequest, StatusCode},
 };
 use flota_core::{
-    Code, Ending, ImageFacts, LabelScore, Manifest, ModelName, Outcome, OutcomesMessage, Output,
-    Prediction, PredictionKey, QueueName, RequestId, Sha256, TaskOutcome, TasksMessage, Timings,
-    WorkerName,
+    Alias, Code, Ending, ImageFacts, LabelScore, Manifest, ModelName, ObjectIdentity, Outcome,
+    OutcomesMessage, Output, Prediction, PredictionKey, QueueName, RequestId, Sha256, TaskOutcome,
+    TasksMessage, Timings, WorkerName,
     ports::{Delivery, NewMessage, PostAnswer, PostError, PostRequest, Poster, Registration},
 };
 use flota_platform::{Platform, memory::SeededClock, settings::Settings, telemetry::Metrics};
@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{notifier::SigningSecrets, server::Roles};
+use crate::{notifier::SigningSecrets, roles::Roles};
 
 /// The secret of the published vectors.
 pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -132,7 +132,7 @@ impl Fixture {
         let receivers = Arc::new(Receivers::default());
         platform.poster = receivers.clone();
         for model in ["cat", "dog"] {
-            platform.models.register(&registration(model, &platform)).await.unwrap();
+            register(&platform, model, "1").await;
         }
         let (stop, roles) = roles(&platform, &settings);
         let router = roles.router.clone();
@@ -203,9 +203,14 @@ impl Fixture {
 
     /// Puts a body on the outcomes queue.
     pub(crate) async fn send_outcomes(&self, body: String) {
-        let queue = QueueName::outcomes(&self.settings.prefix);
-        let message = NewMessage { body, delay: Duration::ZERO, group: "default".to_owned() };
-        let sent = self.platform.queue.send(&queue, &[message]).await.unwrap();
+        self.send(&QueueName::outcomes(&self.settings.prefix), body).await;
+    }
+
+    /// Puts a body on a queue.
+    pub(crate) async fn send(&self, queue: &QueueName, body: String) {
+        let message =
+            NewMessage { body, delay: Duration::ZERO, group: "default".to_owned(), trace: None };
+        let sent = self.platform.queue.send(queue, &[message]).await.unwrap();
         assert!(sent.iter().all(Result::is_ok));
     }
 
@@ -216,18 +221,23 @@ impl Fixture {
         }
     }
 
-    /// Runs the recorder, the sweeper and the notifier until the fixture's stop.
+    /// Runs every role until the fixture's stop.
     pub(crate) fn start(&self) -> Vec<tokio::task::JoinHandle<()>> {
         let roles = self.roles.lock().unwrap().take().expect("started once");
         let stop = || self.stop.clone();
-        vec![
+        let ingest = roles.ingest.map(|role| tokio::spawn(role.run(stop())));
+        let mut running = vec![
             tokio::spawn(roles.recorder.run(stop())),
             tokio::spawn(roles.sweeper.run(stop())),
             tokio::spawn(roles.notifier.run(stop())),
-        ]
+            tokio::spawn(roles.replayer.run(stop())),
+            tokio::spawn(roles.crash_nets.run(stop())),
+        ];
+        running.extend(ingest);
+        running
     }
 
-    fn tasks_queue(&self, model: &str) -> QueueName {
+    pub(crate) fn tasks_queue(&self, model: &str) -> QueueName {
         let worker: WorkerName = model.parse().unwrap();
         QueueName::tasks(&self.settings.prefix, &worker, flota_core::Lane::Normal)
     }
@@ -259,11 +269,12 @@ pub(crate) async fn until(mut is_met: impl AsyncFnMut() -> bool) {
     panic!("what was waited for did not come about");
 }
 
-fn registration(model: &str, platform: &Platform) -> Registration {
+/// Makes a version of a model the current one.
+pub(crate) async fn register(platform: &Platform, model: &str, version: &str) {
     let manifest = format!(
         r#"
 name: {model}
-version: "1"
+version: "{version}"
 weights: {{file: model.onnx, sha256: "{zeros}"}}
 labels: [yes, no]
 input: {{name: data, layout: nchw, width: 8, height: 8, resize: {{mode: exact}}, color: rgb}}
@@ -273,7 +284,9 @@ output: {{kind: softmax}}
     );
     let manifest = Manifest::parse("model.yaml", &manifest).unwrap();
     let worker = WorkerName::from(&manifest.name);
-    Registration { manifest, digest: Sha256::of(b""), worker, at: platform.clock.now() }
+    let at = platform.clock.now();
+    let registration = Registration { manifest, digest: Sha256::of(b""), worker, at };
+    platform.models.register(&registration).await.unwrap();
 }
 
 /// The content behind a task's image.
@@ -303,12 +316,17 @@ pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
         image: ImageFacts { width: 8, height: 8, format: "jpeg".to_owned(), size_bytes: 100 },
         computed_at: jiff::Timestamp::UNIX_EPOCH,
     };
+    let alias = |task: &flota_core::TaskMessage| {
+        let object = task.image.parse::<ObjectIdentity>().ok()?;
+        Some(Alias { object, sha256: sha_of(&task.image) })
+    };
     OutcomesMessage {
-        request: message.request,
+        origin: message.origin,
         round: message.round,
         pack: message.pack,
         outcomes: message.tasks.iter().map(outcome).collect(),
         predictions: message.tasks.iter().map(prediction).collect(),
+        aliases: message.tasks.iter().filter_map(alias).collect(),
         dead_letters: Vec::new(),
     }
 }
@@ -316,9 +334,13 @@ pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
 /// What a worker sends for `message` where all its tasks crashed it.
 pub(crate) fn crashed(message: &TasksMessage) -> OutcomesMessage {
     let letter = |task: &flota_core::TaskMessage| flota_core::DeadLetter {
-        id: flota_core::DeadLetter::task_id(message.request, task.n, message.round),
+        id: flota_core::DeadLetter::task_id(
+            message.origin.task(task.n).request,
+            task.n,
+            message.round,
+        ),
         subject: flota_core::Subject::Task {
-            task: flota_core::TaskId { request: message.request, n: task.n },
+            task: message.origin.task(task.n),
             round: message.round,
             model: task.model.clone(),
             image: task.image.clone(),

@@ -16,6 +16,7 @@ const MAX_BELLS: usize = 10_000;
 #[derive(Default)]
 pub(crate) struct Wakeups {
     callbacks: Notify,
+    replays: Notify,
     finished: Mutex<HashMap<RequestId, watch::Sender<()>>>,
 }
 
@@ -35,6 +36,16 @@ impl Wakeups {
     /// Ends when a callback became due since it last ended.
     pub(crate) async fn until_callback_due(&self) {
         self.callbacks.notified().await;
+    }
+
+    /// Tells the replayer that a replay was started.
+    pub(crate) fn replay_started(&self) {
+        self.replays.notify_one();
+    }
+
+    /// Ends when a replay was started since it last ended.
+    pub(crate) async fn until_replay_started(&self) {
+        self.replays.notified().await;
     }
 
     /// Tells all who wait that a round of `id` is finished.

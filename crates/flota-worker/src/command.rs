@@ -3,10 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 use flota_platform::{Platform, settings::Settings, shutdown::Shutdown, telemetry};
 
-use crate::WorkerProcess;
+use crate::{HealthArgs, WorkerProcess, health};
 
 /// What every worker takes on its command line.
 #[derive(Debug, Clone, Args)]
@@ -24,8 +24,10 @@ pub struct WorkerFlags {
 
 /// Serves one model of Flota.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// The model's folder, where it is not the one that this worker was built from.
     #[arg(long, value_name = "DIR")]
     model_dir: Option<PathBuf>,
@@ -33,9 +35,19 @@ struct Cli {
     flags: WorkerFlags,
 }
 
+/// What a worker does beside serving.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Ask the worker in this container whether it is ready.
+    Health(HealthArgs),
+}
+
 /// All of the `main` of a worker that serves the model in `folder`.
 pub fn main(folder: &str) -> ExitCode {
-    let Cli { model_dir, flags } = Cli::parse();
+    let Cli { action, model_dir, flags } = Cli::parse();
+    if let Some(Action::Health(args)) = action {
+        return health(&args);
+    }
     let folder = model_dir.unwrap_or_else(|| PathBuf::from(folder));
     run(WorkerProcess::new(folder), &flags)
 }

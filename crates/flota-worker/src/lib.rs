@@ -1,5 +1,6 @@
 //! Turns a model folder into a running worker process: poll, fetch, decode, batch, infer, report.
 
+mod ask;
 mod command;
 mod folder;
 mod health;
@@ -8,7 +9,8 @@ mod metrics;
 mod pipeline;
 mod process;
 
+pub use ask::{HealthArgs, health};
 pub use command::{WorkerFlags, main, run};
-pub use folder::{FetchFileError, FolderError, MANIFEST_FILE, ModelFolder, predict};
+pub use folder::{FetchFileError, FolderError, MANIFEST_FILE, ModelFolder, look, predict};
 pub use pipeline::BeforeInfer;
 pub use process::WorkerProcess;

@@ -66,6 +66,7 @@ impl WorkerProcess {
             platform: platform.clone(),
             prefix: settings.prefix.clone(),
             settings: settings.worker.clone(),
+            objects: settings.objects.clone(),
             sessions: sessions(&model, infer_threads)?,
             model: Arc::clone(&model),
             before_infer: self.before_infer,

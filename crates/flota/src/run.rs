@@ -21,6 +21,9 @@ pub fn main() -> ExitCode {
         Command::Worker(WorkerArgs { folder, flags }) => {
             return flota_worker::run(WorkerProcess::new(folder), &flags);
         }
+        Command::Provision(args) => on_runtime(commands::provision(args)),
+        Command::Doctor(args) => on_runtime(commands::doctor(args)),
+        Command::Health(args) => return flota_worker::health(&args),
         Command::Up(args) => on_runtime(commands::up(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),
         Command::Serve(args) => on_runtime(commands::serve(args)),
@@ -29,6 +32,7 @@ pub fn main() -> ExitCode {
         Command::Models(args) => on_runtime(commands::models(args)),
         Command::DeadLetters(command) => on_runtime(commands::dead_letters(command)),
         Command::Model(ModelCommand::Check(args)) => on_runtime(check::check(args)),
+        Command::Model(ModelCommand::Predict(args)) => on_runtime(commands::predict(args)),
     };
     ended.unwrap_or_else(|error| report(&error))
 }

@@ -18,7 +18,8 @@ pub(crate) fn ending(ending: &EndingAnswer) -> String {
     }
 }
 
-fn output(output: &Output) -> String {
+/// What a model says of an image, in a cell of a table.
+pub(crate) fn output(output: &Output) -> String {
     let (scores, count) = match output {
         Output::Embedding { vector } => return format!("a vector of {} numbers", vector.len()),
         Output::Regression { scores } => (scores, scores.len()),

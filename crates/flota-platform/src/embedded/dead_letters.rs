@@ -2,16 +2,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flota_core::{
-    DeadLetter, DeadLetterState, ModelName, PortResult, Reason, Subject,
-    ports::{DeadLetterFilter, DeadLetters},
+    DeadLetter, DeadLetterState, ModelName, PortResult, Reason,
+    ports::{DeadLetterFilter, DeadLetterPage, DeadLetters},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    columns::{at_most, json, nanos, record},
+    columns::{json, nanos, record},
     database::Database,
     error::Fault,
 };
+
+/// Most dead letters that one call looks at: a search for a rare text does not hold a reader long.
+const MAX_LOOKED_AT: usize = 2_000;
 
 /// Dead letters in `records.sqlite`.
 pub(super) struct EmbeddedDeadLetters {
@@ -29,10 +32,6 @@ impl DeadLetters for EmbeddedDeadLetters {
     async fn put(&self, letter: &DeadLetter) -> PortResult<()> {
         let letter = letter.clone();
         let write = move |connection: &Connection| {
-            let model = match &letter.subject {
-                Subject::Task { model, .. } => Some(model.as_str()),
-                Subject::Message { .. } => None,
-            };
             connection
                 .prepare_cached(
                     "INSERT OR IGNORE INTO dead_letters
@@ -42,9 +41,9 @@ impl DeadLetters for EmbeddedDeadLetters {
                 .execute(params![
                     letter.id,
                     nanos(letter.created_at),
-                    model,
+                    letter.model().map(ModelName::as_str),
                     letter.reason.to_string(),
-                    letter.state == DeadLetterState::Open,
+                    letter.is_open(),
                     json(&letter)?
                 ])?;
             Ok(())
@@ -58,27 +57,34 @@ impl DeadLetters for EmbeddedDeadLetters {
         self.database.read("reading a dead letter", read).await
     }
 
-    async fn list(&self, filter: &DeadLetterFilter) -> PortResult<Vec<DeadLetter>> {
+    async fn list(&self, filter: &DeadLetterFilter) -> PortResult<DeadLetterPage> {
         let filter = filter.clone();
         let read = move |connection: &_| list(connection, &filter);
         self.database.read("listing dead letters", read).await
     }
 
-    async fn decide(&self, id: &str, state: DeadLetterState) -> PortResult<bool> {
-        let id = id.to_owned();
-        let write = move |connection: &Connection| {
-            let Some(mut letter) = find(connection, &id)? else { return Ok(false) };
-            if letter.state != DeadLetterState::Open {
-                return Ok(false);
+    async fn decide(&self, id: &str, state: &DeadLetterState) -> PortResult<bool> {
+        let (id, state) = (id.to_owned(), state.clone());
+        let write = move |connection: &Connection| match find(connection, &id)? {
+            Some(letter) if letter.is_open() => {
+                set_state(connection, DeadLetter { state, ..letter })?;
+                Ok(true)
             }
-            letter.state = state;
-            let is_open = state == DeadLetterState::Open;
-            connection
-                .prepare_cached("UPDATE dead_letters SET is_open = ?2, record = ?3 WHERE id = ?1")?
-                .execute(params![id, is_open, json(&letter)?])?;
-            Ok(true)
+            _ => Ok(false),
         };
         self.database.write("deciding about a dead letter", write).await
+    }
+
+    async fn replay_ended(&self, id: &str, round: u32, succeeded: bool) -> PortResult<()> {
+        let id = id.to_owned();
+        let write = move |connection: &Connection| {
+            let Some(mut letter) = find(connection, &id)? else { return Ok(()) };
+            if letter.note_ended(round, succeeded) {
+                set_state(connection, letter)?;
+            }
+            Ok(())
+        };
+        self.database.write("noting how a replay ended", write).await
     }
 }
 
@@ -88,7 +94,14 @@ fn find(connection: &Connection, id: &str) -> Result<Option<DeadLetter>, Fault> 
     rows.next()?.map(|row| record(row, 0)).transpose()
 }
 
-fn list(connection: &Connection, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, Fault> {
+fn set_state(connection: &Connection, letter: DeadLetter) -> Result<(), Fault> {
+    connection
+        .prepare_cached("UPDATE dead_letters SET is_open = ?2, record = ?3 WHERE id = ?1")?
+        .execute(params![letter.id, letter.is_open(), json(&letter)?])?;
+    Ok(())
+}
+
+fn list(connection: &Connection, filter: &DeadLetterFilter) -> Result<DeadLetterPage, Fault> {
     let after = match &filter.after {
         None => (i64::MIN, ""),
         Some(id) => {
@@ -96,7 +109,7 @@ fn list(connection: &Connection, filter: &DeadLetterFilter) -> Result<Vec<DeadLe
                 connection.prepare_cached("SELECT created_at FROM dead_letters WHERE id = ?1")?;
             match select.query_row([id], |row| row.get(0)).optional()? {
                 Some(created_at) => (created_at, id.as_str()),
-                None => return Ok(Vec::new()),
+                None => return Ok(DeadLetterPage::default()),
             }
         }
     };
@@ -104,24 +117,43 @@ fn list(connection: &Connection, filter: &DeadLetterFilter) -> Result<Vec<DeadLe
         true => {
             "SELECT record FROM dead_letters
              WHERE (?1 IS NULL OR model = ?1) AND (?2 IS NULL OR reason = ?2)
-               AND (created_at, id) > (?3, ?4)
-             ORDER BY created_at, id LIMIT ?5"
+               AND created_at >= ?3 AND created_at < ?4 AND (created_at, id) > (?5, ?6)
+             ORDER BY created_at, id"
         }
         // Written out, so that the index of the open ones serves it.
         false => {
             "SELECT record FROM dead_letters
              WHERE is_open AND (?1 IS NULL OR model = ?1) AND (?2 IS NULL OR reason = ?2)
-               AND (created_at, id) > (?3, ?4)
-             ORDER BY created_at, id LIMIT ?5"
+               AND created_at >= ?3 AND created_at < ?4 AND (created_at, id) > (?5, ?6)
+             ORDER BY created_at, id"
         }
     })?;
+    let selection = &filter.selection;
     let by = params![
-        filter.model.as_ref().map(ModelName::as_str),
-        filter.reason.as_ref().map(Reason::to_string),
+        selection.model.as_ref().map(ModelName::as_str),
+        selection.reason.as_ref().map(Reason::to_string),
+        selection.since.map_or(i64::MIN, nanos),
+        selection.until.map_or(i64::MAX, nanos),
         after.0,
         after.1,
-        at_most(filter.limit)
     ];
-    let found = select.query_and_then(by, |row| record(row, 0))?;
-    found.collect()
+    let mut page = DeadLetterPage::default();
+    if filter.limit == 0 {
+        return Ok(page);
+    }
+    let mut found = select.query(by)?;
+    let mut looked_at_count = 0;
+    while let Some(row) = found.next()? {
+        let letter: DeadLetter = record(row, 0)?;
+        let id = letter.id.clone();
+        looked_at_count += 1;
+        if selection.contains(&letter) {
+            page.letters.push(letter);
+        }
+        if page.letters.len() == filter.limit || looked_at_count == MAX_LOOKED_AT {
+            page.next_after = Some(id);
+            break;
+        }
+    }
+    Ok(page)
 }

@@ -1,11 +1,13 @@
 //! Everything in one folder of this machine: SQLite for queues and records, files for images.
 //! Several processes share the folder.
 
+mod aliases;
 mod callbacks;
 mod columns;
 mod database;
 mod dead_letters;
 mod error;
+mod examine;
 mod images;
 mod messages;
 mod models;
@@ -13,6 +15,7 @@ mod open;
 mod predictions;
 mod queue;
 mod readers;
+mod replays;
 mod requests;
 mod rounds;
 mod schema;
@@ -20,4 +23,5 @@ mod wakes;
 mod writer;
 
 pub use error::OpenError;
+pub(crate) use examine::examine;
 pub use open::open;

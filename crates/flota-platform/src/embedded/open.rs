@@ -7,9 +7,10 @@ use std::{
 use flota_core::ports::Clock;
 
 use super::{
-    OpenError, callbacks::EmbeddedCallbacks, database::Database, dead_letters::EmbeddedDeadLetters,
-    images::EmbeddedImages, models::EmbeddedModels, predictions::EmbeddedPredictions,
-    queue::EmbeddedQueue, requests::EmbeddedRequests, schema, wakes::Wakes,
+    OpenError, aliases::EmbeddedAliases, callbacks::EmbeddedCallbacks, database::Database,
+    dead_letters::EmbeddedDeadLetters, images::EmbeddedImages, models::EmbeddedModels,
+    predictions::EmbeddedPredictions, queue::EmbeddedQueue, replays::EmbeddedReplays,
+    requests::EmbeddedRequests, schema, wakes::Wakes,
 };
 use crate::Store;
 
@@ -30,8 +31,10 @@ pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, OpenError> 
         queue: Arc::new(EmbeddedQueue::new(queue, wakes, clock)),
         requests: Arc::new(EmbeddedRequests::new(records.clone())),
         predictions: Arc::new(EmbeddedPredictions::new(records.clone())),
+        aliases: Arc::new(EmbeddedAliases::new(records.clone())),
         callbacks: Arc::new(EmbeddedCallbacks::new(records.clone())),
         dead_letters: Arc::new(EmbeddedDeadLetters::new(records.clone())),
+        replays: Arc::new(EmbeddedReplays::new(records.clone())),
         models: Arc::new(EmbeddedModels::new(records)),
         images: Arc::new(images),
     })

@@ -13,9 +13,20 @@ pub(super) struct Schema {
 /// The shape of `queue.sqlite`.
 pub(super) const QUEUE: Schema = Schema { steps: &[include_str!("schema/queue_1.sql")] };
 /// The shape of `records.sqlite`.
-pub(super) const RECORDS: Schema = Schema { steps: &[include_str!("schema/records_1.sql")] };
+pub(super) const RECORDS: Schema = Schema {
+    steps: &[
+        include_str!("schema/records_1.sql"),
+        include_str!("schema/records_2.sql"),
+        include_str!("schema/records_3.sql"),
+    ],
+};
 
 impl Schema {
+    /// The latest version that this program knows.
+    pub(super) fn version(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Brings the file to this program's version, keeping what it holds.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use std::{
 
 use async_trait::async_trait;
 use flota_core::{
-    DeadLetter, DeadLetterState, PortResult, Subject,
-    ports::{DeadLetterFilter, DeadLetters},
+    DeadLetter, DeadLetterState, PortResult,
+    ports::{DeadLetterFilter, DeadLetterPage, DeadLetters},
 };
 
 /// Dead letters by their ids.
@@ -32,41 +32,41 @@ impl DeadLetters for MemoryDeadLetters {
         Ok(self.letters().get(id).cloned())
     }
 
-    async fn list(&self, filter: &DeadLetterFilter) -> PortResult<Vec<DeadLetter>> {
+    async fn list(&self, filter: &DeadLetterFilter) -> PortResult<DeadLetterPage> {
         let letters = self.letters();
         let after = match &filter.after {
             Some(id) => match letters.get(id) {
                 Some(letter) => Some((letter.created_at, id)),
-                None => return Ok(Vec::new()),
+                None => return Ok(DeadLetterPage::default()),
             },
             None => None,
         };
         let mut found: Vec<&DeadLetter> = letters
             .values()
-            .filter(|letter| matches(letter, filter))
+            .filter(|letter| filter.decided || letter.is_open())
+            .filter(|letter| filter.selection.contains(letter))
             .filter(|letter| after.is_none_or(|after| (letter.created_at, &letter.id) > after))
             .collect();
         found.sort_by_key(|letter| (letter.created_at, &letter.id));
-        Ok(found.into_iter().take(filter.limit).cloned().collect())
+        let letters: Vec<_> = found.into_iter().take(filter.limit).cloned().collect();
+        let last = letters.last().filter(|_| letters.len() == filter.limit);
+        Ok(DeadLetterPage { next_after: last.map(|last| last.id.clone()), letters })
     }
 
-    async fn decide(&self, id: &str, state: DeadLetterState) -> PortResult<bool> {
+    async fn decide(&self, id: &str, state: &DeadLetterState) -> PortResult<bool> {
         match self.letters().get_mut(id) {
-            Some(letter) if letter.state == DeadLetterState::Open => {
-                letter.state = state;
+            Some(letter) if letter.is_open() => {
+                letter.state = state.clone();
                 Ok(true)
             }
             _ => Ok(false),
         }
     }
-}
 
-fn matches(letter: &DeadLetter, filter: &DeadLetterFilter) -> bool {
-    let model = match &letter.subject {
-        Subject::Task { model, .. } => Some(model),
-        Subject::Message { .. } => None,
-    };
-    (filter.model.is_none() || filter.model.as_ref() == model)
-        && filter.reason.is_none_or(|reason| reason == letter.reason)
-        && (filter.decided || letter.state == DeadLetterState::Open)
+    async fn replay_ended(&self, id: &str, round: u32, succeeded: bool) -> PortResult<()> {
+        if let Some(letter) = self.letters().get_mut(id) {
+            letter.note_ended(round, succeeded);
+        }
+        Ok(())
+    }
 }

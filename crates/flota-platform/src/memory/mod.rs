@@ -1,6 +1,7 @@
 //! Everything in this process's memory: for unit tests and simulation. It passes the same suites
 //! as the durable adapters, and there are no other mocks.
 
+mod aliases;
 mod callbacks;
 mod clock;
 mod dead_letters;
@@ -9,6 +10,7 @@ mod models;
 mod open;
 mod predictions;
 mod queue;
+mod replays;
 mod requests;
 
 pub use clock::{ManualClock, SeededClock};

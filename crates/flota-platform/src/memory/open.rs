@@ -3,8 +3,9 @@ use std::sync::Arc;
 use flota_core::ports::Clock;
 
 use super::{
-    dead_letters::MemoryDeadLetters, images::MemoryImages, models::MemoryModels,
-    predictions::MemoryPredictions, queue::MemoryQueue, requests::MemoryRequests,
+    aliases::MemoryAliases, dead_letters::MemoryDeadLetters, images::MemoryImages,
+    models::MemoryModels, predictions::MemoryPredictions, queue::MemoryQueue,
+    replays::MemoryReplays, requests::MemoryRequests,
 };
 use crate::Store;
 
@@ -18,8 +19,10 @@ pub fn open(clock: Arc<dyn Clock>) -> Store {
         queue: Arc::new(MemoryQueue::new(clock)),
         requests: requests.clone(),
         predictions: Arc::new(MemoryPredictions::default()),
+        aliases: Arc::new(MemoryAliases::default()),
         callbacks: requests,
         dead_letters: Arc::new(MemoryDeadLetters::default()),
+        replays: Arc::new(MemoryReplays::default()),
         models: Arc::new(MemoryModels::default()),
         images: Arc::new(MemoryImages::default()),
     }

@@ -208,6 +208,12 @@ impl Queue for MemoryQueue {
         Ok(results.collect())
     }
 
+    /// One for each queue, as SQS has it, though nothing ever falls into it by itself: it is for
+    /// tests of what empties it.
+    fn crash_net(&self, queue: &QueueName) -> Option<QueueName> {
+        Some(queue.crash_net())
+    }
+
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
         let now = self.clock.now();
         let longest = after(now, MAX_LEASE);
@@ -244,7 +250,7 @@ mod tests {
         let queue = MemoryQueue::new(Arc::new(SeededClock::new(1)));
         let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
         let delay = Duration::from_secs(3);
-        let message = NewMessage { body: "a".to_owned(), delay, group: String::new() };
+        let message = NewMessage { body: "a".to_owned(), delay, group: String::new(), trace: None };
         queue.send(&name, &[message]).await.unwrap();
         let begun = Instant::now();
         for (receive_count, ends_after) in [(1, delay), (2, delay + LEASE)] {

@@ -3,7 +3,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use flota_core::{
-    Code, PortResult, Sha256,
+    Code, OBJECT_PREFIX, PortResult, Sha256,
     ports::{FetchError, Images, UPLOADED_PREFIX},
 };
 use reqwest::{Response, StatusCode, header::LOCATION};
@@ -90,31 +90,35 @@ impl HttpImages {
     }
 }
 
-/// Images by the scheme of their address: uploaded ones from a store, others from the web.
+/// Images by the scheme of their address: those of a store, and others from the web.
 pub struct AddressedImages {
-    uploaded: Arc<dyn Images>,
+    stored: Arc<dyn Images>,
     web: HttpImages,
 }
 
 impl AddressedImages {
-    /// `flota://` addresses lead to `uploaded`, all others to `web`.
-    pub fn new(uploaded: Arc<dyn Images>, web: HttpImages) -> Self {
-        Self { uploaded, web }
+    /// `flota://` and `s3://` addresses lead to `stored`, all others to `web`.
+    pub fn new(stored: Arc<dyn Images>, web: HttpImages) -> Self {
+        Self { stored, web }
     }
 }
 
 #[async_trait]
 impl Images for AddressedImages {
     async fn put(&self, bytes: Bytes) -> PortResult<Sha256> {
-        self.uploaded.put(bytes).await
+        self.stored.put(bytes).await
     }
 
     async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError> {
-        if address.starts_with(UPLOADED_PREFIX) {
-            self.uploaded.fetch(address, max_bytes).await
+        if address.starts_with(UPLOADED_PREFIX) || address.starts_with(OBJECT_PREFIX) {
+            self.stored.fetch(address, max_bytes).await
         } else {
             self.web.fetch(address, max_bytes).await
         }
+    }
+
+    async fn sha256(&self, address: &str) -> Option<Sha256> {
+        self.stored.sha256(address).await
     }
 }
 

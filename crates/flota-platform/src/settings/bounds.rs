@@ -1,14 +1,19 @@
 //! What the values of settings must satisfy, one function per section.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
-use flota_core::limits::{MAX_LEASE, MAX_PACK_TASKS, MAX_POLL_WAIT};
+use flota_core::{
+    ModelName, ObjectAddress,
+    limits::{MAX_ADDRESS_BYTES, MAX_LEASE, MAX_PACK_TASKS, MAX_POLL_WAIT},
+};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    LogSettings, NetworkSettings, NotifierSettings, QueueSettings, RecorderSettings,
-    ServerSettings, Settings, SweeperSettings, WorkerSettings,
+    AwsSettings, Backend, DeadLetterSettings, IngestRule, IngestSettings, LogSettings,
+    NetworkSettings, NotifierSettings, QueueSettings, RecorderSettings, ServerSettings, Settings,
+    SweeperSettings, WorkerSettings,
 };
+use crate::net::AddressPolicy;
 
 /// A setting outside its bounds.
 #[derive(Debug)]
@@ -19,8 +24,9 @@ pub(super) struct Broken {
 
 type Checked = Result<(), Broken>;
 
-/// Longest prefix in characters: 80 for a queue's name less the longest worker's name and lane.
-const MAX_PREFIX_CHARS: usize = 26;
+/// Longest prefix in characters: 80 for a queue's name less the longest worker's name, the lane and
+/// the ending of a crash net.
+const MAX_PREFIX_CHARS: usize = 21;
 /// Largest upload that can be allowed, in bytes: uploads are held in memory.
 const MAX_UPLOAD_BYTES: u64 = 1 << 30;
 /// Most tasks, fetches or callbacks at once: each costs memory and a connection.
@@ -33,6 +39,14 @@ const MIN_LEASE: Duration = Duration::from_millis(300);
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// Longest time of any kind: beyond it is a mistake of units.
 const MAX_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Shortest and longest time for one try of a call to AWS: an answer takes a few milliseconds, and a
+/// heartbeat must have time for a second try.
+const MIN_CALL_TIMEOUT: Duration = Duration::from_millis(100);
+const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait for a full pack: an upload is looked at that much later.
+const MAX_PACK_WAIT: Duration = Duration::from_secs(5);
+/// Most rules for uploads: each event is held to all of them.
+const MAX_RULES: usize = 1_000;
 /// Most waits in the schedule of callbacks.
 const MAX_SCHEDULE: usize = 50;
 /// Levels of the log, the quietest first.
@@ -49,14 +63,29 @@ pub(super) fn check(settings: &Settings) -> Checked {
         || format!("1 to {MAX_PREFIX_CHARS} of a-z, 0-9 and -"),
     )?;
     hold(!settings.data_dir.as_os_str().is_empty(), "data_dir", || "a folder".to_owned())?;
+    aws(&settings.aws, settings.backend)?;
     server(&settings.server)?;
     queue(&settings.queue)?;
     worker(&settings.worker, &settings.queue)?;
     recorder(&settings.recorder, &settings.queue)?;
+    ingest(&settings.ingest, &settings.queue)?;
+    for rule in &settings.ingest.rules {
+        ingest_rule(rule, &settings.network)?;
+    }
     sweeper(&settings.sweeper)?;
+    dead_letters(&settings.dead_letters)?;
     notifier(&settings.notifier)?;
     network(&settings.network)?;
     log(&settings.log)
+}
+
+fn aws(aws: &AwsSettings, backend: Backend) -> Checked {
+    let is_bucket = (3..=63).contains(&aws.bucket.len())
+        && aws.bucket.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '.'));
+    hold(is_bucket || aws.bucket.is_empty() && backend != Backend::Aws, "aws.bucket", || {
+        "the name of a bucket, 3 to 63 of a-z, 0-9, - and .".to_owned()
+    })?;
+    time("aws.call_timeout_ms", aws.call_timeout, MIN_CALL_TIMEOUT..=MAX_CALL_TIMEOUT)
 }
 
 fn server(server: &ServerSettings) -> Checked {
@@ -101,12 +130,51 @@ fn recorder(recorder: &RecorderSettings, queue: &QueueSettings) -> Checked {
     time("recorder.drain_ms", recorder.drain, Duration::ZERO..=MAX_TIME)
 }
 
+fn ingest(ingest: &IngestSettings, queue: &QueueSettings) -> Checked {
+    count("ingest.capacity_events", ingest.capacity_events, MAX_AT_ONCE)?;
+    time("ingest.pack_wait_ms", ingest.pack_wait, Duration::ZERO..=MAX_PACK_WAIT)?;
+    lease("ingest.lease_ms", ingest.lease, queue)?;
+    time("ingest.max_lease_ms", ingest.max_lease, ingest.lease..=MAX_LEASE)?;
+    time("ingest.drain_ms", ingest.drain, Duration::ZERO..=MAX_TIME)?;
+    hold(ingest.rules.len() <= MAX_RULES, "ingest.rules", || format!("at most {MAX_RULES}"))
+}
+
+fn ingest_rule(rule: &IngestRule, network: &NetworkSettings) -> Checked {
+    let key = "ingest.rules";
+    let bucket = &rule.bucket;
+    hold(ObjectAddress::new(bucket, "key", None).is_ok(), key, || {
+        format!("as `bucket` the name of a bucket of S3, which `{bucket}` is not")
+    })?;
+    let names: BTreeSet<&ModelName> = rule.models.iter().collect();
+    hold(!names.is_empty() && names.len() == rule.models.len(), key, || {
+        format!("as `models` of `{bucket}` at least one, and none twice")
+    })?;
+    let Some(callback) = &rule.callback else { return Ok(()) };
+    let policy = AddressPolicy::new(network.allow.clone());
+    let refusal = policy.check_url(callback.as_str()).err().map(|error| error.to_string());
+    let is_short = callback.as_str().len() <= MAX_ADDRESS_BYTES;
+    hold(refusal.is_none() && is_short, key, || {
+        let why = refusal.unwrap_or_else(|| format!("more than {MAX_ADDRESS_BYTES} bytes"));
+        format!("as `callback` of `{bucket}` where a callback may go: {why}")
+    })
+}
+
 fn sweeper(sweeper: &SweeperSettings) -> Checked {
     time("sweeper.interval_ms", sweeper.interval, MIN_INTERVAL..=MAX_TIME)?;
     time("sweeper.accept_grace_ms", sweeper.accept_grace, MIN_INTERVAL..=MAX_TIME)?;
     time("sweeper.resend_ms", sweeper.resend, MIN_INTERVAL..=MAX_TIME)?;
     time("sweeper.lost_after_ms", sweeper.lost_after, sweeper.resend..=MAX_TIME)?;
     count("sweeper.batch", sweeper.batch, MAX_AT_ONCE)
+}
+
+fn dead_letters(dead_letters: &DeadLetterSettings) -> Checked {
+    time("dead_letters.interval_ms", dead_letters.interval, MIN_INTERVAL..=MAX_TIME)?;
+    time("dead_letters.step_ms", dead_letters.step, MIN_INTERVAL..=MAX_TIME)?;
+    let least_claim = MIN_LEASE.max(dead_letters.step.saturating_mul(2));
+    time("dead_letters.claim_ms", dead_letters.claim, least_claim..=MAX_TIME)?;
+    time("dead_letters.patience_ms", dead_letters.patience, Duration::ZERO..=MAX_TIME)?;
+    let interval = dead_letters.crash_nets_interval;
+    time("dead_letters.crash_nets_interval_ms", interval, MIN_INTERVAL..=MAX_TIME)
 }
 
 fn notifier(notifier: &NotifierSettings) -> Checked {

@@ -1,18 +1,22 @@
 //! Settings: read once, at start, into one struct per concern.
 
 mod bounds;
+mod dead_letters;
 mod error;
+mod ingest;
 mod parse;
 mod roles;
 mod schema;
 mod sections;
 mod sources;
 
+pub use dead_letters::DeadLetterSettings;
 pub use error::SettingsError;
+pub use ingest::{IngestRule, IngestSettings, ObjectSettings};
 pub use parse::Secret;
-pub use roles::{NotifierSettings, RecorderSettings, SweeperSettings, WorkerSettings};
+pub use roles::{NotifierSettings, RecorderSettings, Role, SweeperSettings, WorkerSettings};
 pub use sections::{
-    Backend, LogFormat, LogSettings, ModelSettings, NetworkSettings, QueueSettings, ServerSettings,
-    Settings,
+    AwsSettings, Backend, LogFormat, LogSettings, ModelSettings, NetworkSettings, QueueSettings,
+    ServerSettings, Settings,
 };
 pub use sources::{FILE_NAME, variable_name};

@@ -1,6 +1,7 @@
 //! From the values of a file to checked types. An error says what is wanted; who calls adds the key.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
@@ -12,7 +13,10 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
+use strum::VariantNames;
 use url::Url;
+
+use super::Role;
 
 /// The beginning of a secret, as Standard Webhooks writes it.
 const SECRET_PREFIX: &str = "whsec_";
@@ -66,6 +70,13 @@ pub(super) fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::
     u64::deserialize(from).map(Duration::from_millis)
 }
 
+pub(super) fn optional_days<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Duration>, D::Error> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    Ok(Some(DAY.saturating_mul(u32::deserialize(from)?)).filter(|time| !time.is_zero()))
+}
+
 pub(super) fn millis_list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Duration>, D::Error> {
     let list = Vec::<u64>::deserialize(from)?;
     Ok(list.into_iter().map(Duration::from_millis).collect())
@@ -80,6 +91,12 @@ pub(super) fn zero_is_none<'de, D: Deserializer<'de>>(
 pub(super) fn listen_address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
     let wanted = "an address and a port such as 127.0.0.1:8080";
     String::deserialize(from)?.parse().map_err(|_| D::Error::custom(wanted))
+}
+
+pub(super) fn optional_text<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<String>, D::Error> {
+    Ok(Some(String::deserialize(from)?).filter(|text| !text.is_empty()))
 }
 
 pub(super) fn optional_path<'de, D: Deserializer<'de>>(
@@ -98,6 +115,13 @@ pub(super) fn optional_http_url<'de, D: Deserializer<'de>>(
     }
     let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.map(Some).ok_or_else(|| D::Error::custom("an http:// or https:// address, or nothing"))
+}
+
+pub(super) fn roles<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Role>, D::Error> {
+    let wanted = || D::Error::custom(format!("some of {}", Role::VARIANTS.join(", ")));
+    let roles: Option<BTreeSet<_>> =
+        Vec::<String>::deserialize(from)?.iter().map(|role| role.parse().ok()).collect();
+    roles.filter(|roles| !roles.is_empty()).ok_or_else(wanted)
 }
 
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {

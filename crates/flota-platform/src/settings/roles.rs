@@ -1,8 +1,37 @@
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
+use strum::{Display, EnumString, VariantArray, VariantNames};
 
 use super::{Secret, parse};
+
+/// A part of the server that may run in a process of its own.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Display,
+    EnumString,
+    VariantNames,
+    VariantArray,
+)]
+#[strum(serialize_all = "lowercase")]
+pub enum Role {
+    /// Serves the API.
+    Api,
+    /// Records outcomes.
+    Recorder,
+    /// Sends again what is overdue, replays dead letters, and empties crash nets.
+    Sweeper,
+    /// Delivers callbacks.
+    Notifier,
+    /// Turns upload events into tasks.
+    Ingest,
+}
 
 /// Workers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

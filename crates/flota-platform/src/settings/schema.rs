@@ -37,6 +37,14 @@ pub(super) fn conform(
             }
             _ => WHOLE_NUMBER,
         },
+        (ValueKind::Boolean(_), ValueKind::Boolean(_)) => return Ok(()),
+        (ValueKind::Boolean(_), ValueKind::String(text)) => match text.trim().parse::<bool>() {
+            Ok(flag) => {
+                value.kind = ValueKind::Boolean(flag);
+                return Ok(());
+            }
+            Err(_) => TRUE_OR_FALSE,
+        },
         (ValueKind::String(_), ValueKind::String(_)) => return Ok(()),
         (ValueKind::Array(_), ValueKind::Array(_)) => return Ok(()),
         (ValueKind::Array(_), ValueKind::String(text)) => match list(text) {
@@ -51,12 +59,14 @@ pub(super) fn conform(
         }
         (ValueKind::Table(_), _) => "a section",
         (ValueKind::I64(_), _) => WHOLE_NUMBER,
+        (ValueKind::Boolean(_), _) => TRUE_OR_FALSE,
         (ValueKind::Array(_), _) => "a list",
         _ => "text",
     };
     Err(invalid(key, value, wanted.to_owned()))
 }
 
+const TRUE_OR_FALSE: &str = "true or false";
 const WHOLE_NUMBER: &str = "a whole number, zero or more";
 
 /// An error of `config` about a value of `root`, with the key that it stands under.

@@ -1,10 +1,13 @@
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
-use super::{NotifierSettings, RecorderSettings, SweeperSettings, WorkerSettings, parse};
+use super::{
+    DeadLetterSettings, IngestSettings, NotifierSettings, ObjectSettings, RecorderSettings, Role,
+    SweeperSettings, WorkerSettings, parse,
+};
 
 /// Everything that can be set. `default.toml` says what each key means.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -15,8 +18,10 @@ pub struct Settings {
     /// What stands behind the queues and the records.
     #[serde(deserialize_with = "parse::from_text")]
     pub backend: Backend,
-    /// The beginning of the queues' names.
+    /// The beginning of the names of queues and tables.
     pub prefix: String,
+    /// AWS, where that is the backend.
+    pub aws: AwsSettings,
     /// The API.
     pub server: ServerSettings,
     /// Polling.
@@ -25,8 +30,14 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// The recorder.
     pub recorder: RecorderSettings,
+    /// Images that lie in S3.
+    pub objects: ObjectSettings,
+    /// Upload events.
+    pub ingest: IngestSettings,
     /// The sweeper.
     pub sweeper: SweeperSettings,
+    /// Replays of dead letters, and the queues' crash nets.
+    pub dead_letters: DeadLetterSettings,
     /// The notifier.
     pub notifier: NotifierSettings,
     /// HTTP out.
@@ -42,12 +53,39 @@ pub struct Settings {
 pub enum Backend {
     /// SQLite and files under the data folder.
     Embedded,
+    /// SQS, DynamoDB and S3.
+    Aws,
+}
+
+/// AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsSettings {
+    /// The region; `None`: as the environment, the profile or the instance says.
+    #[serde(deserialize_with = "parse::optional_text")]
+    pub region: Option<String>,
+    /// Where all services are, such as an emulator; `None`: AWS.
+    #[serde(deserialize_with = "parse::optional_http_url")]
+    pub endpoint: Option<Url>,
+    /// The bucket that keeps uploaded images.
+    pub bucket: String,
+    /// Whether a queue, table or bucket that is not there is made.
+    pub create_missing: bool,
+    /// How long a request and what belongs to it is kept; `None`: for good.
+    #[serde(rename = "keep_requests_days", deserialize_with = "parse::optional_days")]
+    pub keep_requests: Option<Duration>,
+    /// How long one try of a call may take, beyond the wait of a poll and the bytes of an image.
+    #[serde(rename = "call_timeout_ms", deserialize_with = "parse::millis")]
+    pub call_timeout: Duration,
 }
 
 /// The API.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
+    /// What this process does of it.
+    #[serde(deserialize_with = "parse::roles")]
+    pub roles: BTreeSet<Role>,
     /// Where it listens.
     #[serde(deserialize_with = "parse::listen_address")]
     pub listen: SocketAddr,
@@ -108,6 +146,16 @@ pub enum LogFormat {
     Json,
 }
 
+impl Backend {
+    /// The wait of a poll where none is set. On AWS each poll is billed.
+    pub(super) fn poll_wait(self) -> Duration {
+        match self {
+            Self::Embedded => Duration::from_secs(1),
+            Self::Aws => Duration::from_secs(15),
+        }
+    }
+}
+
 impl Settings {
     /// The folder in which fetched weights are kept.
     pub fn weights_dir(&self) -> PathBuf {
@@ -121,7 +169,8 @@ impl FromStr for Backend {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "embedded" => Ok(Self::Embedded),
-            _ => Err("\"embedded\""),
+            "aws" => Ok(Self::Aws),
+            _ => Err("\"embedded\" or \"aws\""),
         }
     }
 }

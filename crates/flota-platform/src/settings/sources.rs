@@ -69,8 +69,11 @@ impl Settings {
     fn build(schema: &Value, mut config: Config) -> Result<Self, SettingsError> {
         schema::conform(schema, "", schema, &mut config.cache)?;
         let root = config.cache.clone();
-        let settings: Self =
+        let mut settings: Self =
             config.try_deserialize().map_err(|error| schema::refused(&root, error))?;
+        if settings.queue.poll_wait.is_zero() {
+            settings.queue.poll_wait = settings.backend.poll_wait();
+        }
         bounds::check(&settings).map_err(|broken| {
             let unset = Value::default();
             let value = schema::at(&root, broken.key).unwrap_or(&unset);

@@ -1,6 +1,6 @@
 use crate::{
-    callbacks, dead_letters, fresh::in_memory, images, leases, models, predictions, queue,
-    requests, rounds,
+    aliases, callbacks, dead_letters, fresh::in_memory, images, leases, models, predictions, queue,
+    replays, requests, rounds,
 };
 
 #[tokio::test]
@@ -11,6 +11,7 @@ async fn the_queue_keeps_its_promises() {
 #[tokio::test]
 async fn leases_keep_their_promises() {
     leases::every_promise(in_memory).await;
+    leases::every_promise_about_our_clock(in_memory).await;
 }
 
 #[tokio::test]
@@ -21,6 +22,11 @@ async fn requests_keep_their_promises() {
 #[tokio::test]
 async fn rounds_keep_their_promises() {
     rounds::every_promise(in_memory).await;
+}
+
+#[tokio::test]
+async fn aliases_keep_their_promises() {
+    aliases::every_promise(in_memory).await;
 }
 
 #[tokio::test]
@@ -36,6 +42,11 @@ async fn predictions_keep_their_promises() {
 #[tokio::test]
 async fn dead_letters_keep_their_promises() {
     dead_letters::every_promise(in_memory).await;
+}
+
+#[tokio::test]
+async fn replays_keep_their_promises() {
+    replays::every_promise(in_memory).await;
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ pub async fn every_promise(fresh: Factory) {
     a_replay_follows_a_finished_round(fresh()).await;
     racing_replays_open_one_round(fresh()).await;
     an_overdue_round_is_claimed_once(fresh()).await;
+    a_round_that_is_due_later_is_not_claimed_before(fresh()).await;
     claims_are_bounded_and_the_longest_due_come_first(fresh()).await;
     racing_sweepers_never_share_a_round(fresh()).await;
     only_open_rounds_become_due(fresh()).await;
@@ -140,6 +141,21 @@ async fn an_overdue_round_is_claimed_once(fresh: Fresh) {
     requests.finish(&finish(key, now)).await.unwrap();
     let late = now + 100 * MINUTE;
     assert!(requests.claim_overdue(late, late, 10).await.unwrap().is_empty(), "finished");
+}
+
+async fn a_round_that_is_due_later_is_not_claimed_before(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let (late, soon) = (accepted(&**requests, 1, now).await, accepted(&**requests, 2, now).await);
+    let (due_at, next) = (now + 3 * MINUTE, now + 9 * MINUTE);
+    requests.set_due(late, due_at).await.unwrap();
+    for _ in 0..2 {
+        let claimed = requests.claim_overdue(due_at - SECOND, next, 1).await.unwrap();
+        assert!(claimed.iter().all(|round| round.key == soon), "{claimed:?}");
+    }
+    assert_eq!(round(&**requests, late).await.due_at, Some(due_at));
+    assert_eq!(round(&**requests, soon).await.due_at, Some(next));
+    let claimed = requests.claim_overdue(due_at, next, 10).await.unwrap();
+    assert_eq!(claimed.iter().map(|round| round.key).collect::<Vec<_>>(), [late]);
 }
 
 async fn claims_are_bounded_and_the_longest_due_come_first(fresh: Fresh) {

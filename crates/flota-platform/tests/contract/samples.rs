@@ -20,7 +20,12 @@ pub fn tasks_queue(worker: &str) -> QueueName {
 }
 
 pub fn message(body: &str) -> NewMessage {
-    NewMessage { body: body.to_owned(), delay: Duration::ZERO, group: "default".to_owned() }
+    NewMessage {
+        body: body.to_owned(),
+        delay: Duration::ZERO,
+        group: "default".to_owned(),
+        trace: None,
+    }
 }
 
 pub fn messages(bodies: impl IntoIterator<Item = u32>) -> Vec<NewMessage> {

@@ -32,6 +32,11 @@ pub struct Server {
 impl Server {
     /// Starts a server that answers a path as `reply` says.
     pub async fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::answering(move |request| reply(request.split(' ').nth(1).unwrap_or_default())).await
+    }
+
+    /// Starts a server that answers a request, head and body, as `reply` says.
+    pub async fn answering(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -75,10 +80,10 @@ async fn answer(
     reply: Arc<impl Fn(&str) -> Reply>,
 ) {
     let request = read_request(&mut stream).await;
-    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let reply = reply(&request);
     seen.lock().unwrap().push(request);
     // The client may leave at any time: what cannot be written is not written.
-    let _ = write_reply(&mut stream, reply(&path)).await;
+    let _ = write_reply(&mut stream, reply).await;
 }
 
 async fn read_request(stream: &mut TcpStream) -> String {

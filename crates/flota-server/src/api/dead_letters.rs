@@ -1,32 +1,47 @@
 use axum::{Json, extract::State};
 use flota_core::{
-    DeadLetter, DeadLetterState, Fault, ModelName, Reason, Subject, ports::DeadLetterFilter,
+    Code, DeadLetter, DeadLetterSelection, MAX_SEARCH_BYTES, ModelName, Reason,
+    ports::DeadLetterFilter,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    dead_letter_view::DeadLetterView,
     extract::{Id, Params},
     problem::{self, Problem, ProblemCode},
     state::Api,
 };
+use crate::groups::{Group, Groups};
 
 /// Dead letters of a page where the client does not say.
 const DEFAULT_PAGE: usize = 50;
-/// Most dead letters of a page: kept bodies have up to 16 KiB each.
+/// Most dead letters of a page: kept bodies have up to 60 KiB each.
 const MAX_PAGE: usize = 200;
 
-/// The query of `GET /v1/dead-letters`.
-#[derive(Deserialize, IntoParams)]
+/// The query of `GET /v1/dead-letters` and of `GET /v1/dead-letters/groups`.
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListParams {
     /// Of this model.
-    model: Option<String>,
-    /// `WORKER_CRASHED`, `ATTEMPTS_EXHAUSTED` or `UNREADABLE`.
-    reason: Option<String>,
+    #[param(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// `WORKER_CRASHED`, `ATTEMPTS_EXHAUSTED`, `FAILED`, `CRASHED` or `UNREADABLE`.
+    #[param(value_type = Option<String>)]
+    reason: Option<Reason>,
+    /// With this code: of the failed outcome, or of the last fault.
+    #[param(value_type = Option<String>)]
+    code: Option<Code>,
+    /// Put away at this time (RFC 3339) or later.
+    #[param(value_type = Option<String>)]
+    since: Option<Timestamp>,
+    /// Put away before this time.
+    #[param(value_type = Option<String>)]
+    until: Option<Timestamp>,
+    /// In which this stands: in an id, the last error, the image's address, the queue or the body.
+    text: Option<String>,
     /// Also those that were decided about.
     #[serde(default)]
     decided: bool,
@@ -38,69 +53,46 @@ pub(crate) struct ListParams {
 
 /// A page of dead letters, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DeadLetterPage {
+#[schema(as = DeadLetterPage)]
+pub(crate) struct DeadLetterPageView {
+    /// Fewer than asked for, even none, where many had to be looked at.
     dead_letters: Vec<DeadLetterView>,
     /// There may be more: ask for those `?after=` this.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_after: Option<String>,
 }
 
-/// What is kept of a task whose attempts ran out, or of a message that nobody can read.
+/// How many dead letters there are.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeadLetter)]
-pub(crate) struct DeadLetterView {
-    /// `dead_…`.
-    id: String,
-    #[serde(flatten)]
-    subject: SubjectView,
-    /// `WORKER_CRASHED`, `ATTEMPTS_EXHAUSTED` or `UNREADABLE`.
-    reason: String,
-    /// The last error.
-    message: String,
-    /// How often it was begun.
-    attempts: u32,
-    /// The last faults of its attempts, the oldest first: `at`, `code` and `message` of each.
-    #[schema(value_type = Vec<Object>)]
-    history: Vec<Fault>,
-    /// When it was put away.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    /// `open`, `replayed` or `discarded`.
-    state: &'static str,
-    /// The round in which its task runs again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay_round: Option<u32>,
-    /// When that was decided.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    decided_at: Option<Timestamp>,
+#[schema(as = DeadLetterGroups)]
+pub(crate) struct GroupsView {
+    /// By model and reason, the largest group first.
+    pub(super) groups: Vec<GroupView>,
+    /// How many there are.
+    pub(super) count: u64,
+    /// False where there are more than were counted.
+    pub(super) complete: bool,
 }
 
-/// What died.
+/// Dead letters of one model and reason.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "subject", rename_all = "snake_case")]
-#[schema(as = DeadLetterSubject)]
-enum SubjectView {
-    /// A task, which has a failed outcome in `round`.
-    Task {
-        /// The request.
-        request: String,
-        /// The task.
-        task: String,
-        /// The round in which it failed.
-        round: u32,
-        /// The model.
-        model: String,
-        /// Where the image is.
-        image: String,
-    },
-    /// A message that nobody can read.
-    Message {
-        /// The queue it came from.
-        queue: String,
-        /// Its body, cut to 16 KiB.
-        body: String,
-    },
+#[schema(as = DeadLetterGroup)]
+pub(crate) struct GroupView {
+    /// The model; absent of messages that hold no task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// The reason.
+    reason: String,
+    /// How many.
+    count: u64,
+    /// When the first of them was put away.
+    #[schema(value_type = String, format = DateTime)]
+    oldest_at: Timestamp,
+    /// When the last of them was put away.
+    #[schema(value_type = String, format = DateTime)]
+    newest_at: Timestamp,
+    /// The last error of the last of them.
+    message: String,
 }
 
 /// Lists dead letters, the oldest first.
@@ -110,28 +102,48 @@ enum SubjectView {
     tag = "dead letters",
     params(ListParams),
     responses(
-        (status = 200, description = "A page", body = DeadLetterPage),
+        (status = 200, description = "A page", body = DeadLetterPageView),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn list_dead_letters(
     State(api): State<Api>,
     Params(params): Params<ListParams>,
-) -> Result<Json<DeadLetterPage>, Problem> {
-    let invalid = |message: String| Problem::new(ProblemCode::InvalidQuery, message);
-    let limit = params.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+) -> Result<Json<DeadLetterPageView>, Problem> {
     let filter = DeadLetterFilter {
-        model: params.model.as_deref().map(parse_model).transpose().map_err(invalid)?,
-        reason: params.reason.as_deref().map(parse_reason).transpose().map_err(invalid)?,
         decided: params.decided,
-        after: params.after,
-        limit,
+        limit: params.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE),
+        after: params.after.clone(),
+        selection: params.selection()?,
     };
-    let letters = api.platform.dead_letters.list(&filter).await?;
-    let next_after =
-        if letters.len() == limit { letters.last().map(|last| last.id.clone()) } else { None };
-    let dead_letters = letters.into_iter().map(DeadLetterView::from).collect();
-    Ok(Json(DeadLetterPage { dead_letters, next_after }))
+    let page = api.platform.dead_letters.list(&filter).await?;
+    let dead_letters = page.letters.into_iter().map(DeadLetterView::from).collect();
+    Ok(Json(DeadLetterPageView { dead_letters, next_after: page.next_after }))
+}
+
+/// Counts dead letters by model and reason.
+#[utoipa::path(
+    get,
+    path = "/v1/dead-letters/groups",
+    tag = "dead letters",
+    params(ListParams),
+    responses(
+        (status = 200, description = "The groups", body = GroupsView),
+        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn group_dead_letters(
+    State(api): State<Api>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<GroupsView>, Problem> {
+    let decided = params.decided;
+    if params.after.is_some() || params.limit.is_some() {
+        let detail = "groups are not paged: neither `after` nor `limit` is taken here";
+        return Err(Problem::new(ProblemCode::InvalidQuery, detail));
+    }
+    let selection = params.selection()?;
+    let dead_letters = api.platform.dead_letters.as_ref();
+    Ok(Json(Groups::count(dead_letters, &selection, decided).await?.into()))
 }
 
 /// Shows a dead letter.
@@ -152,30 +164,6 @@ pub(crate) async fn show_dead_letter(
     Ok(Json(find(&api, &id).await?.into()))
 }
 
-/// Gives a dead letter up: it is kept, and not open any more.
-#[utoipa::path(
-    post,
-    path = "/v1/dead-letters/{id}/discard",
-    tag = "dead letters",
-    params(("id" = String, Path, description = "`dead_…`")),
-    responses(
-        (status = 200, description = "It is given up", body = DeadLetterView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
-    ),
-)]
-pub(crate) async fn discard_dead_letter(
-    State(api): State<Api>,
-    Id(id): Id,
-) -> Result<Json<DeadLetterView>, Problem> {
-    find(&api, &id).await?;
-    let discarded = DeadLetterState::Discarded { at: api.platform.clock.now() };
-    if !api.platform.dead_letters.decide(&id, discarded).await? {
-        return Err(decided(&id));
-    }
-    info!(dead_letter.id = id, "dead letter discarded");
-    Ok(Json(find(&api, &id).await?.into()))
-}
-
 /// The dead letter, or the problem that there is none.
 pub(super) async fn find(api: &Api, id: &str) -> Result<DeadLetter, Problem> {
     let letter = api.platform.dead_letters.get(id).await?;
@@ -185,49 +173,29 @@ pub(super) async fn find(api: &Api, id: &str) -> Result<DeadLetter, Problem> {
     })
 }
 
-pub(super) fn decided(id: &str) -> Problem {
-    let detail = format!("`{id}` was replayed or discarded before");
-    Problem::new(ProblemCode::DeadLetterDecided, detail)
-}
-
-pub(super) fn parse_model(text: &str) -> Result<ModelName, String> {
-    text.parse().map_err(|error: flota_core::NameError| format!("`model`: {error}"))
-}
-
-pub(super) fn parse_reason(text: &str) -> Result<Reason, String> {
-    text.parse().map_err(|_| {
-        "`reason`: one of WORKER_CRASHED, ATTEMPTS_EXHAUSTED and UNREADABLE is wanted".to_owned()
-    })
-}
-
-impl From<DeadLetter> for DeadLetterView {
-    fn from(letter: DeadLetter) -> Self {
-        let subject = match letter.subject {
-            Subject::Task { task, round, model, image } => SubjectView::Task {
-                request: task.request.to_string(),
-                task: task.to_string(),
-                round,
-                model: model.to_string(),
-                image,
-            },
-            Subject::Message { queue, body } => SubjectView::Message { queue, body },
-        };
-        let (state, replay_round, decided_at) = match letter.state {
-            DeadLetterState::Open => ("open", None, None),
-            DeadLetterState::Replayed { round, at } => ("replayed", Some(round), Some(at)),
-            DeadLetterState::Discarded { at } => ("discarded", None, Some(at)),
-        };
-        Self {
-            id: letter.id,
-            subject,
-            reason: letter.reason.to_string(),
-            message: letter.message,
-            attempts: letter.attempts,
-            history: letter.history,
-            created_at: letter.created_at,
-            state,
-            replay_round,
-            decided_at,
+impl ListParams {
+    fn selection(self) -> Result<DeadLetterSelection, Problem> {
+        let Self { model, reason, code, since, until, text, .. } = self;
+        if text.as_ref().is_some_and(|text| text.len() > MAX_SEARCH_BYTES) {
+            let detail = format!("`text` may have {MAX_SEARCH_BYTES} bytes");
+            return Err(Problem::new(ProblemCode::InvalidQuery, detail));
         }
+        Ok(DeadLetterSelection { model, reason, code, since, until, text })
+    }
+}
+
+impl From<Groups> for GroupsView {
+    fn from(groups: Groups) -> Self {
+        let view = |group: Group| GroupView {
+            model: group.model.map(String::from),
+            reason: group.reason.to_string(),
+            count: group.count,
+            oldest_at: group.oldest_at,
+            newest_at: group.newest_at,
+            message: group.message,
+        };
+        let count = groups.count_all();
+        let complete = groups.is_complete;
+        Self { groups: groups.groups.into_iter().map(view).collect(), count, complete }
     }
 }

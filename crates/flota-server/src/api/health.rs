@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flota_core::{Lane, PortResult, QueueName};
+use flota_platform::settings::Role;
 use metrics::gauge;
 use serde::Serialize;
 use tracing::warn;
@@ -14,10 +15,10 @@ use utoipa::ToSchema;
 
 use super::{
     problem::{self, Problem, ProblemCode},
-    state::Api,
+    state::{Api, Poll},
 };
 
-/// How much older than its wait the recorder's last poll may be: polls end early or in time, and a
+/// How much older than its wait the last poll of a role may be: polls end early or in time, and a
 /// stuck one is given up after ten seconds and tried again after a back-off of thirty at most.
 const POLL_GRACE: Duration = Duration::from_secs(45);
 
@@ -39,7 +40,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Says whether the recorder hears from its queue.
+/// Says whether the roles that poll hear from their queues.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -50,15 +51,21 @@ pub(crate) async fn healthz() -> Json<Health> {
     ),
 )]
 pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
-    let detail = match api.health.last_poll_age() {
-        _ if api.stop.is_cancelled() => "the server is stopping".to_owned(),
-        None => "the recorder has not polled its queue yet".to_owned(),
-        Some(age) if age > api.settings.queue.poll_wait + POLL_GRACE => {
-            format!("the recorder last heard from its queue {} s ago", age.as_secs())
+    let not_ready = |detail| Err(Problem::new(ProblemCode::NotReady, detail));
+    if api.stop.is_cancelled() {
+        return not_ready("the server is stopping".to_owned());
+    }
+    for Poll { of, health } in &api.polls {
+        match health.last_poll_age() {
+            None => return not_ready(format!("the {of} has not polled its queue yet")),
+            Some(age) if age > api.settings.queue.poll_wait + POLL_GRACE => {
+                let age = age.as_secs();
+                return not_ready(format!("the {of} last heard from its queue {age} s ago"));
+            }
+            Some(_) => {}
         }
-        Some(_) => return Ok(Json(Health { status: "ok" })),
-    };
-    Err(Problem::new(ProblemCode::NotReady, detail))
+    }
+    Ok(Json(Health { status: "ok" }))
 }
 
 /// The metrics in the text format of Prometheus.
@@ -69,7 +76,9 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")),
 )]
 pub(crate) async fn metrics(State(api): State<Api>) -> Response {
-    if let Err(error) = gauge_depths(&api).await {
+    // One of the roles is enough: where depths are asked for, they are billed.
+    let has_api = api.settings.server.roles.contains(&Role::Api);
+    if has_api && let Err(error) = gauge_depths(&api).await {
         warn!(%error, "the depths of the queues are not known");
     }
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];

@@ -11,8 +11,12 @@ use super::problem::{FieldError, Problem, ProblemCode};
 const MAX_FIELD_CHARS: usize = 200;
 
 /// What the parser expects, in the words of JSON.
-const WORDS: [(&str, &str); 3] =
-    [("a map", "an object"), ("a sequence", "an array"), ("usize", "a whole number")];
+const WORDS: [(&str, &str); 4] = [
+    ("a map", "an object"),
+    ("a sequence", "an array"),
+    ("usize", "a whole number"),
+    ("u32", "a whole number"),
+];
 
 /// A `T` that is written as a JSON object, not as an array of its fields, which serde takes too.
 #[derive(Debug, Clone, Serialize)]

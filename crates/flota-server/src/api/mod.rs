@@ -1,6 +1,8 @@
 //! The HTTP calls.
 
+mod dead_letter_view;
 mod dead_letters;
+mod decisions;
 mod extract;
 mod health;
 mod images;
@@ -12,6 +14,7 @@ mod replays;
 mod request_view;
 mod requests;
 mod router;
+mod starts;
 mod state;
 mod submission;
 mod submit;
@@ -19,4 +22,4 @@ mod submit;
 mod tests;
 
 pub(crate) use router::router;
-pub(crate) use state::{Api, UploadBudget};
+pub(crate) use state::{Api, Poll, UploadBudget};

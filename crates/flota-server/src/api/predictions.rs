@@ -1,5 +1,7 @@
 use axum::{Json, extract::State};
-use flota_core::{ModelName, Prediction, Sha256, ports::UPLOADED_PREFIX};
+use flota_core::{
+    ModelName, OBJECT_PREFIX, ObjectIdentity, Prediction, Sha256, ports::UPLOADED_PREFIX,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,7 +17,8 @@ use crate::views::PredictionView;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PredictionParams {
-    /// The SHA-256 of the image's bytes, or its address `flota://sha256/…`.
+    /// The SHA-256 of the image's bytes, its address `flota://sha256/…`, or that of a version of an
+    /// object, `s3://bucket/key?versionId=…`.
     image: String,
     /// Only what this model says.
     model: Option<String>,
@@ -24,8 +27,9 @@ pub(crate) struct PredictionParams {
 /// What is known of an image.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KnownImage {
-    /// The SHA-256 of its bytes.
-    sha256: String,
+    /// The SHA-256 of its bytes; absent of an object that no model has seen yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
     /// What the models say, the newest first.
     predictions: Vec<KnownPrediction>,
 }
@@ -56,18 +60,36 @@ pub(crate) async fn list_predictions(
     State(api): State<Api>,
     Params(params): Params<PredictionParams>,
 ) -> Result<Json<KnownImage>, Problem> {
-    let invalid = |field, message: String| {
-        Problem::new(ProblemCode::InvalidQuery, format!("`{field}`: {message}"))
-    };
-    let digest = params.image.strip_prefix(UPLOADED_PREFIX).unwrap_or(&params.image);
-    let sha256: Sha256 = digest.parse().map_err(|_| {
-        invalid("image", format!("a SHA-256 or an address `{UPLOADED_PREFIX}…` is wanted"))
-    })?;
     let model = params.model.as_deref().map(str::parse::<ModelName>).transpose();
     let model = model.map_err(|error| invalid("model", error.to_string()))?;
+    let Some(sha256) = content(&api, &params.image).await? else {
+        return Ok(Json(KnownImage { sha256: None, predictions: Vec::new() }));
+    };
     let known = api.platform.predictions.of_image(sha256, model.as_ref()).await?;
     let predictions = known.into_iter().map(KnownPrediction::from).collect();
-    Ok(Json(KnownImage { sha256: sha256.to_string(), predictions }))
+    Ok(Json(KnownImage { sha256: Some(sha256.to_string()), predictions }))
+}
+
+/// The content that `image` names; `None` where it is an object whose content is not known.
+async fn content(api: &Api, image: &str) -> Result<Option<Sha256>, Problem> {
+    if !image.starts_with(OBJECT_PREFIX) {
+        let digest = image.strip_prefix(UPLOADED_PREFIX).unwrap_or(image);
+        return digest.parse().map(Some).map_err(|_| {
+            let wanted = "a SHA-256, or an address `flota://sha256/…` or `s3://…?versionId=…`";
+            invalid("image", format!("{wanted} is wanted"))
+        });
+    }
+    let object = image.parse::<ObjectIdentity>().ok();
+    let object = object.filter(|object| object.is_trusted(api.settings.objects.trust_etag));
+    let object = object.ok_or_else(|| {
+        invalid("image", "of an object a version is wanted, `s3://bucket/key?versionId=…`".into())
+    })?;
+    let known = api.platform.aliases.get(&[object]).await?;
+    Ok(known.first().map(|alias| alias.sha256))
+}
+
+fn invalid(field: &str, message: String) -> Problem {
+    Problem::new(ProblemCode::InvalidQuery, format!("`{field}`: {message}"))
 }
 
 impl From<Prediction> for KnownPrediction {

@@ -40,10 +40,14 @@ pub(crate) enum ProblemCode {
     RoundNotFound,
     CallbackNotFound,
     DeadLetterNotFound,
+    ReplayNotFound,
     MethodNotAllowed,
     RequestNotFinished,
     DeadLetterDecided,
     NotReplayable,
+    ReplayRunning,
+    ReplayEnded,
+    VersionNotCurrent,
     NotReady,
     StoreUnavailable,
     StorageFull,
@@ -114,6 +118,7 @@ impl ProblemCode {
             Self::RoundNotFound => (StatusCode::NOT_FOUND, "The request has no such round"),
             Self::CallbackNotFound => (StatusCode::NOT_FOUND, "There is no such callback"),
             Self::DeadLetterNotFound => (StatusCode::NOT_FOUND, "There is no such dead letter"),
+            Self::ReplayNotFound => (StatusCode::NOT_FOUND, "There is no such replay"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "The address does not take this method")
             }
@@ -123,6 +128,11 @@ impl ProblemCode {
             }
             Self::NotReplayable => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "The dead letter cannot be replayed")
+            }
+            Self::ReplayRunning => (StatusCode::CONFLICT, "A replay of the model runs"),
+            Self::ReplayEnded => (StatusCode::CONFLICT, "The replay has ended"),
+            Self::VersionNotCurrent => {
+                (StatusCode::CONFLICT, "The version is not the model's current one")
             }
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
             Self::StoreUnavailable => {

@@ -1,172 +1,217 @@
 use axum::{Json, body::Body, extract::State, http::HeaderMap};
-use flota_core::{DeadLetterState, limits::MAX_API_BODY_BYTES, ports::DeadLetterFilter};
+use flota_core::{DeadLetterSelection, ModelName, Replay, ReplayId, ReplayState, StopReason};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use tracing::info;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    dead_letters::{DeadLetterView, decided, find, parse_model, parse_reason},
-    extract::{Id, read_body},
-    json::parse_json,
-    problem::{self, FieldError, Problem, ProblemCode},
+    decisions::{Decision, read_optional, who},
+    extract::{Id, Params},
+    problem::{self, Problem, ProblemCode},
     state::Api,
 };
-use crate::replay::{Replay, Replayed};
 
-/// Most dead letters that one call replays: the call stays short, and can be repeated.
-const MAX_REPLAY: usize = 1_000;
+/// Replays of a list where the client does not say.
+const DEFAULT_LIST: usize = 20;
+/// Most replays of a list.
+const MAX_LIST: usize = 100;
+/// How often stopping is tried: whoever goes on with the replay writes at the same time.
+const MAX_STOP_TRIES: usize = 20;
 
-/// Which dead letters are to be replayed; all open ones where nothing is said.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ReplaySelection {
+/// The query of `GET /v1/replays`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReplayParams {
     /// Of this model.
-    model: Option<String>,
-    /// `WORKER_CRASHED` or `ATTEMPTS_EXHAUSTED`.
-    reason: Option<String>,
-    /// Those after this id.
-    after: Option<String>,
-    /// At most so many: 1000 if absent, and at most.
+    #[param(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// At most so many: 20 if absent, 100 at most.
     limit: Option<usize>,
-    /// Only say which ones it would be.
-    dry_run: bool,
 }
 
-/// What became of the dead letters that were to be replayed.
+/// Replays, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReplayAnswer {
-    /// Those whose tasks run again, or would.
-    replayed: Vec<ReplayedLetter>,
-    /// Those left as they are, and why.
-    skipped: Vec<SkippedLetter>,
-    /// There may be more: ask for those `after` this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_after: Option<String>,
+pub(crate) struct ReplayList {
+    replays: Vec<ReplayView>,
 }
 
-/// A dead letter whose task runs again.
+/// A replay of dead letters: who wanted what, when, and what came of it.
 #[derive(Debug, Serialize, ToSchema)]
-struct ReplayedLetter {
-    /// `dead_…`.
+#[schema(as = Replay)]
+pub(crate) struct ReplayView {
+    /// `replay_…`.
     id: String,
-    /// The round in which it runs; absent in a dry run.
+    /// The model.
+    model: String,
+    /// Which dead letters.
+    #[schema(value_type = Object)]
+    selection: DeadLetterSelection,
+    /// At most so many of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    round: Option<u32>,
+    limit: Option<u32>,
+    /// At most so many in a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_per_second: Option<u32>,
+    /// The version that is to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_version: Option<String>,
+    /// So many are judged before the others are begun.
+    canary_count: u32,
+    /// Where more of a hundred fail again, it stops.
+    max_failed_percent: u32,
+    /// Who wanted it.
+    by: String,
+    /// When it was started.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// `running`, `completed` or `stopped`.
+    state: &'static str,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+    /// Why it was stopped: `TOO_MANY_FAILED`, `VERSION_NOT_CURRENT` or `BY_HAND`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    /// Who stopped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_by: Option<String>,
+    /// How far it is.
+    counts: ReplayCounts,
 }
 
-/// A dead letter that was left as it is.
+/// How many dead letters of a replay stand where.
 #[derive(Debug, Serialize, ToSchema)]
-struct SkippedLetter {
-    /// `dead_…`.
-    id: String,
-    /// Why: the code of the problem that a call for this letter alone would get.
-    code: &'static str,
+pub(crate) struct ReplayCounts {
+    /// Begun and not ended; of a stopped replay, not looked at any more.
+    running: usize,
+    /// Succeeded.
+    succeeded: u32,
+    /// Failed again.
+    failed: u32,
+    /// Messages that were sent again, which nobody can judge.
+    resent: u32,
+    /// Left as they are: somebody else decided, or the request is gone or runs still.
+    skipped: u32,
 }
 
-/// Runs the task of a dead letter again, in a new round of its request.
+/// Lists replays, the newest first.
 #[utoipa::path(
-    post,
-    path = "/v1/dead-letters/{id}/replay",
+    get,
+    path = "/v1/replays",
     tag = "dead letters",
-    params(("id" = String, Path, description = "`dead_…`")),
+    params(ReplayParams),
     responses(
-        (status = 200, description = "Its task runs again", body = DeadLetterView),
+        (status = 200, description = "The replays", body = ReplayList),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn replay_dead_letter(
+pub(crate) async fn list_replays(
+    State(api): State<Api>,
+    Params(params): Params<ReplayParams>,
+) -> Result<Json<ReplayList>, Problem> {
+    let limit = params.limit.unwrap_or(DEFAULT_LIST).clamp(1, MAX_LIST);
+    let replays = api.platform.replays.list(params.model.as_ref(), limit).await?;
+    Ok(Json(ReplayList { replays: replays.into_iter().map(ReplayView::from).collect() }))
+}
+
+/// Shows where a replay stands.
+#[utoipa::path(
+    get,
+    path = "/v1/replays/{id}",
+    tag = "dead letters",
+    params(("id" = String, Path, description = "`replay_…`")),
+    responses(
+        (status = 200, description = "The replay", body = ReplayView),
+        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn show_replay(
     State(api): State<Api>,
     Id(id): Id,
-) -> Result<Json<DeadLetterView>, Problem> {
-    let letter = find(&api, &id).await?;
-    if letter.state != DeadLetterState::Open {
-        return Err(decided(&id));
-    }
-    for (_, replayed) in replaying(&api).replay(&[letter]).await? {
-        round_of(replayed).map_err(|(code, detail)| Problem::new(code, detail))?;
-    }
+) -> Result<Json<ReplayView>, Problem> {
     Ok(Json(find(&api, &id).await?.into()))
 }
 
-/// Runs the tasks of many dead letters again, those of one request in one new round of it.
+/// Stops a replay. What it has begun goes on.
 #[utoipa::path(
     post,
-    path = "/v1/dead-letters/replay",
+    path = "/v1/replays/{id}/stop",
     tag = "dead letters",
-    request_body = ReplaySelection,
+    params(("id" = String, Path, description = "`replay_…`")),
+    request_body = Decision,
     responses(
-        (status = 200, description = "What became of each", body = ReplayAnswer),
+        (status = 200, description = "It is stopped", body = ReplayView),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn replay_dead_letters(
+pub(crate) async fn stop_replay(
     State(api): State<Api>,
+    Id(id): Id,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<ReplayAnswer>, Problem> {
-    let bytes = read_body(&headers, body, MAX_API_BODY_BYTES as u64).await?;
-    let selection: ReplaySelection = parse_json(if bytes.is_empty() { b"{}" } else { &bytes })?;
-    let invalid = |field: &'static str| {
-        move |message| {
-            Problem::fields(ProblemCode::InvalidValue, vec![FieldError::new(field, message)])
+) -> Result<Json<ReplayView>, Problem> {
+    let by = who(read_optional::<Decision>(&headers, body).await?.by)?;
+    for _ in 0..MAX_STOP_TRIES {
+        let mut replay = find(&api, &id).await?;
+        if !replay.is_running() {
+            let detail = format!("`{}` has ended", replay.id);
+            return Err(Problem::new(ProblemCode::ReplayEnded, detail));
         }
+        let (at, why) = (api.platform.clock.now(), StopReason::ByHand);
+        replay.state = ReplayState::Stopped { at, why, by: Some(by.clone()) };
+        if api.platform.replays.update(&replay).await? {
+            info!(replay.id = %replay.id, model = %replay.model, by, "replay stopped by hand");
+            return Ok(Json(replay.into()));
+        }
+    }
+    Err(Problem::new(ProblemCode::StoreUnavailable, "the replay is busy, try again in a moment"))
+}
+
+/// The replay, or the problem that there is none.
+async fn find(api: &Api, id: &str) -> Result<Replay, Problem> {
+    let not_found = || {
+        let id: String = id.chars().take(80).collect();
+        Problem::new(ProblemCode::ReplayNotFound, format!("`{id}` is not known"))
     };
-    let model = selection.model.as_deref().map(parse_model).transpose();
-    let reason = selection.reason.as_deref().map(parse_reason).transpose();
-    let filter = DeadLetterFilter {
-        model: model.map_err(invalid("model"))?,
-        reason: reason.map_err(invalid("reason"))?,
-        decided: false,
-        after: selection.after,
-        limit: selection.limit.unwrap_or(MAX_REPLAY).clamp(1, MAX_REPLAY),
-    };
-    let letters = api.platform.dead_letters.list(&filter).await?;
-    let is_full = letters.len() == filter.limit;
-    let next_after = letters.last().filter(|_| is_full).map(|last| last.id.clone());
-    let mut answer = ReplayAnswer { replayed: Vec::new(), skipped: Vec::new(), next_after };
-    if selection.dry_run {
-        for letter in letters {
-            match replaying(&api).refusal(&letter).await?.map(round_of) {
-                Some(Err((code, _))) => {
-                    answer.skipped.push(SkippedLetter { id: letter.id, code: code.into() });
-                }
-                _ => answer.replayed.push(ReplayedLetter { id: letter.id, round: None }),
+    let replay_id: ReplayId = id.parse().map_err(|_| not_found())?;
+    api.platform.replays.get(replay_id).await?.ok_or_else(not_found)
+}
+
+impl From<Replay> for ReplayView {
+    fn from(replay: Replay) -> Self {
+        let Replay { plan, progress, .. } = replay;
+        let (state, ended_at, why, stopped_by) = match replay.state {
+            ReplayState::Running => ("running", None, None, None),
+            ReplayState::Completed { at } => ("completed", Some(at), None, None),
+            ReplayState::Stopped { at, why, by } => {
+                ("stopped", Some(at), Some(why.to_string()), by)
             }
+        };
+        Self {
+            id: replay.id.to_string(),
+            model: replay.model.to_string(),
+            selection: plan.selection,
+            limit: plan.limit,
+            rate_per_second: plan.rate_per_second,
+            to_version: plan.to_version.map(|version| version.0),
+            canary_count: plan.canary_count,
+            max_failed_percent: plan.max_failed_percent,
+            by: replay.by,
+            created_at: replay.created_at,
+            state,
+            ended_at,
+            why,
+            stopped_by,
+            counts: ReplayCounts {
+                running: progress.in_hand.len(),
+                succeeded: progress.succeeded_count,
+                failed: progress.failed_count,
+                resent: progress.resent_count,
+                skipped: progress.skipped_count,
+            },
         }
-        return Ok(Json(answer));
     }
-    for (id, replayed) in replaying(&api).replay(&letters).await? {
-        match round_of(replayed) {
-            Ok(round) => answer.replayed.push(ReplayedLetter { id, round: Some(round) }),
-            Err((code, _)) => answer.skipped.push(SkippedLetter { id, code: code.into() }),
-        }
-    }
-    Ok(Json(answer))
-}
-
-fn replaying(api: &Api) -> Replay<'_> {
-    Replay {
-        requests: api.platform.requests.as_ref(),
-        dead_letters: api.platform.dead_letters.as_ref(),
-        dispatcher: &api.dispatcher,
-        clock: api.platform.clock.as_ref(),
-        settings: &api.settings.sweeper,
-    }
-}
-
-/// The problem of a call for this letter alone; the round if there is none.
-fn round_of(replayed: Replayed) -> Result<u32, (ProblemCode, &'static str)> {
-    Err(match replayed {
-        Replayed::InRound(round) => return Ok(round),
-        Replayed::RequestNotFinished => (
-            ProblemCode::RequestNotFinished,
-            "its request runs still: replay it when it is finished",
-        ),
-        Replayed::NotATask => (
-            ProblemCode::NotReplayable,
-            "nobody can read the message; the sweeper sends its tasks again",
-        ),
-        Replayed::RequestNotFound => {
-            (ProblemCode::RequestNotFound, "its request is not known any more")
-        }
-    })
 }

@@ -7,22 +7,28 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use flota_platform::settings::Role;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, error, info_span};
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    dead_letters, health, images, models, predictions,
+    dead_letters, decisions, health, images, models, predictions,
     problem::{Problem, ProblemCode},
-    replays, requests,
+    replays, requests, starts,
     state::Api,
     submit,
 };
 
-/// All calls. What goes wrong, whatever it is, is answered with a problem.
+/// All calls, or those of operation alone where this process has not the role of the API. What goes
+/// wrong, whatever it is, is answered with a problem.
 pub(crate) fn router(api: Api) -> Router {
-    let (router, document) = calls().split_for_parts();
+    let calls = match api.settings.server.roles.contains(&Role::Api) {
+        true => calls(),
+        false => operation(),
+    };
+    let (router, document) = calls.split_for_parts();
     guarded(router.route("/openapi.json", get(async move || Json(document.clone()))))
         .with_state(api)
 }
@@ -36,12 +42,19 @@ pub(super) fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Ro
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 
-fn calls() -> OpenApiRouter<Api> {
+fn operation() -> OpenApiRouter<Api> {
     let info = InfoBuilder::new()
         .title("Flota")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Images in, what every model saw of them out, with a signed callback."));
     OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+fn calls() -> OpenApiRouter<Api> {
+    operation()
         .routes(routes!(images::upload_image))
         .routes(routes!(submit::submit_request))
         .routes(routes!(requests::show_request))
@@ -50,12 +63,14 @@ fn calls() -> OpenApiRouter<Api> {
         .routes(routes!(models::list_models))
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(dead_letters::show_dead_letter))
-        .routes(routes!(dead_letters::discard_dead_letter))
-        .routes(routes!(replays::replay_dead_letter))
-        .routes(routes!(replays::replay_dead_letters))
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
+        .routes(routes!(dead_letters::group_dead_letters))
+        .routes(routes!(decisions::replay_dead_letter))
+        .routes(routes!(decisions::discard_dead_letter))
+        .routes(routes!(decisions::discard_dead_letters))
+        .routes(routes!(starts::replay_dead_letters))
+        .routes(routes!(replays::list_replays))
+        .routes(routes!(replays::show_replay))
+        .routes(routes!(replays::stop_replay))
 }
 
 /// Without the query, which may hold a signed address.

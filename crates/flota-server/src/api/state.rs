@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{dispatch::Dispatcher, wakeups::Wakeups};
+use crate::{intake::Intake, replay::Reruns, wakeups::Wakeups};
 
 /// How often a waiting call looks again by itself: another process may have finished the request.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -21,14 +21,23 @@ pub(crate) struct Api {
     pub(crate) platform: Platform,
     pub(crate) settings: Arc<Settings>,
     pub(crate) policy: Arc<AddressPolicy>,
-    pub(crate) dispatcher: Dispatcher,
+    pub(crate) intake: Intake,
+    pub(crate) reruns: Reruns,
     pub(crate) wakeups: Arc<Wakeups>,
-    /// Of the recorder.
-    pub(crate) health: Arc<PollHealth>,
+    /// Of the roles that this process has.
+    pub(crate) polls: Vec<Poll>,
     pub(crate) metrics: Metrics,
     /// Ends waits, so that they do not hold up the end.
     pub(crate) stop: CancellationToken,
     pub(crate) upload_budget: Arc<UploadBudget>,
+}
+
+/// Whether a role hears from its queue.
+#[derive(Clone)]
+pub(crate) struct Poll {
+    /// What people call the role.
+    pub(crate) of: &'static str,
+    pub(crate) health: Arc<PollHealth>,
 }
 
 /// The memory that uploads in progress may hold together; who does not fit waits.

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
 use flota_core::{
-    CallbackEvent, CallbackTarget, ImageRef, Lane, Route, Sha256,
+    CallbackEvent, CallbackTarget, ImageRef, Lane, OBJECT_PREFIX, ObjectAddress, Route, Sha256,
     limits::{MAX_ADDRESS_BYTES, MAX_IMAGE_ID_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_TASKS},
     ports::UPLOADED_PREFIX,
 };
-use flota_platform::net::AddressPolicy;
+use flota_platform::{net::AddressPolicy, settings::Backend};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
@@ -44,7 +44,8 @@ pub(crate) struct Submission {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SubmittedImage {
-    /// `flota://sha256/…` of an upload, `https://…` or `http://…`.
+    /// `flota://sha256/…` of an upload, `https://…`, `http://…`, or on AWS `s3://bucket/key`, perhaps
+    /// with `?versionId=…`.
     url: String,
     /// The client's own id for it, at most 128 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,9 +87,14 @@ impl Submission {
         Sha256::of(said.to_string().as_bytes())
     }
 
-    /// Checks every value. `known` are the registered models with their workers; `policy` says where a callback may
-    /// go.
-    pub(crate) fn check(self, known: &[Route], policy: &AddressPolicy) -> Result<Checked, Problem> {
+    /// Checks every value. `known` are the registered models with their workers; `policy` says where
+    /// a callback may go, `backend` where an image may be.
+    pub(crate) fn check(
+        self,
+        known: &[Route],
+        policy: &AddressPolicy,
+        backend: Backend,
+    ) -> Result<Checked, Problem> {
         let lane = self.check_support()?;
         let task_count = self.images.len().saturating_mul(self.models.len());
         if task_count > MAX_REQUEST_TASKS || self.images.len() > MAX_REQUEST_TASKS {
@@ -101,7 +107,7 @@ impl Submission {
             return Err(problem.with_limit(MAX_REQUEST_TASKS as u64));
         }
         let mut errors = Vec::new();
-        self.check_images(&mut errors);
+        self.check_images(&mut errors, backend);
         self.check_callback(&mut errors, policy);
         self.check_metadata(&mut errors);
         let routes = check_models(&self.models, known, &mut errors)?;
@@ -133,12 +139,12 @@ impl Submission {
         }
     }
 
-    fn check_images(&self, errors: &mut Vec<FieldError>) {
+    fn check_images(&self, errors: &mut Vec<FieldError>, backend: Backend) {
         if self.images.is_empty() {
             errors.push(FieldError::new("images", "at least one image is needed"));
         }
         for (i, Object(image)) in self.images.iter().enumerate() {
-            if let Err(message) = check_image_address(&image.url) {
+            if let Err(message) = check_image_address(&image.url, backend) {
                 errors.push(FieldError::new(format!("images[{i}].url"), message));
             }
             let id_bytes = image.id.as_ref().map_or(1, String::len);
@@ -200,17 +206,30 @@ fn check_models(
     Err(Problem::fields(ProblemCode::UnknownModel, unknown).with_known(known))
 }
 
-fn check_image_address(address: &str) -> Result<(), String> {
+fn check_image_address(address: &str, backend: Backend) -> Result<(), String> {
     if let Some(digest) = address.strip_prefix(UPLOADED_PREFIX) {
         return digest.parse::<Sha256>().map(drop).map_err(|error| error.to_string());
     }
-    if address.starts_with("s3://") {
-        return Err("`s3://` is not supported yet".to_owned());
+    if !address.starts_with(OBJECT_PREFIX) {
+        return check_web_address(address);
     }
-    check_web_address(address)
+    if backend != Backend::Aws {
+        return Err("this server has no S3: its `backend` is not \"aws\"".to_owned());
+    }
+    check_spelling(address)?;
+    address.parse::<ObjectAddress>().map(drop).map_err(|error| error.to_string())
 }
 
 fn check_web_address(address: &str) -> Result<(), String> {
+    check_spelling(address)?;
+    let url = Url::parse(address).map_err(|error| format!("not an address: {error}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(()),
+        other => Err(format!("`{other}://` is not supported: use `https://` or `http://`")),
+    }
+}
+
+fn check_spelling(address: &str) -> Result<(), String> {
     if address.len() > MAX_ADDRESS_BYTES {
         return Err(format!("{} bytes; {MAX_ADDRESS_BYTES} is the limit", address.len()));
     }
@@ -221,9 +240,5 @@ fn check_web_address(address: &str) -> Result<(), String> {
     if address.contains(is_strange) {
         return Err("an address has no spaces, quotes, backslashes or control characters".into());
     }
-    let url = Url::parse(address).map_err(|error| format!("not an address: {error}"))?;
-    match url.scheme() {
-        "http" | "https" => Ok(()),
-        other => Err(format!("`{other}://` is not supported: use `https://` or `http://`")),
-    }
+    Ok(())
 }

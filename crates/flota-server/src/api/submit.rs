@@ -6,12 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flota_core::{
-    ClientName, Request, RequestId, RoundKey, Route, Sha256,
+    ClientName, Request, RequestId, Route, Sha256,
     limits::{MAX_API_BODY_BYTES, MAX_IDEMPOTENCY_KEY_BYTES},
-    ports::{Accept, Accepted, IdempotencyKey, RegisteredModel, Registration},
+    ports::{Accepted, IdempotencyKey, RegisteredModel, Registration},
 };
-use metrics::counter;
-use tracing::{info, warn};
 
 use super::{
     extract::{preferred_wait, read_body},
@@ -85,7 +83,7 @@ async fn accept(
     let models = api.platform.models.list(now).await?;
     let known: Vec<Route> = models.into_iter().map(route).collect();
     let Checked { images, routes, callback, lane, metadata } =
-        submission.check(&known, &api.policy)?;
+        submission.check(&known, &api.policy, api.settings.backend)?;
     let request = Request {
         id: RequestId(api.platform.clock.uuid()),
         client,
@@ -96,39 +94,14 @@ async fn accept(
         metadata,
         created_at: now,
     };
-    let due_at = now + api.settings.sweeper.accept_grace;
-    let accept = Accept { request, due_at, idempotency };
-    match api.platform.requests.accept(&accept).await? {
-        Accepted::New => {}
-        Accepted::Same(id) => return Ok((id, false)),
+    let id = request.id;
+    match api.intake.accept(request, idempotency).await? {
+        Accepted::New => Ok((id, true)),
+        Accepted::Same(id) => Ok((id, false)),
         Accepted::Conflict => {
             let detail = "another body was submitted under this idempotency key";
-            return Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail));
+            Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail))
         }
-    }
-    let request = accept.request;
-    let id = request.id;
-    counter!("flota_requests_accepted_total").increment(1);
-    counter!("flota_tasks_accepted_total").increment(request.task_count().into());
-    info!(request.id = %id, image_count = request.images.len(), model_count = request.routes.len(),
-        "request accepted");
-    // A task of its own: a client that hangs up must not stop the sending half-way.
-    let api = api.clone();
-    if tokio::spawn(async move { send(&api, &request).await }).await.is_err() {
-        warn!(request.id = %id, "sending tasks panicked, the sweeper will send them");
-    }
-    Ok((id, true))
-}
-
-/// Sends all tasks. What fails here is for the sweeper: the request is kept.
-async fn send(api: &Api, request: &Request) {
-    if !api.dispatcher.send(request, 1, &request.packs()).await {
-        return;
-    }
-    let key = RoundKey { request: request.id, round: 1 };
-    let due_at = api.platform.clock.now() + api.settings.sweeper.resend;
-    if let Err(error) = api.platform.requests.set_due(key, due_at).await {
-        warn!(request.id = %request.id, %error, "the sweeper will send the tasks once more");
     }
 }
 

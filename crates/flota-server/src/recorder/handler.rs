@@ -35,7 +35,7 @@ impl Handler for Recorder {
     async fn handle(&self, delivery: Delivery, _lease: Lease) -> PortResult<Handled> {
         match OutcomesMessage::decode(&delivery.body) {
             Ok(message) => {
-                let span = info_span!("record", request.id = %message.request,
+                let span = info_span!("record", origin = %message.origin,
                     round = message.round, pack = message.pack, receive_count = delivery.receive_count);
                 self.recording.record(&message).instrument(span).await?;
             }

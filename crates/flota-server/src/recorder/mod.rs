@@ -4,6 +4,7 @@ mod handler;
 mod recording;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 pub(crate) use handler::Recorder;
 pub(crate) use recording::Recording;

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, OutcomesMessage, Pack, PackKey,
-    PortResult, Request, Round, Subject, TaskOutcome,
-    ports::{Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
+    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, ModelName, Origin, OutcomesMessage,
+    Pack, PackKey, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome,
+    ports::{Aliases, Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
 };
 use metrics::counter;
 use tracing::{info, warn};
@@ -15,6 +15,7 @@ use crate::wakeups::Wakeups;
 pub(crate) struct Recording {
     pub(crate) requests: Arc<dyn Requests>,
     pub(crate) predictions: Arc<dyn Predictions>,
+    pub(crate) aliases: Arc<dyn Aliases>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wakeups: Arc<Wakeups>,
@@ -24,14 +25,21 @@ impl Recording {
     /// Makes all that follows from `message` durable. What belongs to nothing that we know is
     /// dropped and counted.
     pub(crate) async fn record(&self, message: &OutcomesMessage) -> PortResult<()> {
-        let Some(request) = self.requests.request(message.request).await? else {
+        match message.origin {
+            Origin::Request(id) => self.record_for(id, message).await,
+            Origin::Events(_) => self.record_uploads(message).await,
+        }
+    }
+
+    async fn record_for(&self, id: RequestId, message: &OutcomesMessage) -> PortResult<()> {
+        let Some(request) = self.requests.request(id).await? else {
             drop_outcomes("unknown_request", message.outcomes.len());
-            warn!(request.id = %message.request, "outcomes of an unknown request dropped");
+            warn!(request.id = %id, "outcomes of an unknown request dropped");
             return Ok(());
         };
         let Some(pack) = self.pack_of(&request, message).await? else {
             drop_outcomes("unknown_pack", message.outcomes.len());
-            warn!(request.id = %message.request, round = message.round, pack = message.pack,
+            warn!(request.id = %id, round = message.round, pack = message.pack,
                 "outcomes of an unknown pack dropped");
             return Ok(());
         };
@@ -39,19 +47,29 @@ impl Recording {
         let outcomes: Vec<TaskOutcome> = message.outcomes.iter().filter(ours).cloned().collect();
         drop_outcomes("unknown_task", message.outcomes.len() - outcomes.len());
 
-        if !message.predictions.is_empty() {
-            self.predictions.put(&message.predictions).await?;
-        }
-        let key = PackKey { round: message.round(), pack: message.pack };
+        self.keep_what_was_seen(message).await?;
+        let round = RoundKey { request: id, round: message.round };
+        let key = PackKey { round, pack: message.pack };
         let recorded = self.requests.record(key, &outcomes).await?;
         count(&request, &outcomes, &recorded);
         for letter in &message.dead_letters {
-            if is_beside_its_outcome(letter, message, &recorded) {
+            if is_beside_its_outcome(letter, round, message, &recorded) {
                 self.dead_letters.put(letter).await?;
             }
         }
         if recorded.pack.is_complete(&pack) {
             self.complete(&request, key).await?;
+        }
+        Ok(())
+    }
+
+    /// Predictions before the aliases that lead to them.
+    pub(super) async fn keep_what_was_seen(&self, message: &OutcomesMessage) -> PortResult<()> {
+        if !message.predictions.is_empty() {
+            self.predictions.put(&message.predictions).await?;
+        }
+        if !message.aliases.is_empty() {
+            self.aliases.put(&message.aliases).await?;
         }
         Ok(())
     }
@@ -109,11 +127,12 @@ impl Recording {
 /// recorded first, leaves no dead letter of ours.
 fn is_beside_its_outcome(
     letter: &DeadLetter,
+    key: RoundKey,
     message: &OutcomesMessage,
     recorded: &Recorded,
 ) -> bool {
     let Subject::Task { task, round, .. } = &letter.subject else { return false };
-    if task.request != message.request || *round != message.round {
+    if (task.request, *round) != (key.request, key.round) {
         return false;
     }
     let ours = message.outcomes.iter().find(|outcome| outcome.n == task.n);
@@ -138,18 +157,21 @@ fn drop_outcomes(reason: &'static str, outcome_count: usize) {
 fn count(request: &Request, outcomes: &[TaskOutcome], recorded: &Recorded) {
     drop_outcomes("duplicate", outcomes.len().saturating_sub(recorded.set.len()));
     for n in &recorded.set {
-        let (Some(task), Some(outcome)) = (request.task(*n), recorded.pack.outcomes.get(n)) else {
-            continue;
-        };
-        let (ending, code) = match &outcome.ending {
-            Ending::Succeeded { cached: true, .. } => ("succeeded", "cached"),
-            Ending::Succeeded { cached: false, .. } => ("succeeded", ""),
-            Ending::Failed { code, .. } => ("failed", code.as_str()),
-            Ending::Expired => ("expired", ""),
-            Ending::Canceled => ("canceled", ""),
-        };
-        let model = task.route.model.to_string();
-        counter!("flota_outcomes_total", "model" => model, "outcome" => ending, "code" => code)
-            .increment(1);
+        if let (Some(task), Some(outcome)) = (request.task(*n), recorded.pack.outcomes.get(n)) {
+            count_ending(&task.route.model, &outcome.ending);
+        }
     }
+}
+
+pub(super) fn count_ending(model: &ModelName, ending: &Ending) {
+    let (outcome, code) = match ending {
+        Ending::Succeeded { cached: true, .. } => ("succeeded", "cached"),
+        Ending::Succeeded { cached: false, .. } => ("succeeded", ""),
+        Ending::Failed { code, .. } => ("failed", code.as_str()),
+        Ending::Expired => ("expired", ""),
+        Ending::Canceled => ("canceled", ""),
+    };
+    let model = model.to_string();
+    counter!("flota_outcomes_total", "model" => model, "outcome" => outcome, "code" => code)
+        .increment(1);
 }

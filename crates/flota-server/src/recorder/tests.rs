@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, Code, OutcomesMessage, PackKey, Reason, RequestId,
+    Callback, CallbackEvent, CallbackId, ClientName, Code, DeadLetterState, EventsId, Lane, Origin,
+    OutcomesMessage, PackKey, Reason, RequestId, Subject, TaskMessage, TasksMessage,
     ports::{DeadLetterFilter, Finish},
 };
 use proptest::prelude::*;
@@ -16,6 +17,7 @@ fn recording(fixture: &Fixture) -> Recording {
     Recording {
         requests: fixture.platform.requests.clone(),
         predictions: fixture.platform.predictions.clone(),
+        aliases: fixture.platform.aliases.clone(),
         dead_letters: fixture.platform.dead_letters.clone(),
         clock: fixture.platform.clock.clone(),
         wakeups: Arc::new(Wakeups::default()),
@@ -24,7 +26,7 @@ fn recording(fixture: &Fixture) -> Recording {
 
 async fn letters(fixture: &Fixture) -> Vec<flota_core::DeadLetter> {
     let filter = DeadLetterFilter { limit: 100, ..DeadLetterFilter::default() };
-    fixture.platform.dead_letters.list(&filter).await.unwrap()
+    fixture.platform.dead_letters.list(&filter).await.unwrap().letters
 }
 
 async fn callbacks(fixture: &Fixture, id: RequestId) -> Vec<Callback> {
@@ -34,7 +36,7 @@ async fn callbacks(fixture: &Fixture, id: RequestId) -> Vec<Callback> {
 /// Takes the first `step_count` steps for `message` by hand, as if the recorder died after them.
 async fn die_after(step_count: usize, fixture: &Fixture, message: &OutcomesMessage) {
     let requests = &fixture.platform.requests;
-    let key = PackKey { round: message.round(), pack: message.pack };
+    let key = PackKey { round: message.round().unwrap(), pack: message.pack };
     if step_count > 0 {
         fixture.platform.predictions.put(&message.predictions).await.unwrap();
     }
@@ -45,7 +47,7 @@ async fn die_after(step_count: usize, fixture: &Fixture, message: &OutcomesMessa
         requests.complete_pack(key).await.unwrap();
     }
     if step_count > 3 {
-        let id = CallbackId { request: message.request, round: message.round };
+        let id = CallbackId { request: key.round.request, round: message.round };
         let now = fixture.platform.clock.now();
         let event = CallbackEvent::RequestFinished;
         let callback = Callback::new(id, "https://client.example/hook".into(), event, now);
@@ -111,7 +113,7 @@ async fn what_belongs_to_nothing_is_dropped() {
     let id = fixture.submit(1, &["cat"], None).await;
     let message = succeeded(&fixture.take_tasks("cat").await[0]);
     let mut of_nobody = message.clone();
-    of_nobody.request = RequestId(uuid::Uuid::from_u128(5));
+    of_nobody.origin = Origin::Request(RequestId(uuid::Uuid::from_u128(5)));
     let mut of_no_round = message.clone();
     of_no_round.round = 2;
     let mut of_no_pack = message.clone();
@@ -142,6 +144,83 @@ async fn a_message_that_nobody_can_read_is_a_dead_letter_and_the_loop_goes_on() 
     assert_eq!(letter.reason, Reason::Unreadable);
     let queue = flota_core::QueueName::outcomes(&fixture.settings.prefix);
     until(async || fixture.platform.queue.depth(&queue).await.unwrap() == Default::default()).await;
+}
+
+/// A pack of two tasks of upload events, in `round`.
+fn upload_tasks(round: u32) -> TasksMessage {
+    let task = |n: u32| TaskMessage {
+        n,
+        image: format!("s3://photos/{n}.jpg?versionId=1"),
+        model: "cat".parse().unwrap(),
+        tries: 0,
+        faults: Vec::new(),
+    };
+    TasksMessage {
+        origin: Origin::Events(EventsId(uuid::Uuid::from_u128(6))),
+        round,
+        pack: 0,
+        client: ClientName::default(),
+        lane: Lane::Normal,
+        deadline: None,
+        tasks: vec![task(0), task(1)],
+    }
+}
+
+/// The tasks failed, and `letters` of them are dead letters.
+fn uploads_failed(tasks: &TasksMessage, letters: usize) -> OutcomesMessage {
+    let mut message = failed(tasks, Code::DecodeCorrupt);
+    message.aliases = Vec::new();
+    message.dead_letters = crashed(tasks).dead_letters.into_iter().take(letters).collect();
+    for letter in &mut message.dead_letters {
+        let Subject::Task { task, round, model, image } = letter.subject.clone() else { panic!() };
+        let (client, lane) = (ClientName::default(), Lane::Normal);
+        letter.subject = Subject::Upload { task, round, model, image, client, lane };
+        letter.reason = Reason::Failed;
+    }
+    message
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_leaves_its_prediction_and_its_alias() {
+    let fixture = Fixture::new().await;
+    let message = succeeded(&upload_tasks(1));
+    let recording = recording(&fixture);
+    for _ in 0..2 {
+        recording.record(&message).await.unwrap();
+        let keys: Vec<_> = message.predictions.iter().map(|known| known.key.clone()).collect();
+        assert_eq!(fixture.platform.predictions.get(&keys).await.unwrap(), message.predictions);
+        let objects: Vec<_> = message.aliases.iter().map(|alias| alias.object.clone()).collect();
+        assert_eq!(objects.len(), 2);
+        assert_eq!(fixture.platform.aliases.get(&objects).await.unwrap(), message.aliases);
+        assert!(letters(&fixture).await.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_failed_leaves_a_dead_letter_which_hears_how_its_replay_ends() {
+    let fixture = Fixture::new().await;
+    let recording = recording(&fixture);
+    let message = uploads_failed(&upload_tasks(1), 1);
+    for _ in 0..2 {
+        recording.record(&message).await.unwrap();
+        let kept = letters(&fixture).await;
+        assert_eq!(kept, message.dead_letters, "the other object is gone");
+    }
+    let mut strange = message.clone();
+    strange.origin = Origin::Events(EventsId(uuid::Uuid::from_u128(7)));
+    recording.record(&strange).await.unwrap();
+    assert_eq!(letters(&fixture).await.len(), 1, "a dead letter of others is not kept");
+
+    let id = &message.dead_letters[0].id;
+    let at = fixture.platform.clock.now();
+    let state = DeadLetterState::Replayed { round: 2, at, by: "test".to_owned(), succeeded: None };
+    assert!(fixture.platform.dead_letters.decide(id, &state).await.unwrap());
+    recording.record(&succeeded(&upload_tasks(2))).await.unwrap();
+    let replayed = fixture.platform.dead_letters.get(id).await.unwrap().unwrap();
+    assert!(
+        matches!(replayed.state, DeadLetterState::Replayed { succeeded: Some(true), .. }),
+        "{replayed:?}"
+    );
 }
 
 proptest! {

@@ -8,4 +8,4 @@ mod open;
 mod tests;
 
 pub use error::{FetchFileError, FolderError};
-pub use open::{MANIFEST_FILE, ModelFolder, predict};
+pub use open::{MANIFEST_FILE, ModelFolder, look, predict};

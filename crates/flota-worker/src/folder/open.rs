@@ -35,14 +35,7 @@ impl ModelFolder {
     /// # Errors
     /// What is missing, wrong or not to be had, with file, line and cure.
     pub async fn open(dir: &Path, cache_dir: &Path) -> Result<Self, FolderError> {
-        let manifest_path = dir.join(MANIFEST_FILE);
-        let manifest_text = match fs::read_to_string(&manifest_path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(FolderError::NoManifest(manifest_path));
-            }
-            Err(source) => return Err(FolderError::Unreadable { path: manifest_path, source }),
-        };
+        let (manifest_path, manifest_text) = read_manifest(dir)?;
         let file = manifest_path.display().to_string();
         let manifest = Manifest::parse(&file, &manifest_text)?;
         let place = Place { dir, file: &file, text: &manifest_text };
@@ -88,6 +81,40 @@ impl ModelFolder {
             let field = field_of(&error);
             ManifestError::about(&file, &self.manifest_text, field, error.to_string()).into()
         })
+    }
+}
+
+/// What makes the model in `dir` known to a store, without fetching anything: what its manifest
+/// names by address is taken to hash to what stands beside the address.
+///
+/// # Errors
+/// What is missing or wrong, with file, line and cure.
+pub fn look(dir: &Path, now: Timestamp) -> Result<Registration, FolderError> {
+    let (path, text) = read_manifest(dir)?;
+    let file = path.display().to_string();
+    let manifest = Manifest::parse(&file, &text)?;
+    let place = Place { dir, file: &file, text: &text };
+    let hash = |field, asset: &Asset| match asset {
+        Asset::File { file, sha256 } => {
+            place.read_file(field, file, sha256.as_ref()).map(|(_, hash)| hash)
+        }
+        Asset::Url { sha256, .. } => Ok(*sha256),
+    };
+    let weights = hash("weights", &manifest.weights)?;
+    let labels = match &manifest.labels {
+        Some(LabelSource::Lines(lines)) => Some(hash("labels", &lines.asset)?),
+        Some(LabelSource::Inline(_)) | None => None,
+    };
+    let digest = manifest.digest(&weights, labels.as_ref());
+    Ok(Registration { worker: WorkerName::from(&manifest.name), manifest, digest, at: now })
+}
+
+fn read_manifest(dir: &Path) -> Result<(PathBuf, String), FolderError> {
+    let path = dir.join(MANIFEST_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok((path, text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FolderError::NoManifest(path)),
+        Err(source) => Err(FolderError::Unreadable { path, source }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What becomes of a task.
 
 use flota_core::{
-    DeadLetter, DeadLetterState, Ending, Fault, Outcome, Prediction, Reason, Subject, TaskId,
+    Code, DeadLetter, DeadLetterState, Ending, Fault, Origin, Outcome, Prediction, Reason, Subject,
     TaskMessage, TaskOutcome,
 };
 
@@ -58,45 +58,68 @@ impl Pipeline {
     /// The end of a task that has no prediction. What time may heal is tried again first.
     pub(crate) fn end_failed(&self, begun: &Begun<'_>, failure: Failure) -> End {
         if !failure.code.is_transient() {
-            let ending = Ending::failed(failure.code, failure.message);
-            return End::Done(Box::new(self.report(begun, ending)));
+            return self.end_for_good(begun, failure);
         }
         let tries = begun.task.tries + 1;
-        let fault = Fault::new(self.platform.clock.now(), failure.code, &failure.message);
-        let faults = fault.after(&begun.task.faults);
+        let faults = self.faults(begun, &failure);
         if tries < self.served.attempts {
             return End::Again(TaskMessage { tries, faults, ..begun.task.clone() });
         }
         let message = format!("{tries} attempts failed, the last one so: {}", failure.message);
-        self.end_dead(begun, Reason::AttemptsExhausted, message, faults)
+        let failure = Failure::new(Code::AttemptsExhausted, message);
+        self.end_dead(begun, Reason::AttemptsExhausted, failure, faults)
     }
 
     /// The end of a task that ended its process each time it was begun.
     pub(crate) fn end_crashed(&self, begun: &Begun<'_>) -> End {
         let message = format!("the worker ended {} times while it ran this task", begun.attempts);
-        self.end_dead(begun, Reason::WorkerCrashed, message, begun.task.faults.clone())
+        let failure = Failure::new(Code::WorkerCrashed, message);
+        self.end_dead(begun, Reason::WorkerCrashed, failure, begun.task.faults.clone())
+    }
+
+    /// The end of a task that would fail again. Of one of an upload event a dead letter keeps it,
+    /// for no request does; but where the object is gone or replaced there is nothing to look at.
+    fn end_for_good(&self, begun: &Begun<'_>, failure: Failure) -> End {
+        match begun.received.message.origin {
+            Origin::Events(_) if failure.code != Code::FetchNotFound => {
+                let faults = self.faults(begun, &failure);
+                self.end_dead(begun, Reason::Failed, failure, faults)
+            }
+            Origin::Events(_) | Origin::Request(_) => {
+                let ending = Ending::failed(failure.code, failure.message);
+                End::Done(Box::new(self.report(begun, ending)))
+            }
+        }
+    }
+
+    /// The faults of `begun`, this one the last.
+    fn faults(&self, begun: &Begun<'_>, failure: &Failure) -> Vec<Fault> {
+        let now = self.platform.clock.now();
+        Fault::new(now, failure.code, &failure.message).after(&begun.task.faults)
     }
 
     fn end_dead(
         &self,
         begun: &Begun<'_>,
         reason: Reason,
-        message: String,
+        failure: Failure,
         history: Vec<Fault>,
     ) -> End {
-        let code = reason.code().expect("it is why a task died, not a message");
-        let (task, tasks) = (begun.task, &begun.received.message);
-        let report = self.report(begun, Ending::failed(code, message.as_str()));
+        let report = self.report(begun, Ending::failed(failure.code, failure.message.as_str()));
+        let (n, tasks) = (begun.task.n, &begun.received.message);
+        let (task, round) = (tasks.origin.task(n), tasks.round);
+        let (model, image) = (begun.task.model.clone(), begun.task.image.clone());
         let letter = DeadLetter {
-            id: DeadLetter::task_id(tasks.request, task.n, tasks.round),
-            subject: Subject::Task {
-                task: TaskId { request: tasks.request, n: task.n },
-                round: tasks.round,
-                model: task.model.clone(),
-                image: task.image.clone(),
+            id: DeadLetter::task_id(task.request, n, round),
+            subject: match tasks.origin {
+                Origin::Request(_) => Subject::Task { task, round, model, image },
+                Origin::Events(_) => {
+                    let (client, lane) = (tasks.client.clone(), tasks.lane);
+                    Subject::Upload { task, round, model, image, client, lane }
+                }
             },
             reason,
-            message,
+            message: failure.message,
             attempts: begun.attempts,
             history,
             created_at: report.outcome.outcome.ended_at,
@@ -106,6 +129,7 @@ impl Pipeline {
     }
 
     fn report(&self, begun: &Begun<'_>, ending: Ending) -> Report {
+        let is_seen = matches!(ending, Ending::Succeeded { .. });
         let outcome = Outcome {
             ending,
             attempts: begun.attempts,
@@ -115,6 +139,7 @@ impl Pipeline {
         Report {
             outcome: TaskOutcome { n: begun.task.n, outcome },
             prediction: None,
+            alias: begun.alias.clone().filter(|_| is_seen),
             dead_letter: None,
             _held: None,
         }

@@ -72,7 +72,7 @@ impl Handler for Pipeline {
             Err(error) => return self.put_away(&delivery, &error).await,
         };
         let span = tracing::info_span!(
-            "delivery", request.id = %message.request, message.pack, delivery.receive_count
+            "delivery", origin = %message.origin, message.pack, delivery.receive_count
         );
         let _in_hand = metrics::TasksInHand::new(message.tasks.len());
         let waited = self.platform.clock.now().duration_since(delivery.sent_at);
@@ -116,9 +116,9 @@ impl Pipeline {
             }
         }
         let message = &received.message;
-        let group = message.client.as_str();
         let told = bodies(message, &reports).map_err(unsendable)?;
-        let told = told.into_iter().map(|body| new_message(body, Duration::ZERO, group)).collect();
+        let told =
+            told.into_iter().map(|body| new_message(body, Duration::ZERO, message)).collect();
         metrics::retried(again.len());
         let wait = again.iter().map(|task| task.tries).max().map(|tries| {
             let random = self.platform.clock.random();
@@ -143,13 +143,13 @@ impl Pipeline {
     ) -> PortResult<NewMessage> {
         let rest = TasksMessage { tasks, client: message.client.clone(), ..*message };
         let body = rest.encode().map_err(unsendable)?;
-        Ok(new_message(body, delay, message.client.as_str()))
+        Ok(new_message(body, delay, message))
     }
 
     fn log(&self, message: &TasksMessage, report: &Report) {
         metrics::ended(&report.outcome);
         let flota_core::TaskOutcome { n, outcome } = &report.outcome;
-        let id = flota_core::TaskId { request: message.request, n: *n };
+        let id = message.origin.task(*n);
         match &outcome.ending {
             flota_core::Ending::Failed { code, message } => {
                 tracing::info!(task.id = %id, model = %self.served.model, %code, message,
@@ -171,8 +171,10 @@ impl Pipeline {
     }
 }
 
-fn new_message(body: String, delay: Duration, group: &str) -> NewMessage {
-    NewMessage { body, delay, group: group.to_owned() }
+/// A message with what follows from `message`.
+fn new_message(body: String, delay: Duration, message: &TasksMessage) -> NewMessage {
+    let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
+    NewMessage { body, delay, group, trace }
 }
 
 fn unsendable(error: WireError) -> PortError {

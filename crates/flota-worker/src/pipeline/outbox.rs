@@ -185,7 +185,7 @@ mod tests {
 
     fn message(body: impl ToString) -> NewMessage {
         let group = "default".to_owned();
-        NewMessage { body: body.to_string(), delay: Duration::ZERO, group }
+        NewMessage { body: body.to_string(), delay: Duration::ZERO, group, trace: None }
     }
 
     #[tokio::test(start_paused = true)]

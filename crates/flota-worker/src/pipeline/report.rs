@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use flota_core::{DeadLetter, OutcomesMessage, Prediction, TaskOutcome, TasksMessage, WireError};
+use flota_core::{
+    Alias, DeadLetter, OutcomesMessage, Prediction, TaskOutcome, TasksMessage, WireError,
+};
 
 use super::in_hand::Computation;
 
@@ -12,7 +14,9 @@ pub(crate) struct Report {
     pub(crate) outcome: TaskOutcome,
     /// The prediction that was computed for it.
     pub(crate) prediction: Option<Arc<Prediction>>,
-    /// What is kept where its attempts ran out.
+    /// What its object was found to contain.
+    pub(crate) alias: Option<Alias>,
+    /// What is kept where its attempts ran out, or where nobody else keeps that it failed.
     pub(crate) dead_letter: Option<DeadLetter>,
     /// Held until the report is sent, so that an equal image meanwhile is not computed again.
     pub(crate) _held: Option<Computation>,
@@ -42,12 +46,15 @@ pub(crate) fn bodies(tasks: &TasksMessage, reports: &[Report]) -> Result<Vec<Str
 fn message(tasks: &TasksMessage, reports: &[Report]) -> OutcomesMessage {
     let mut seen = BTreeSet::new();
     let predictions = reports.iter().filter_map(|report| report.prediction.as_deref());
+    let aliases: BTreeSet<&Alias> =
+        reports.iter().filter_map(|report| report.alias.as_ref()).collect();
     OutcomesMessage {
-        request: tasks.request,
+        origin: tasks.origin,
         round: tasks.round,
         pack: tasks.pack,
         outcomes: reports.iter().map(|report| report.outcome.clone()).collect(),
         predictions: predictions.filter(|known| seen.insert(&known.key)).cloned().collect(),
+        aliases: aliases.into_iter().cloned().collect(),
         dead_letters: reports.iter().filter_map(|report| report.dead_letter.clone()).collect(),
     }
 }
@@ -84,6 +91,7 @@ mod tests {
         Report {
             outcome: TaskOutcome { n, outcome },
             prediction: Some(Arc::new(prediction)),
+            alias: None,
             dead_letter: None,
             _held: None,
         }

@@ -4,7 +4,10 @@ use std::{io, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use flota_core::{Lane, Manifest, QueueName, WorkerName};
 use flota_engine::{Model, Session};
-use flota_platform::{Platform, settings::WorkerSettings};
+use flota_platform::{
+    Platform,
+    settings::{ObjectSettings, WorkerSettings},
+};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
@@ -30,6 +33,8 @@ pub(crate) struct Parts {
     /// The beginning of the queues' names.
     pub(crate) prefix: String,
     pub(crate) settings: WorkerSettings,
+    /// What is believed of images that lie in S3.
+    pub(crate) objects: ObjectSettings,
     pub(crate) model: Arc<Model>,
     /// One for each inference thread.
     pub(crate) sessions: Vec<Box<dyn Session>>,
@@ -42,7 +47,7 @@ impl Pipeline {
     /// # Errors
     /// If the system starts no more threads.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { platform, prefix, settings, model, sessions, before_infer } = parts;
+        let Parts { platform, prefix, settings, objects, model, sessions, before_infer } = parts;
         let manifest = model.manifest().clone();
         let watchdog = Watchdog::new(Duration::from_secs(manifest.limits.max_seconds.into()));
         watchdog.arm()?;
@@ -76,7 +81,7 @@ impl Pipeline {
             outcomes: outbox(QueueName::outcomes(&prefix)),
             tasks: outbox(queue.clone()),
             queue,
-            known: Known::start(Arc::clone(&platform.predictions)),
+            known: Known::start(&platform, objects),
             in_hand: InHand::default(),
             compute: Arc::new(compute),
             gate: Gate::default(),

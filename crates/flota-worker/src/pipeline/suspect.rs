@@ -1,6 +1,8 @@
 //! Tasks of a message that was received before: one of them may have ended its process.
 
-use flota_core::{PackKey, PortResult, TaskId, TaskMessage, consume::Handled};
+use std::collections::BTreeSet;
+
+use flota_core::{PackKey, PortResult, TaskMessage, consume::Handled};
 
 use super::{
     end::End,
@@ -15,11 +17,17 @@ impl Pipeline {
     /// not.
     pub(crate) async fn run_suspects(&self, received: &Received) -> PortResult<Handled> {
         let message = &received.message;
-        let key = PackKey { round: message.round(), pack: message.pack };
-        let record = self.platform.requests.pack(key).await?;
+        // Nobody keeps how tasks of upload events end; where one has, its prediction is known.
+        let ended: BTreeSet<u32> = match message.round() {
+            Some(round) => {
+                let key = PackKey { round, pack: message.pack };
+                self.platform.requests.pack(key).await?.outcomes.into_keys().collect()
+            }
+            None => BTreeSet::new(),
+        };
         let mut suspects = Vec::new();
-        for task in message.tasks.iter().filter(|task| !record.outcomes.contains_key(&task.n)) {
-            let id = TaskId { request: message.request, n: task.n };
+        for task in message.tasks.iter().filter(|task| !ended.contains(&task.n)) {
+            let id = message.origin.task(task.n);
             let counted = self.platform.requests.attempts(id, message.round).await?;
             suspects.push((counted, task));
         }
@@ -58,7 +66,7 @@ impl Pipeline {
         if received.lease.stopping() {
             return Ok(Handled::GiveBack);
         }
-        let id = TaskId { request: received.message.request, n: task.n };
+        let id = received.message.origin.task(task.n);
         let counted = self.platform.requests.count_attempt(id, received.message.round).await?;
         begun.attempts = task.tries + counted;
         tracing::info!(task.id = %id, attempts = counted, "a suspect task runs alone");

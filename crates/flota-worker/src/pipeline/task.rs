@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flota_core::{
-    Code, PredictionKey, Sha256, TaskMessage, TasksMessage, Timings, consume::Lease,
+    Alias, Code, PredictionKey, Sha256, TaskMessage, TasksMessage, Timings, consume::Lease,
     ports::UPLOADED_PREFIX,
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -36,6 +36,8 @@ pub(crate) struct Begun<'a> {
     pub(crate) attempts: u32,
     /// Where its time went.
     pub(crate) timings: Timings,
+    /// What its object was found to contain, if that was not known.
+    pub(crate) alias: Option<Alias>,
 }
 
 /// What an image's address leads to, where it leads on.
@@ -50,7 +52,7 @@ impl<'a> Begun<'a> {
     /// A task that is begun for the `attempts`th time.
     pub(crate) fn new(task: &'a TaskMessage, received: &'a Received, attempts: u32) -> Self {
         let timings = Timings { queued_ms: Some(received.queued_ms), ..Timings::default() };
-        Self { task, received, attempts, timings }
+        Self { task, received, attempts, timings, alias: None }
     }
 
     /// Adds the time of what was computed for it.
@@ -96,7 +98,18 @@ impl Pipeline {
             return Err(self.end_failed(begun, Failure::new(Code::ModelNotServed, message)));
         }
         let named = address.strip_prefix(UPLOADED_PREFIX).and_then(|hash| hash.parse().ok());
-        if let Some(sha256) = named
+        let object = self.known.object(address);
+        let aliased = match &object {
+            Some(object) => self.known.content(object).await,
+            None => None,
+        };
+        let expected = match named.or(aliased) {
+            Some(sha256) => Some(sha256),
+            None => self.known.checksum(address).await,
+        };
+        let alias = |sha256| object.clone().map(|object| Alias { object, sha256 });
+        begun.alias = expected.filter(|_| aliased.is_none()).and_then(alias);
+        if let Some(sha256) = expected
             && let Some(computation) = self.find(begun, sha256).await?
         {
             return Ok(Obtained::InHand(computation));
@@ -110,9 +123,11 @@ impl Pipeline {
             Err(failure) => return Err(self.end_failed(begun, failure)),
         };
         begun.timings.fetch_ms = Some(metrics::milliseconds(image.took));
-        if named.is_none()
-            && let Some(computation) = self.find(begun, image.sha256).await?
-        {
+        if expected == Some(image.sha256) {
+            return Ok(Obtained::Fetched(image));
+        }
+        begun.alias = alias(image.sha256);
+        if let Some(computation) = self.find(begun, image.sha256).await? {
             return Ok(Obtained::InHand(computation));
         }
         Ok(Obtained::Fetched(image))
@@ -125,7 +140,7 @@ impl Pipeline {
         if let Some(computation) = self.in_hand.find(&key) {
             return Ok(Some(computation));
         }
-        match self.known.get(&key).await {
+        match self.known.prediction(&key).await {
             Some(prediction) => Err(self.end_known(begun, prediction)),
             None => Ok(None),
         }

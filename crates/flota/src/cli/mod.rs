@@ -1,12 +1,18 @@
 //! What can be typed after `flota`.
 
 mod asking;
+mod dead_letters;
+mod model;
+mod operating;
 mod starting;
 
-pub(crate) use asking::{
-    CheckArgs, DeadLettersCommand, DiscardArgs, ListArgs, ModelsArgs, ReplayArgs, ShowArgs,
-    StatusArgs, SubmitArgs,
+pub(crate) use asking::{ModelsArgs, StatusArgs, SubmitArgs};
+pub(crate) use dead_letters::{
+    DeadLettersCommand, DiscardArgs, GroupsArgs, ListArgs, ReplayArgs, ReplaysArgs, ShowArgs,
+    StopArgs, WatchArgs,
 };
+pub(crate) use model::{CheckArgs, ModelCommand, PredictArgs};
+pub(crate) use operating::{DoctorArgs, Format, FoundArgs, ProvisionArgs};
 pub(crate) use starting::{DemoArgs, ModelArgs, ServeArgs, SettingsArgs, UpArgs, WorkerArgs};
 
 use clap::{Parser, Subcommand};
@@ -35,10 +41,16 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Start a fleet in a temporary folder, run images through it, show what came back
     Demo(DemoArgs),
-    /// Start the server alone: API, recorder, sweeper and notifier
+    /// Start the server alone, or some of its roles
     Serve(ServeArgs),
     /// Start the worker of one model folder
     Worker(WorkerArgs),
+    /// Make on AWS what the fleet needs, or say what differs
+    Provision(ProvisionArgs),
+    /// Look for what is wrong with a set-up and say what to change
+    Doctor(DoctorArgs),
+    /// Ask a server or a worker whether it is ready; exit code 0 where it is
+    Health(flota_worker::HealthArgs),
     /// Submit images to a running fleet
     Submit(SubmitArgs),
     /// Show where a request stands
@@ -51,12 +63,6 @@ pub(crate) enum Command {
     /// Work on a model folder
     #[command(subcommand)]
     Model(ModelCommand),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelCommand {
-    /// Check a model folder: manifest, weights, names in the ONNX file, golden examples
-    Check(CheckArgs),
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use flota_core::ModelName;
-use flota_platform::settings::{Settings, SettingsError};
+use flota_platform::settings::{Role, Settings, SettingsError};
 use flota_worker::WorkerFlags;
 
 /// Where the settings come from.
@@ -34,6 +34,10 @@ impl SettingsArgs {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("KEY=VALUE is wanted")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn role(text: &str) -> Result<Role, &'static str> {
+    text.parse().map_err(|_| "the roles are api, recorder, sweeper, notifier and ingest")
 }
 
 /// Which models run.
@@ -103,12 +107,17 @@ pub(crate) struct DemoArgs {
     pub settings: SettingsArgs,
 }
 
-/// Start the server alone: API, recorder, sweeper and notifier.
+/// Start the server alone, or some of its roles.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  FLOTA__DATA_DIR=/var/lib/flota flota serve")]
+Examples:
+  FLOTA__DATA_DIR=/var/lib/flota flota serve
+  flota serve --roles api --set backend=aws --set aws.bucket=my-images")]
 pub(crate) struct ServeArgs {
+    /// What this process does [default: all of it; roles: api, recorder, sweeper, notifier, ingest]
+    #[arg(long, value_name = "ROLE,…", value_delimiter = ',', value_parser = role)]
+    pub roles: Vec<Role>,
+
     #[command(flatten)]
     pub settings: SettingsArgs,
 

@@ -1,9 +1,7 @@
 use flota_core::{
     Counts, ImageFacts, ImageRef, ModelName, ModelVersion, Output, RequestId, Status, ports::Depth,
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 /// An uploaded image.
 #[derive(Debug, Clone, Deserialize)]
@@ -89,42 +87,4 @@ pub(crate) struct ModelAnswer {
     pub workers_alive: u32,
     /// About how many messages its worker's queue holds.
     pub queue: Depth,
-}
-
-/// A page of dead letters.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct DeadLetterPage {
-    /// The dead letters, the oldest first.
-    pub dead_letters: Vec<DeadLetterAnswer>,
-    /// There are more, after the one of this id.
-    pub next_after: Option<String>,
-}
-
-/// What is kept of a task whose attempts ran out, or of a message that nobody can read.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct DeadLetterAnswer {
-    /// `dead_…`.
-    pub id: String,
-    /// Why.
-    pub reason: String,
-    /// How often it was begun.
-    pub attempts: u32,
-    /// When it was put away.
-    pub created_at: Timestamp,
-    /// `open`, `replayed` or `discarded`.
-    pub state: String,
-    /// The rest, which depends on what died.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-/// What became of dead letters that were to be replayed.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct ReplayPage {
-    /// Those whose tasks run again, or would.
-    pub replayed: Vec<Map<String, Value>>,
-    /// Those left as they are, and why.
-    pub skipped: Vec<Map<String, Value>>,
-    /// There may be more, after the one of this id.
-    pub next_after: Option<String>,
 }

@@ -1,15 +1,12 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, anyhow};
-use flota_core::{ModelName, Reason, RequestId, limits::MAX_CLIENT_WAIT};
+use flota_core::{RequestId, limits::MAX_CLIENT_WAIT};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header::CONTENT_TYPE};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::{
-    DeadLetterAnswer, DeadLetterPage, ModelAnswer, OutcomeAnswer, ReplayPage, RequestAnswer,
-    Submission, UploadAnswer,
-};
+use super::{ModelAnswer, OutcomeAnswer, RequestAnswer, Submission, UploadAnswer};
 use crate::print::plain;
 
 /// An answer that takes longer than the longest wait that can be asked for is none.
@@ -25,23 +22,6 @@ const OUTCOMES_PAGE: u32 = 200;
 pub(crate) struct Client {
     base: Url,
     http: reqwest::Client,
-}
-
-/// Which dead letters are wanted.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct DeadLetterQuery {
-    /// Of this model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<ModelName>,
-    /// For this reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Reason>,
-    /// Also those that were decided about.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub decided: bool,
-    /// Those after this id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
 }
 
 impl Client {
@@ -115,64 +95,17 @@ impl Client {
         self.answer(self.call(Method::GET, "v1/models")).await
     }
 
-    /// Every dead letter that matches, the oldest first.
-    pub async fn dead_letters(
-        &self,
-        mut query: DeadLetterQuery,
-    ) -> anyhow::Result<Vec<DeadLetterAnswer>> {
-        let mut letters = Vec::new();
-        loop {
-            let call = self.call(Method::GET, "v1/dead-letters").query(&query);
-            let page: DeadLetterPage = self.answer(call).await?;
-            letters.extend(page.dead_letters);
-            match page.next_after {
-                Some(after) => query.after = Some(after),
-                None => return Ok(letters),
-            }
-        }
-    }
-
-    /// One dead letter.
-    pub async fn dead_letter(&self, id: &str) -> anyhow::Result<Value> {
-        self.answer(self.call(Method::GET, &format!("v1/dead-letters/{id}"))).await
-    }
-
-    /// Runs the task of a dead letter again.
-    pub async fn replay(&self, id: &str) -> anyhow::Result<Value> {
-        self.answer(self.call(Method::POST, &format!("v1/dead-letters/{id}/replay"))).await
-    }
-
-    /// Runs the tasks of a page of dead letters of `query` again, or only says which.
-    pub async fn replay_some(
-        &self,
-        query: &DeadLetterQuery,
-        dry_run: bool,
-    ) -> anyhow::Result<ReplayPage> {
-        let DeadLetterQuery { model, reason, after, .. } = query;
-        let mut body = json!({ "dry_run": dry_run });
-        for (field, value) in
-            [("model", json!(model)), ("reason", json!(reason)), ("after", json!(after))]
-        {
-            if !value.is_null() {
-                body[field] = value;
-            }
-        }
-        self.answer(self.call(Method::POST, "v1/dead-letters/replay").json(&body)).await
-    }
-
-    /// Gives a dead letter up.
-    pub async fn discard(&self, id: &str) -> anyhow::Result<Value> {
-        self.answer(self.call(Method::POST, &format!("v1/dead-letters/{id}/discard"))).await
-    }
-
-    fn call(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(super) fn call(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.base.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/{path}"));
         self.http.request(method, url)
     }
 
-    async fn answer<T: DeserializeOwned>(&self, call: RequestBuilder) -> anyhow::Result<T> {
+    pub(super) async fn answer<T: DeserializeOwned>(
+        &self,
+        call: RequestBuilder,
+    ) -> anyhow::Result<T> {
         let answer = call.send().await.map_err(|error| self.unreachable(error))?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;

@@ -1,12 +1,11 @@
 //! Asks a fleet over HTTP.
 
 mod answer;
+mod dead_letters;
 mod http;
 mod submission;
 
-pub(crate) use answer::{
-    DeadLetterAnswer, DeadLetterPage, EndingAnswer, ModelAnswer, OutcomeAnswer, ReplayPage,
-    RequestAnswer, UploadAnswer,
-};
-pub(crate) use http::{Client, DeadLetterQuery};
+pub(crate) use answer::{EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer};
+pub(crate) use dead_letters::{DeadLetterAnswer, GroupsAnswer, ReplayAnswer, ReplayOrder};
+pub(crate) use http::Client;
 pub(crate) use submission::{Submission, SubmittedImage};

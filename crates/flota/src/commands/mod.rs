@@ -1,14 +1,21 @@
 //! One file per command.
 
 mod dead_letters;
+mod doctor;
+mod found;
 mod models;
+mod predict;
+mod provision;
 mod serve;
 mod status;
 mod submit;
 mod up;
 
 pub(crate) use dead_letters::dead_letters;
+pub(crate) use doctor::doctor;
 pub(crate) use models::models;
+pub(crate) use predict::predict;
+pub(crate) use provision::provision;
 pub(crate) use serve::serve;
 pub(crate) use status::status;
 pub(crate) use submit::{submit, upload};

@@ -9,6 +9,9 @@ use crate::{cli::ServeArgs, fleet::LISTENING, print::print};
 /// Runs the server until it is told to stop.
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut settings = args.settings.load()?;
+    if !args.roles.is_empty() {
+        settings.server.roles = args.roles.into_iter().collect();
+    }
     telemetry::init(&settings.log)?;
     let mut shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
     if args.stop_on_stdin_close {

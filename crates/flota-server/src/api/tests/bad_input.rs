@@ -73,6 +73,29 @@ async fn an_unknown_model_is_named_with_the_known_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_is_taken_where_there_is_s3_and_spelled_as_an_address() {
+    let aws = [("backend", "aws"), ("aws.bucket", "uploads")];
+    for (backend, url, is_taken) in [
+        (&aws[..], "s3://photos/größe%20%2B.jpg", true),
+        (&aws[..], "s3://photos/a?versionId=1", true),
+        (&aws[..], "s3://photos/a?x=1", false),
+        (&aws[..], "s3://photos/a b", false),
+        (&aws[..], "s3://photos", false),
+        (&[], "s3://photos/a", false),
+    ] {
+        let fixture = Fixture::with(backend).await;
+        let answer =
+            fixture.post("/v1/requests", &body(|b| b["images"][0]["url"] = json!(url))).await;
+        if is_taken {
+            assert_eq!(answer.status, StatusCode::ACCEPTED, "{url}: {}", answer.json);
+        } else {
+            check(&answer, 422, "INVALID_VALUE");
+            assert_eq!(answer.json["errors"][0]["field"], "images[0].url");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn values_that_cannot_be_are_named() {
     let code = "INVALID_VALUE";
     refused(&body(|b| b["images"] = json!([])), 422, code, "images").await;
@@ -171,6 +194,10 @@ async fn what_is_not_there_is_a_problem_too() {
     check(&fixture.get(&format!("{unknown}?wait=soon")).await, 400, "INVALID_QUERY");
     check(&fixture.get("/v1/predictions?image=x").await, 400, "INVALID_QUERY");
     check(&fixture.get("/v1/predictions").await, 400, "INVALID_QUERY");
+    for unnamed in ["s3://photos/a", "s3://photos/a%3Fetag=1", "s3://photos"] {
+        let path = format!("/v1/predictions?image={unnamed}");
+        check(&fixture.get(&path).await, 400, "INVALID_QUERY");
+    }
     let id = fixture.submit(1, &["cat"], None).await;
     let no_callback = fixture.post(&format!("/v1/requests/{id}/callback"), "").await;
     check(&no_callback, 404, "CALLBACK_NOT_FOUND");

@@ -8,8 +8,8 @@ use std::{
 };
 
 use flota_core::{
-    ClientName, Ending, Lane, Manifest, OutcomesMessage, QueueName, RequestId, Sha256, TaskMessage,
-    TaskOutcome, TasksMessage,
+    ClientName, Ending, Lane, Manifest, Origin, OutcomesMessage, QueueName, RequestId, Sha256,
+    TaskMessage, TaskOutcome, TasksMessage,
     consume::{ConsumeSettings, Consumer},
     limits::MAX_QUEUE_BATCH,
     ports::{NewMessage, UPLOADED_PREFIX},
@@ -79,6 +79,7 @@ impl Fleet {
             platform: self.platform.clone(),
             prefix: self.settings.prefix.clone(),
             settings: self.settings.worker.clone(),
+            objects: self.settings.objects.clone(),
             model: Arc::new(model),
             sessions: vec![Box::new(session)],
             before_infer: None,
@@ -116,7 +117,8 @@ impl Fleet {
     }
 
     pub(super) async fn send_body(&self, body: String) {
-        let message = NewMessage { body, delay: Duration::ZERO, group: "default".to_owned() };
+        let message =
+            NewMessage { body, delay: Duration::ZERO, group: "default".to_owned(), trace: None };
         let sent = self.platform.queue.send(&self.tasks_queue(), &[message]).await.unwrap();
         assert!(sent.iter().all(Result::is_ok));
     }
@@ -158,7 +160,7 @@ pub(crate) fn pack(request: u128, images: &[&str]) -> TasksMessage {
         faults: Vec::new(),
     };
     TasksMessage {
-        request: RequestId(Uuid::from_u128(request)),
+        origin: Origin::Request(RequestId(Uuid::from_u128(request))),
         round: 1,
         pack: 0,
         client: ClientName::default(),

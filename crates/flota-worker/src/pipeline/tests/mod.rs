@@ -2,5 +2,6 @@
 
 pub(crate) mod fleet;
 mod leases;
+mod objects;
 mod outcomes;
 mod suspects;

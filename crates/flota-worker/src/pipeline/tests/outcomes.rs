@@ -158,7 +158,7 @@ async fn an_unreadable_message_is_put_away_and_the_loop_goes_on() {
     fleet.stop.cancel();
     worker.await.unwrap();
     let filter = DeadLetterFilter { limit: 10, ..DeadLetterFilter::default() };
-    let letters = fleet.platform.dead_letters.list(&filter).await.unwrap();
+    let letters = fleet.platform.dead_letters.list(&filter).await.unwrap().letters;
     let [letter] = letters.as_slice() else { panic!("one dead letter, not {}", letters.len()) };
     assert_eq!(letter.reason, Reason::Unreadable);
     assert!(letter.message.contains("version 99"), "{}", letter.message);

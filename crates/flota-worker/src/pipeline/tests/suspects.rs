@@ -1,4 +1,4 @@
-use flota_core::{Code, Ending, Fault, Outcome, PackKey, Reason, TaskId, TaskOutcome, Timings};
+use flota_core::{Code, Ending, Fault, Outcome, PackKey, Reason, TaskOutcome, Timings};
 
 use super::fleet::{Fleet, endings, pack, wanted};
 
@@ -19,7 +19,7 @@ async fn suspects_run_alone_least_begun_first_and_are_counted_before() {
     // A worker that died had it.
     assert_eq!(fleet.receive_once().await.len(), 1);
     let requests = &fleet.platform.requests;
-    let task = |n| TaskId { request: message.request, n };
+    let task = |n| message.origin.task(n);
     for (n, times) in [(0, 2), (2, 3)] {
         for _ in 0..times {
             requests.count_attempt(task(n), 1).await.unwrap();
@@ -34,7 +34,7 @@ async fn suspects_run_alone_least_begun_first_and_are_counted_before() {
             ended_at: fleet.platform.clock.now(),
         },
     };
-    let key = PackKey { round: message.round(), pack: message.pack };
+    let key = PackKey { round: message.round().unwrap(), pack: message.pack };
     requests.record(key, &[recorded]).await.unwrap();
 
     let worker = fleet.start();
@@ -64,6 +64,6 @@ async fn a_first_receipt_counts_nothing() {
     fleet.send(&message).await;
     fleet.start();
     fleet.outcomes(1).await;
-    let task = TaskId { request: message.request, n: 0 };
+    let task = message.origin.task(0);
     assert_eq!(fleet.platform.requests.attempts(task, 1).await.unwrap(), 0);
 }

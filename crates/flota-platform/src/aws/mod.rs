@@ -1,0 +1,20 @@
+//! AWS: queues on SQS, records in DynamoDB, images in S3, and the same against an emulator.
+
+mod clients;
+mod error;
+mod examine;
+mod images;
+mod messages;
+mod meter;
+mod open;
+mod queue;
+mod queue_urls;
+mod queues;
+mod records;
+mod tables;
+
+pub mod provision;
+
+pub use clients::{Clients, ClientsError};
+pub use examine::examine;
+pub use open::{OpenError, open, open_with};

@@ -1,0 +1,210 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_sqs::{
+    Client, Config,
+    types::{
+        ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+        MessageSystemAttributeName, QueueAttributeName,
+    },
+};
+use flota_core::{
+    PortError, PortResult, QueueName,
+    limits::{MAX_POLL_WAIT, MAX_QUEUE_BATCH},
+    ports::{Delivery, Depth, NewMessage, Queue, Receipt},
+};
+
+use super::{
+    messages::{self, Answers, Outgoing, seconds},
+    queue_urls::QueueUrls,
+};
+use crate::queue_bounds::{check_batch, check_lease};
+
+/// How much longer than its wait one try of a receive may take: an answer lost on the way must not
+/// hang the loop.
+const RECEIVE_ATTEMPT_GRACE: Duration = Duration::from_secs(6);
+/// How much longer than its wait a receive may take with all its tries; the consume loop gives it
+/// up a second later.
+const RECEIVE_GRACE: Duration = Duration::from_secs(9);
+/// Tries of a heartbeat, the first included: a lost lease throws work away.
+const EXTEND_ATTEMPTS: u32 = 6;
+/// First wait between two tries of a heartbeat, which is doubled each time.
+const EXTEND_BACKOFF: Duration = Duration::from_millis(50);
+/// One try of a heartbeat may take this part of a call's time, so that others fit behind it.
+const EXTEND_ATTEMPT_PART: u32 = 2;
+/// The attributes that count messages: ready, in flight, delayed.
+const COUNTS: [QueueAttributeName; 3] = [
+    QueueAttributeName::ApproximateNumberOfMessages,
+    QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+    QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+];
+/// What SQS answers where a message was settled or taken by a later delivery.
+const GONE: &str = "ReceiptHandleIsInvalid";
+
+/// Queues on SQS.
+pub(super) struct SqsQueue {
+    sqs: Client,
+    urls: QueueUrls,
+    call_timeout: Duration,
+}
+
+impl SqsQueue {
+    /// Queues that are made where they are missing and `create_missing`. One try of a call may take
+    /// `call_timeout`.
+    pub(super) fn new(sqs: Client, create_missing: bool, call_timeout: Duration) -> Self {
+        let urls = QueueUrls::new(sqs.clone(), create_missing);
+        Self { sqs, urls, call_timeout }
+    }
+
+    /// Standard retries, but the time that a long poll takes.
+    fn receive_config(&self, wait: Duration) -> aws_sdk_sqs::config::Builder {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(wait + RECEIVE_ATTEMPT_GRACE)
+            .operation_timeout(wait + RECEIVE_GRACE);
+        Config::builder().timeout_config(timeouts.build())
+    }
+
+    /// Many short tries close together.
+    fn extend_config(&self) -> aws_sdk_sqs::config::Builder {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(self.call_timeout / EXTEND_ATTEMPT_PART);
+        let retries = RetryConfig::standard()
+            .with_max_attempts(EXTEND_ATTEMPTS)
+            .with_initial_backoff(EXTEND_BACKOFF);
+        Config::builder().timeout_config(timeouts.build()).retry_config(retries)
+    }
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn send(
+        &self,
+        queue: &QueueName,
+        messages: &[NewMessage],
+    ) -> PortResult<Vec<PortResult<()>>> {
+        check_batch(messages)?;
+        let Outgoing { batches, mut answers } = Outgoing::new(messages)?;
+        for batch in batches {
+            let url = self.urls.get(queue).await?;
+            let call = self.sqs.send_message_batch().queue_url(url);
+            match call.set_entries(Some(batch.clone())).send().await {
+                Ok(sent) => {
+                    answers.note(sent.successful().iter().map(|entry| entry.id()), sent.failed());
+                }
+                Err(error) => {
+                    answers.fail(&batch, self.urls.failed("sending messages", queue, error));
+                }
+            }
+        }
+        Ok(answers.into_vec())
+    }
+
+    async fn receive(
+        &self,
+        queue: &QueueName,
+        max: usize,
+        wait: Duration,
+        lease: Duration,
+    ) -> PortResult<Vec<Delivery>> {
+        check_lease(lease)?;
+        let wait = Duration::from_secs(seconds(wait.min(MAX_POLL_WAIT)).unsigned_abs().into());
+        let max = i32::try_from(max.clamp(1, MAX_QUEUE_BATCH)).expect("ten fit");
+        let url = self.urls.get(queue).await?;
+        let call = self
+            .sqs
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(max)
+            .wait_time_seconds(seconds(wait))
+            .visibility_timeout(seconds(lease))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
+        let received = call.customize().config_override(self.receive_config(wait)).send().await;
+        let received =
+            received.map_err(|error| self.urls.failed("receiving messages", queue, error))?;
+        received.messages.unwrap_or_default().into_iter().map(messages::delivery).collect()
+    }
+
+    async fn extend(
+        &self,
+        queue: &QueueName,
+        receipts: &[Receipt],
+        lease: Duration,
+    ) -> PortResult<Vec<PortResult<()>>> {
+        check_batch(receipts)?;
+        check_lease(lease)?;
+        let mut answers = Answers::new("extending a lease", receipts.len());
+        if receipts.is_empty() {
+            return Ok(answers.into_vec());
+        }
+        let entries = receipts.iter().enumerate().map(|(index, receipt)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&receipt.0)
+                .visibility_timeout(seconds(lease))
+                .build()
+                .expect("it has an id and a receipt handle")
+        });
+        let url = self.urls.get(queue).await?;
+        let call = self.sqs.change_message_visibility_batch().queue_url(url);
+        let call = call.set_entries(Some(entries.collect()));
+        let extended = call.customize().config_override(self.extend_config()).send().await;
+        let extended =
+            extended.map_err(|error| self.urls.failed("extending leases", queue, error))?;
+        answers.note(extended.successful().iter().map(|entry| entry.id()), extended.failed());
+        Ok(answers.into_vec())
+    }
+
+    async fn settle(
+        &self,
+        queue: &QueueName,
+        receipts: &[Receipt],
+    ) -> PortResult<Vec<PortResult<()>>> {
+        check_batch(receipts)?;
+        let mut answers = Answers::new("settling a message", receipts.len());
+        if receipts.is_empty() {
+            return Ok(answers.into_vec());
+        }
+        let entries = receipts.iter().enumerate().map(|(index, receipt)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&receipt.0)
+                .build()
+                .expect("it has an id and a receipt handle")
+        });
+        let url = self.urls.get(queue).await?;
+        let call = self.sqs.delete_message_batch().queue_url(url);
+        let call = call.set_entries(Some(entries.collect()));
+        // A message that stays comes back, and what it says a second time changes nothing.
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let settled = call.customize().config_override(once).send().await;
+        let settled =
+            settled.map_err(|error| self.urls.failed("settling messages", queue, error))?;
+        let (gone, failed): (Vec<_>, Vec<_>) =
+            settled.failed.into_iter().partition(|entry| entry.code() == GONE);
+        let succeeded = settled.successful.iter().map(|entry| entry.id());
+        answers.note(succeeded.chain(gone.iter().map(|entry| entry.id())), &failed);
+        Ok(answers.into_vec())
+    }
+
+    fn crash_net(&self, queue: &QueueName) -> Option<QueueName> {
+        Some(queue.crash_net())
+    }
+
+    async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
+        let url = self.urls.get(queue).await?;
+        let asked = self.sqs.get_queue_attributes().queue_url(url);
+        let asked = asked.set_attribute_names(Some(COUNTS.to_vec())).send().await;
+        let answer = asked.map_err(|error| self.urls.failed("counting messages", queue, error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let [ready, in_flight, delayed] =
+            COUNTS.map(|name| attributes.get(&name).and_then(|count| count.parse().ok()));
+        match (ready, in_flight, delayed) {
+            (Some(ready), Some(in_flight), Some(delayed)) => {
+                Ok(Depth { ready, in_flight, delayed })
+            }
+            _ => Err(PortError::permanent("counting messages", "a count is missing")),
+        }
+    }
+}

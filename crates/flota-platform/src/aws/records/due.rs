@@ -1,0 +1,153 @@
+//! What is due some day: open rounds and pending callbacks, found by a sparse index.
+//!
+//! An item that is due stands in the index under one of [`SHARDS`] keys of its kind, sorted by
+//! `due_from`, which is never later than its true `due_at`. It may be earlier: to look at an item
+//! too early costs a read, to move it in the index two write units. The index lags behind the
+//! table and only names candidates; what decides is a condition on the item itself.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use flota_core::{PortResult, RequestId, RoundKey};
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+
+use super::{
+    batches::Query,
+    columns::{Item, item, nanos, read_number, read_time, text},
+    keys::{last_number, request_of, round_key},
+    table::{Change, Table, Written},
+};
+use crate::aws::tables::requests::{DUE_FROM, DUE_INDEX, DUE_SHARD};
+
+/// When an item is due.
+pub(super) const DUE_AT: &str = "due_at";
+
+/// Parts of the index of one kind. A part takes 1,000 write units in a second, and each request
+/// writes to its part about four times.
+const SHARDS: u8 = 16;
+/// Candidates that are looked at together.
+const LOOK: usize = 256;
+/// How often one call looks: where most candidates are not due yet, those behind them are to be
+/// found too, but a claim is to end before it is over.
+const MAX_LOOKS: usize = 8;
+/// Writes under way at once.
+const WRITES_AT_ONCE: usize = 8;
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An open round.
+    Round,
+    /// A pending callback; it stands in the item of its round, which is finished.
+    Callback,
+}
+
+impl Kind {
+    fn shard(self, shard: u8) -> AttributeValue {
+        let kind = match self {
+            Self::Round => "round",
+            Self::Callback => "callback",
+        };
+        text(format!("{kind}-{shard:02}"))
+    }
+
+    /// The part of the index in which an item of this request stands.
+    pub(super) fn shard_of(self, request: RequestId) -> AttributeValue {
+        // The last bits of a UUIDv7 are random.
+        self.shard(request.0.as_bytes()[15] % SHARDS)
+    }
+}
+
+/// The attributes of an item that is due at `due_at`.
+pub(super) fn due(kind: Kind, request: RequestId, due_at: Timestamp) -> Item {
+    let shard = kind.shard_of(request);
+    item([(DUE_AT, nanos(due_at)), (DUE_FROM, nanos(due_at)), (DUE_SHARD, shard)])
+}
+
+/// Takes up to `limit` items that are due at `now` and makes each due again at `next`. Three write
+/// units for each, and three where one was looked at too early; where nothing is due, half a read
+/// unit for each shard.
+pub(super) async fn claim(
+    table: &Table,
+    kind: Kind,
+    now: Timestamp,
+    next: Timestamp,
+    limit: usize,
+) -> PortResult<Vec<Item>> {
+    let mut claimed = Vec::new();
+    for _ in 0..MAX_LOOKS {
+        let candidates = candidates(table, kind, now).await?;
+        let keys = candidates.iter().map(|key| round_key(*key)).collect();
+        let (mut due, mut early) = (Vec::new(), Vec::new());
+        for item in table.get_many(CLAIMING, keys).await? {
+            match read_time(&item, DUE_AT)? {
+                Some(due_at) if due_at <= now => due.push((due_at, key_of(&item)?)),
+                Some(_) => early.push(postpone(table, kind, key_of(&item)?, now)),
+                None => {}
+            }
+        }
+        due.sort();
+        due.truncate(limit - claimed.len());
+        let claims: Vec<_> =
+            due.into_iter().map(|(_, key)| claim_one(table, kind, key, now, next)).collect();
+        let some: Vec<Option<Item>> =
+            stream::iter(claims).buffered(WRITES_AT_ONCE).try_collect().await?;
+        claimed.extend(some.into_iter().flatten());
+        stream::iter(early).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;
+        if claimed.len() == limit || candidates.len() < LOOK {
+            break;
+        }
+    }
+    Ok(claimed)
+}
+
+const CLAIMING: &str = "claiming what is due";
+
+/// Up to [`LOOK`] items that the index has as due at `now`, the longest due first.
+async fn candidates(table: &Table, kind: Kind, now: Timestamp) -> PortResult<Vec<RoundKey>> {
+    let shards = (0..SHARDS).map(|shard| {
+        let values = item([(":shard", kind.shard(shard)), (":now", nanos(now))]);
+        let condition = "due_shard = :shard AND due_from <= :now";
+        let query = Query { index: Some(DUE_INDEX), limit: LOOK, ..Query::all(condition, values) };
+        table.query("looking for what is due", query)
+    });
+    let found: Vec<Vec<Item>> =
+        stream::iter(shards).buffer_unordered(SHARDS.into()).try_collect().await?;
+    let mut due = Vec::new();
+    for item in found.into_iter().flatten() {
+        due.push((read_number::<i128>(&item, DUE_FROM)?, key_of(&item)?));
+    }
+    due.sort();
+    Ok(due.into_iter().map(|(_, key)| key).take(LOOK).collect())
+}
+
+async fn claim_one(
+    table: &Table,
+    kind: Kind,
+    key: RoundKey,
+    now: Timestamp,
+    next: Timestamp,
+) -> PortResult<Option<Item>> {
+    let change = Change::of(round_key(key), "SET due_at = :next, due_from = :next")
+        .only_if("due_shard = :shard AND due_at <= :now")
+        .value(":shard", kind.shard_of(key.request))
+        .value(":now", nanos(now))
+        .value(":next", nanos(next))
+        .returning(ReturnValue::AllNew);
+    Ok(match table.change(CLAIMING, change).await? {
+        Written::Done(item) => Some(item),
+        Written::Refused(_) => None,
+    })
+}
+
+/// Moves an item that is not due yet to its place in the index.
+async fn postpone(table: &Table, kind: Kind, key: RoundKey, now: Timestamp) -> PortResult<()> {
+    let change = Change::of(round_key(key), "SET due_from = due_at")
+        .only_if("due_shard = :shard AND due_at > :now AND due_from <= :now")
+        .value(":shard", kind.shard_of(key.request))
+        .value(":now", nanos(now));
+    table.change("looking for what is due", change).await.map(drop)
+}
+
+fn key_of(item: &Item) -> PortResult<RoundKey> {
+    Ok(RoundKey { request: request_of(item)?, round: last_number(item)? })
+}

@@ -1,0 +1,156 @@
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::ReturnValue;
+use flota_core::{
+    ModelName, ModelVersion, PortError, PortResult, Sha256,
+    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
+};
+use jiff::Timestamp;
+
+use super::{
+    batches::Query,
+    columns::{
+        Item, damaged, document, item, nanos, number, read_document, read_text, read_time, text,
+    },
+    table::{Change, MAX_SENDS, Table, Written},
+};
+use crate::aws::tables::{
+    EXPIRES_AT,
+    models::{PARTITION, SORT},
+};
+
+const DOCUMENT: &str = "document";
+const DIGEST: &str = "weights_digest";
+const REGISTERED_AT: &str = "registered_at";
+const UNTIL: &str = "alive_until";
+const SERVED: &str = "served_models";
+
+/// The partition of the current versions.
+const CURRENT: &str = "current";
+/// The partition of workers' lines of life: some writes a second, and one read for each list.
+const LINES: &str = "worker";
+/// How long the line of a worker that died is kept, in seconds: nobody counts it any more.
+const DEAD_LINE_KEPT_SECONDS: i64 = 60 * 60;
+
+const REGISTERING: &str = "registering a model";
+
+/// Models and the workers that say they live.
+pub(super) struct DynamoModels {
+    table: Table,
+}
+
+impl DynamoModels {
+    pub(super) fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// Keeps the digest of a version and returns when it was first registered with that one, or
+    /// the other digest that it has.
+    async fn keep_version(
+        &self,
+        registration: &Registration,
+    ) -> PortResult<Result<Timestamp, Sha256>> {
+        let (name, version) = (&registration.manifest.name, &registration.manifest.version);
+        let key = key_of(&format!("version#{name}"), &version.0);
+        let digest = text(registration.digest.to_string());
+        for _ in 0..MAX_SENDS {
+            let set =
+                "SET weights_digest = :digest, registered_at = if_not_exists(registered_at, :at)";
+            let known = Change::of(key.clone(), set)
+                .only_if("attribute_not_exists(weights_digest) OR weights_digest = :digest")
+                .value(":digest", digest.clone())
+                .value(":at", nanos(registration.at))
+                .returning(ReturnValue::AllNew);
+            let other = match self.table.change(REGISTERING, known).await? {
+                Written::Done(item) => {
+                    let at = read_time(&item, REGISTERED_AT)?;
+                    return at.map(Ok).ok_or_else(|| damaged(REGISTERED_AT, "missing"));
+                }
+                Written::Refused(item) => item.unwrap_or_default(),
+            };
+            let other = read_text(&other, DIGEST)?;
+            if !version.is_dev() {
+                let other = other.parse().map_err(|error| damaged(DIGEST, error))?;
+                return Ok(Err(other));
+            }
+            let set = "SET weights_digest = :digest, registered_at = :at";
+            let replaced = Change::of(key.clone(), set)
+                .only_if("weights_digest = :other")
+                .value(":digest", digest.clone())
+                .value(":at", nanos(registration.at))
+                .value(":other", text(other));
+            if self.table.change(REGISTERING, replaced).await?.is_done() {
+                return Ok(Ok(registration.at));
+            }
+        }
+        Err(PortError::transient(REGISTERING, "others kept registering the same version"))
+    }
+
+    async fn lines(&self) -> PortResult<Vec<Item>> {
+        self.table.query("reading workers' lines of life", partition(LINES)).await
+    }
+}
+
+#[async_trait]
+impl Models for DynamoModels {
+    /// Two writes: a version that was kept and not made the current one is so when its worker
+    /// starts again.
+    async fn register(&self, registration: &Registration) -> PortResult<RegistrationOutcome> {
+        let at = match self.keep_version(registration).await? {
+            Ok(at) => at,
+            Err(other) => return Ok(RegistrationOutcome::Conflict(other)),
+        };
+        let mut current = key_of(CURRENT, registration.manifest.name.as_str());
+        let registration = Registration { at, ..registration.clone() };
+        current.insert(DOCUMENT.to_owned(), document(&registration)?);
+        self.table.put(REGISTERING, &current, None).await?;
+        Ok(RegistrationOutcome::Registered)
+    }
+
+    /// One write unit.
+    async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
+        let mut item = key_of(LINES, &line.instance);
+        item.insert("worker_name".to_owned(), text(line.worker.as_str()));
+        item.insert(SERVED.to_owned(), document(&line.models)?);
+        item.insert(UNTIL.to_owned(), nanos(line.until));
+        let expires_at = line.until.as_second().saturating_add(DEAD_LINE_KEPT_SECONDS);
+        item.insert(EXPIRES_AT.to_owned(), number(expires_at));
+        self.table.put("refreshing a worker's line of life", &item, None).await.map(drop)
+    }
+
+    async fn gone(&self, instance: &str) -> PortResult<()> {
+        self.table.delete("ending a worker's line of life", key_of(LINES, instance)).await
+    }
+
+    async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {
+        let models = self.table.query("listing models", partition(CURRENT)).await?;
+        let lines = self.lines().await?;
+        models.iter().map(|item| registered(item, &lines, now)).collect()
+    }
+
+    async fn get(&self, name: &ModelName, now: Timestamp) -> PortResult<Option<RegisteredModel>> {
+        let key = key_of(CURRENT, name.as_str());
+        let Some(item) = self.table.get("reading a model", key).await? else { return Ok(None) };
+        registered(&item, &self.lines().await?, now).map(Some)
+    }
+}
+
+/// The model of an item, with the workers of `lines` that serve it at `now`.
+fn registered(item: &Item, lines: &[Item], now: Timestamp) -> PortResult<RegisteredModel> {
+    let registration: Registration = read_document(item, DOCUMENT)?;
+    let served = (registration.manifest.name.clone(), registration.manifest.version.clone());
+    let mut workers_alive = 0;
+    for line in lines {
+        let models: Vec<(ModelName, ModelVersion)> = read_document(line, SERVED)?;
+        let is_alive = read_time(line, UNTIL)?.is_some_and(|until| until > now);
+        workers_alive += u32::from(is_alive && models.contains(&served));
+    }
+    Ok(RegisteredModel { registration, workers_alive })
+}
+
+fn key_of(kind: &str, key: &str) -> Item {
+    item([(PARTITION, text(kind)), (SORT, text(key))])
+}
+
+fn partition(kind: &str) -> Query {
+    Query::all("record_kind = :kind", item([(":kind", text(kind))]))
+}

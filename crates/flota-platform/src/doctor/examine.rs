@@ -1,0 +1,45 @@
+use flota_core::ports::Registration;
+use tokio::task::spawn_blocking;
+
+use super::{Check, check::with_cause, models, settings};
+use crate::{
+    Platform,
+    aws::{self, Clients},
+    embedded,
+    settings::{Backend, Settings},
+};
+
+/// Looks at the set-up that `settings` name and at the models in it; `found` are those of this
+/// machine's folders. Nothing is changed, and every finding says what to change.
+pub async fn examine(settings: &Settings, found: &[Registration]) -> Vec<Check> {
+    let mut checks = settings::check(settings, found);
+    let is_there = match settings.backend {
+        Backend::Embedded => {
+            let data_dir = settings.data_dir.clone();
+            let looked = spawn_blocking(move || embedded::examine(&data_dir)).await;
+            checks.extend(looked.expect("looking at a folder does not panic"));
+            settings.data_dir.exists()
+        }
+        Backend::Aws => {
+            match Clients::new(&settings.aws).await {
+                Ok(clients) => checks.extend(aws::examine(&clients, settings, found).await),
+                Err(error) => {
+                    checks.push(Check::wrong("AWS", error.to_string(), "name the region"))
+                }
+            }
+            true
+        }
+    };
+    // Opening makes what is not there, and what is broken has been said.
+    if is_there && !checks.iter().any(Check::is_wrong) {
+        match Platform::open(settings).await {
+            Ok(platform) => checks.extend(models::check(&platform, found).await),
+            Err(error) => checks.push(Check::wrong(
+                "store",
+                with_cause(&error),
+                "put right what the sentence names",
+            )),
+        }
+    }
+    checks
+}

@@ -1,0 +1,10 @@
+//! What is wrong with a set-up, and what to change. Nothing is changed here.
+
+mod check;
+mod examine;
+mod models;
+mod settings;
+
+pub(crate) use check::with_cause;
+pub use check::{Check, Verdict};
+pub use examine::examine;

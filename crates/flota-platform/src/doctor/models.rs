@@ -1,0 +1,104 @@
+//! The models that the store knows, against the folders of this machine.
+
+use flota_core::ports::{RegisteredModel, Registration};
+
+use super::Check;
+use crate::Platform;
+
+/// What is to be said of each model of `found`, and of those that only the store knows.
+pub(super) async fn check(platform: &Platform, found: &[Registration]) -> Vec<Check> {
+    let known = match platform.models.list(platform.clock.now()).await {
+        Ok(known) => known,
+        Err(error) => {
+            return vec![Check::unseen("models", &error, "put right what the sentence names")];
+        }
+    };
+    let of = |model: &Registration| {
+        let name = &model.manifest.name;
+        known.iter().find(|known| known.registration.manifest.name == *name)
+    };
+    let mut checks: Vec<_> = found.iter().map(|model| compare(model, of(model))).collect();
+    checks.extend(known.iter().map(workers));
+    checks
+}
+
+fn compare(folder: &Registration, known: Option<&RegisteredModel>) -> Check {
+    let about = format!("model {}", folder.manifest.name);
+    let version = &folder.manifest.version;
+    let Some(known) = known.map(|known| &known.registration) else {
+        return Check::doubtful(
+            about,
+            "the store does not know it: requests that name it are refused",
+            "run `flota provision`, or start its worker",
+        );
+    };
+    let current = &known.manifest.version;
+    if current != version {
+        return Check::doubtful(
+            about,
+            format!("its folder has version {version}, and the store's current one is {current}"),
+            "start its new worker, or bring the folder up to date",
+        );
+    }
+    if known.digest != folder.digest && !version.is_dev() {
+        return Check::wrong(
+            about,
+            format!("version {version} has other contents here than where it was registered"),
+            "bump the `version` in its model.yaml: a worker would refuse to start",
+        );
+    }
+    Check::good(about, format!("version {version} is the current one"))
+}
+
+fn workers(known: &RegisteredModel) -> Check {
+    let Registration { manifest, worker, .. } = &known.registration;
+    let about = format!("workers of {}", manifest.name);
+    match known.workers_alive {
+        0 => Check::doubtful(
+            about,
+            "none is alive: its tasks wait",
+            format!("start the worker {worker}, unless it is scaled to none"),
+        ),
+        count => Check::good(about, format!("{count} alive")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flota_core::{Manifest, Sha256, WorkerName};
+
+    use super::*;
+    use crate::{SystemClock, doctor::Verdict, settings::Settings};
+
+    fn registration(platform: &Platform, version: &str, contents: &str) -> Registration {
+        let text = format!(
+            "{{name: cat, version: '{version}', weights: {{file: w.onnx}}, labels: [a], \
+             input: {{width: 8, height: 8, resize: {{mode: exact}}}}, \
+             output: {{kind: regression}}}}"
+        );
+        let manifest = Manifest::parse("model.yaml", &text).unwrap();
+        let worker = WorkerName::from(&manifest.name);
+        let digest = Sha256::of(contents.as_bytes());
+        Registration { manifest, digest, worker, at: platform.clock.now() }
+    }
+
+    #[tokio::test]
+    async fn a_model_is_known_with_the_contents_of_its_folder_or_something_is_said() {
+        let platform = Platform::memory(&Settings::default(), Arc::new(SystemClock)).unwrap();
+        let known = registration(&platform, "1", "a");
+        let first = async |found| check(&platform, &[found]).await.swap_remove(0).verdict;
+        assert!(matches!(first(known.clone()).await, Verdict::Doubtful { .. }));
+        platform.models.register(&known).await.unwrap();
+        assert!(matches!(first(known.clone()).await, Verdict::Good { .. }));
+        let other = registration(&platform, "1", "b");
+        assert!(matches!(first(other).await, Verdict::Wrong { .. }));
+        let newer = registration(&platform, "2", "b");
+        assert!(matches!(first(newer).await, Verdict::Doubtful { .. }));
+        let all = check(&platform, &[known]).await;
+        assert!(
+            matches!(&all[1].verdict, Verdict::Doubtful { problem, .. } if problem.contains("wait"))
+        );
+    }
+}

@@ -1,0 +1,4 @@
+CREATE TABLE aliases (
+    object TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

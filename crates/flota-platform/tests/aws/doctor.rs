@@ -1,0 +1,108 @@
+use aws_sdk_sqs::config::Credentials;
+use flota_core::{
+    Lane, Manifest, QueueName, Sha256, WorkerName,
+    ports::{Depth, Registration},
+};
+use flota_platform::{
+    aws::{
+        Clients, examine,
+        provision::{Action, provision},
+    },
+    doctor::{Check, Verdict},
+    settings::Settings,
+};
+use jiff::Timestamp;
+
+use crate::{
+    account::Account,
+    server::{Server, answer_text},
+};
+
+fn found() -> Vec<Registration> {
+    let text = "{name: cat, version: '1', weights: {file: w.onnx}, labels: [a], \
+        input: {width: 8, height: 8, resize: {mode: exact}}, output: {kind: regression}}";
+    let manifest = Manifest::parse("model.yaml", text).unwrap();
+    let worker = WorkerName::from(&manifest.name);
+    vec![Registration { manifest, digest: Sha256::of(b"a"), worker, at: Timestamp::UNIX_EPOCH }]
+}
+
+/// What is wrong, and what it says to change.
+fn wrong(checks: Vec<Check>) -> Vec<String> {
+    let said = |check: Check| match check.verdict {
+        Verdict::Wrong { problem, remedy } => Some(format!("{}: {problem}: {remedy}", check.about)),
+        _ => None,
+    };
+    checks.into_iter().filter_map(said).collect()
+}
+
+async fn provisioned() -> Account {
+    let account = Account::new(&[]).await;
+    let Account { clients, settings, .. } = &account;
+    provision(clients, settings, &["cat".parse().unwrap()], Action::Make).await.unwrap();
+    account
+}
+
+#[tokio::test]
+async fn a_set_up_is_well_until_something_is_missing() {
+    let account = provisioned().await;
+    let Account { clients, settings, .. } = &account;
+    let checks = examine(clients, settings, &found()).await;
+    assert!(checks.len() >= 20 && wrong(checks.clone()).is_empty(), "{checks:?}");
+
+    clients.dynamodb.delete_table().table_name("flota-models").send().await.unwrap();
+    let wrong = wrong(examine(clients, settings, &found()).await);
+    let said = "table flota-models: it is not there: run `flota provision`";
+    assert_eq!(wrong, [said]);
+}
+
+#[tokio::test]
+async fn trying_rights_out_leaves_nothing_behind() {
+    let account = provisioned().await;
+    let Account { clients, settings, .. } = &account;
+    examine(clients, settings, &found()).await;
+    let queue = account.open().await.queue;
+    let tasks = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
+    for name in [tasks, QueueName::outcomes("flota"), QueueName::events("flota")] {
+        assert_eq!(queue.depth(&name).await.unwrap(), Depth::default(), "{name}");
+    }
+    for table in ["flota-requests", "flota-predictions", "flota-dead-letters", "flota-models"] {
+        let items = clients.dynamodb.scan().table_name(table).send().await.unwrap();
+        assert_eq!(items.count, 0, "{table}");
+    }
+    let objects = clients.s3.list_objects_v2().bucket(&settings.aws.bucket).send().await.unwrap();
+    assert!(objects.contents().is_empty());
+}
+
+/// What is wrong at a server that answers everything so.
+async fn at(status: &'static str, body: &'static str) -> Vec<String> {
+    let server = Server::answering(move |_| answer_text(status, &[], body)).await;
+    let settings = [
+        ("backend", "aws"),
+        ("aws.region", "eu-central-1"),
+        ("aws.endpoint", &server.url("/")),
+        ("aws.bucket", "uploads"),
+        ("aws.call_timeout_ms", "500"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let settings = Settings::from_sources(None, [], &settings).unwrap();
+    let credentials = Credentials::new("key", "secret", None, None, "test");
+    let clients = Clients::with_credentials(&settings.aws, credentials).await.unwrap();
+    wrong(examine(&clients, &settings, &found()).await)
+}
+
+#[tokio::test]
+async fn what_may_not_be_done_is_named_with_the_policy_that_grants_it() {
+    let denied = r#"{"__type": "com.amazonaws#AccessDeniedException", "message": "not you"}"#;
+    let wrong = at("400 Bad Request", denied).await;
+    let of_worker = wrong.iter().find(|said| said.starts_with("rights: worker")).unwrap();
+    assert!(of_worker.contains("dynamodb:UpdateItem on flota-models"), "{of_worker}");
+    assert!(of_worker.contains("infra/iam/worker.json"), "{of_worker}");
+    assert!(wrong.iter().any(|said| said.starts_with("table flota-requests: ")), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn credentials_that_nobody_knows_are_said_once() {
+    let unknown = r#"{"__type": "InvalidClientTokenId", "message": "no such key"}"#;
+    let wrong = at("403 Forbidden", unknown).await;
+    assert!(matches!(&wrong[..], [one] if one.contains("correct the credentials")), "{wrong:?}");
+}

@@ -1,0 +1,215 @@
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use flota_core::{
+    Code, DeadLetterSelection, ModelName, ModelVersion, Reason, Replay, ReplayId, ReplayPlan,
+    ReplayProgress, ReplayState,
+    ports::{DeadLetterFilter, ReplayStart},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracing::info;
+use utoipa::ToSchema;
+
+use super::{
+    dead_letter_view::DeadLetterView,
+    dead_letters::GroupsView,
+    decisions::{checked, read_optional, refusal, who},
+    problem::{self, FieldError, Problem, ProblemCode},
+    replays::ReplayView,
+    state::Api,
+};
+use crate::groups::Groups;
+
+/// So many are judged before the others are begun.
+const CANARY_COUNT: u32 = 10;
+/// Where more of a hundred fail again, the cause stands still: the replay stops.
+const MAX_FAILED_PERCENT: u32 = 20;
+/// Dead letters that a dry run shows.
+const SAMPLE: usize = 10;
+/// Highest rate that can be asked for: no replay is faster.
+const MAX_RATE_PER_SECOND: u32 = 10_000;
+
+/// Which dead letters of a model are to be replayed, and how.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReplayBody {
+    /// Of this model; it must be named.
+    #[schema(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// For this reason.
+    #[schema(value_type = Option<String>)]
+    reason: Option<Reason>,
+    /// With this code: of the failed outcome, or of the last fault.
+    #[schema(value_type = Option<String>)]
+    code: Option<Code>,
+    /// Put away at this time (RFC 3339) or later.
+    #[schema(value_type = Option<String>)]
+    since: Option<Timestamp>,
+    /// Put away before this time.
+    #[schema(value_type = Option<String>)]
+    until: Option<Timestamp>,
+    /// In which this stands: in an id, the last error, the image's address, the queue or the body.
+    text: Option<String>,
+    /// At most so many.
+    limit: Option<u32>,
+    /// At most so many in a second.
+    rate_per_second: Option<u32>,
+    /// The version of the model that is to run: refused where it is not the current one.
+    to_version: Option<String>,
+    /// Only say which ones it would be.
+    dry_run: bool,
+    /// Whom to name in the record.
+    by: Option<String>,
+}
+
+/// What a replay would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DryRun {
+    /// How many dead letters it would take; a `limit` is not counted in.
+    #[serde(flatten)]
+    groups: GroupsView,
+    /// The first of them.
+    sample: Vec<Sampled>,
+}
+
+/// A dead letter that would be replayed.
+#[derive(Debug, Serialize, ToSchema)]
+struct Sampled {
+    #[serde(flatten)]
+    letter: DeadLetterView,
+    /// What keeps it from running now, if anything: the code of the problem that a call for this
+    /// letter alone would get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'static str>,
+}
+
+/// Starts a replay of a model's dead letters, or only says what it would do. One runs at a time for
+/// each model; any server goes on with it.
+#[utoipa::path(
+    post,
+    path = "/v1/dead-letters/replay",
+    tag = "dead letters",
+    request_body = ReplayBody,
+    responses(
+        (status = 202, description = "It was started; `Location` says where it can be seen", body = ReplayView),
+        (status = 200, description = "What it would do", body = DryRun),
+        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn replay_dead_letters(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body: ReplayBody = read_optional(&headers, body).await?;
+    let (by, is_dry) = (who(body.by.clone())?, body.dry_run);
+    let now = api.platform.clock.now();
+    let (model, plan) = plan(body, now)?;
+    if let Some(wanted) = &plan.to_version {
+        check_version(&api, &model, wanted, now).await?;
+    }
+    if is_dry {
+        return Ok(Json(dry_run(&api, plan.selection).await?).into_response());
+    }
+    let replay = Replay {
+        id: ReplayId(api.platform.clock.uuid()),
+        model,
+        plan,
+        by,
+        created_at: now,
+        state: ReplayState::Running,
+        progress: ReplayProgress::default(),
+        claimed_until: now,
+        revision: 0,
+    };
+    match api.platform.replays.start(&replay).await? {
+        ReplayStart::Started => {}
+        ReplayStart::Running(running) => {
+            let detail = format!("`{running}` runs: wait for its end, or stop it");
+            return Err(Problem::new(ProblemCode::ReplayRunning, detail));
+        }
+    }
+    info!(replay.id = %replay.id, model = %replay.model, by = replay.by, plan = ?replay.plan,
+        "replay started");
+    api.wakeups.replay_started();
+    let location = [(header::LOCATION, format!("/v1/replays/{}", replay.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(ReplayView::from(replay))).into_response())
+}
+
+/// What `body` asks for.
+fn plan(body: ReplayBody, now: Timestamp) -> Result<(ModelName, ReplayPlan), Problem> {
+    let wrong = |field, message: String| {
+        Problem::fields(ProblemCode::InvalidValue, vec![FieldError::new(field, message)])
+    };
+    let ReplayBody { model, reason, code, since, until, text, .. } = body;
+    let Some(model) = model else {
+        return Err(wrong("model", "it is missing: a replay is of one model".to_owned()));
+    };
+    if body.limit == Some(0) {
+        return Err(wrong("limit", "1 or more is wanted".to_owned()));
+    }
+    let rates = 1..=MAX_RATE_PER_SECOND;
+    if body.rate_per_second.is_some_and(|rate| !rates.contains(&rate)) {
+        return Err(wrong("rate_per_second", format!("1 to {MAX_RATE_PER_SECOND} is wanted")));
+    }
+    let selection = DeadLetterSelection {
+        model: Some(model.clone()),
+        reason,
+        code,
+        since,
+        // What the replay itself leaves behind is not its own.
+        until: Some(until.map_or(now, |until| until.min(now))),
+        text,
+    };
+    let plan = ReplayPlan {
+        selection: checked(selection)?,
+        limit: body.limit,
+        rate_per_second: body.rate_per_second,
+        to_version: body.to_version.map(ModelVersion),
+        canary_count: CANARY_COUNT,
+        max_failed_percent: MAX_FAILED_PERCENT,
+    };
+    Ok((model, plan))
+}
+
+async fn check_version(
+    api: &Api,
+    model: &ModelName,
+    wanted: &ModelVersion,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let Some(known) = api.platform.models.get(model, now).await? else {
+        return Err(Problem::new(ProblemCode::UnknownModel, format!("`{model}` is not known")));
+    };
+    let current = &known.registration.manifest.version;
+    if current == wanted {
+        return Ok(());
+    }
+    let detail = format!("`{current}` is the current version of `{model}`");
+    Err(Problem::new(ProblemCode::VersionNotCurrent, detail))
+}
+
+async fn dry_run(api: &Api, selection: DeadLetterSelection) -> Result<DryRun, Problem> {
+    let dead_letters = api.platform.dead_letters.as_ref();
+    let groups = Groups::count(dead_letters, &selection, false).await?;
+    let mut filter = DeadLetterFilter { selection, decided: false, after: None, limit: SAMPLE };
+    let mut sample = Vec::new();
+    while sample.len() < SAMPLE {
+        let page = dead_letters.list(&filter).await?;
+        for letter in page.letters.into_iter().take(SAMPLE - sample.len()) {
+            let refused = api.reruns.refusal(&letter).await?.and_then(refusal);
+            let refusal = refused.map(|(code, _)| code.into());
+            sample.push(Sampled { letter: letter.into(), refusal });
+        }
+        filter.after = page.next_after;
+        if filter.after.is_none() {
+            break;
+        }
+    }
+    Ok(DryRun { groups: groups.into(), sample })
+}

@@ -1,0 +1,204 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use flota_core::{
+    ClientName, EventsId, Lane, ModelName, ObjectAddress, ObjectIdentity, Origin, PortError,
+    PortResult, PredictionKey, QueueName, TaskMessage, TasksMessage, WorkerName,
+    limits::{MAX_PACK_TASKS, MAX_QUEUE_BATCH},
+    ports::{Aliases, Clock, NewMessage, Predictions, Queue, Registration},
+};
+use metrics::counter;
+use tracing::warn;
+
+use super::{gatherer::Arrival, served::Served};
+
+/// Most keys of one look-up: what DynamoDB takes in one call.
+const MAX_KEYS: usize = 100;
+
+/// Puts tasks of uploads on their workers' queues, by the pack.
+pub(super) struct Packer {
+    pub(super) served: Served,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) aliases: Arc<dyn Aliases>,
+    pub(super) predictions: Arc<dyn Predictions>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The beginning of the queues' names.
+    pub(super) prefix: String,
+    pub(super) trust_etag: bool,
+}
+
+/// One object for one model, however many events ask for it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Task {
+    object: ObjectAddress,
+    model: ModelName,
+}
+
+/// The tasks that go to one queue, each with the arrivals that wait for it.
+type Load = BTreeMap<Task, BTreeSet<usize>>;
+
+impl Packer {
+    /// Sends the tasks of `arrivals` but for those whose prediction is known, and tells each whether
+    /// all of its own were sent.
+    pub(super) async fn send(&self, arrivals: Vec<Arrival>) {
+        let served = self.served_models(&arrivals).await;
+        let mut failures: BTreeMap<usize, String> = BTreeMap::new();
+        let mut loads: BTreeMap<(WorkerName, Lane), Load> = BTreeMap::new();
+        for (arrival, Arrival { wanted, .. }) in arrivals.iter().enumerate() {
+            for wanted in wanted {
+                for (lane, model) in &wanted.models {
+                    match &served[model] {
+                        Ok(registration) => {
+                            let load = loads.entry((registration.worker.clone(), *lane));
+                            let object = wanted.object.clone();
+                            let task = Task { object, model: model.clone() };
+                            load.or_default().entry(task).or_default().insert(arrival);
+                        }
+                        Err(error) => drop(failures.insert(arrival, error.to_string())),
+                    }
+                }
+            }
+        }
+        self.leave_out_known(&mut loads, &served).await;
+        for ((worker, lane), load) in &loads {
+            self.send_load(
+                &QueueName::tasks(&self.prefix, worker, *lane),
+                *lane,
+                load,
+                &mut failures,
+            )
+            .await;
+        }
+        for (index, arrival) in arrivals.into_iter().enumerate() {
+            let sent = failures
+                .remove(&index)
+                .map_or(Ok(()), |why| Err(PortError::transient("sending tasks of uploads", why)));
+            // Whoever does not listen has lost its lease: the event comes again.
+            let _ = arrival.reply.send(sent);
+        }
+    }
+
+    async fn served_models(
+        &self,
+        arrivals: &[Arrival],
+    ) -> BTreeMap<ModelName, PortResult<Registration>> {
+        let wanted = arrivals.iter().flat_map(|arrival| &arrival.wanted);
+        let mut served = BTreeMap::new();
+        for (_, model) in wanted.flat_map(|wanted| &wanted.models) {
+            if !served.contains_key(model) {
+                served.insert(model.clone(), self.served.get(model).await);
+            }
+        }
+        served
+    }
+
+    /// Drops the tasks whose object is known, with a prediction of the model's current version. It
+    /// saves work and nothing else: where the store does not answer, nothing is known.
+    async fn leave_out_known(
+        &self,
+        loads: &mut BTreeMap<(WorkerName, Lane), Load>,
+        served: &BTreeMap<ModelName, PortResult<Registration>>,
+    ) {
+        let tasks: BTreeSet<Task> = loads.values().flat_map(BTreeMap::keys).cloned().collect();
+        match self.known(&tasks, served).await {
+            Ok(known) => {
+                counter!("flota_uploads_total", "result" => "known").increment(known.len() as u64);
+                for load in loads.values_mut() {
+                    load.retain(|task, _| !known.contains(task));
+                }
+            }
+            Err(error) => warn!(%error, "what is known of uploads could not be looked up"),
+        }
+    }
+
+    async fn known(
+        &self,
+        tasks: &BTreeSet<Task>,
+        served: &BTreeMap<ModelName, PortResult<Registration>>,
+    ) -> PortResult<BTreeSet<Task>> {
+        let identity = |task: &Task| {
+            ObjectIdentity::of(&task.object).filter(|it| it.is_trusted(self.trust_etag))
+        };
+        let objects: BTreeSet<ObjectIdentity> = tasks.iter().filter_map(identity).collect();
+        let mut contents = BTreeMap::new();
+        for objects in Vec::from_iter(objects).chunks(MAX_KEYS) {
+            let found = self.aliases.get(objects).await?;
+            contents.extend(found.into_iter().map(|alias| (alias.object, alias.sha256)));
+        }
+        let key = |task: &Task| {
+            let sha256 = *contents.get(&identity(task)?)?;
+            let version = served[&task.model].as_ref().ok()?.manifest.version.clone();
+            let is_kept = !version.is_dev();
+            is_kept.then(|| PredictionKey { sha256, model: task.model.clone(), version })
+        };
+        let mut by_key: BTreeMap<PredictionKey, Vec<&Task>> = BTreeMap::new();
+        for task in tasks {
+            if let Some(key) = key(task) {
+                by_key.entry(key).or_default().push(task);
+            }
+        }
+        let keys: Vec<PredictionKey> = by_key.keys().cloned().collect();
+        let mut known = BTreeSet::new();
+        for keys in keys.chunks(MAX_KEYS) {
+            for prediction in self.predictions.get(keys).await? {
+                let tasks = by_key.get(&prediction.key).into_iter().flatten();
+                known.extend(tasks.map(|task| (*task).clone()));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Sends a load by the pack. Of a pack that is not sent, all who wait for it are `failures`.
+    async fn send_load(
+        &self,
+        queue: &QueueName,
+        lane: Lane,
+        load: &Load,
+        failures: &mut BTreeMap<usize, String>,
+    ) {
+        let tasks: Vec<(&Task, &BTreeSet<usize>)> = load.iter().collect();
+        let packs: Vec<_> = tasks.chunks(MAX_PACK_TASKS).collect();
+        for batch in packs.chunks(MAX_QUEUE_BATCH) {
+            let messages: Vec<NewMessage> =
+                batch.iter().map(|pack| self.message(lane, pack)).collect();
+            let sent = match self.queue.send(queue, &messages).await {
+                Ok(sent) => sent.into_iter().map(|sent| sent.map_err(|e| e.to_string())).collect(),
+                Err(error) => vec![Err(error.to_string()); batch.len()],
+            };
+            for (pack, sent) in batch.iter().zip(sent) {
+                match sent {
+                    Ok(()) => counter!("flota_tasks_accepted_total").increment(pack.len() as u64),
+                    Err(error) => {
+                        let waiting = pack.iter().flat_map(|(_, arrivals)| *arrivals);
+                        failures.extend(waiting.map(|arrival| (*arrival, error.clone())));
+                    }
+                }
+            }
+        }
+    }
+
+    fn message(&self, lane: Lane, pack: &[(&Task, &BTreeSet<usize>)]) -> NewMessage {
+        let task = |(n, (task, _)): (u32, &(&Task, &BTreeSet<usize>))| TaskMessage {
+            n,
+            image: task.object.to_string(),
+            model: task.model.clone(),
+            tries: 0,
+            faults: Vec::new(),
+        };
+        let message = TasksMessage {
+            origin: Origin::Events(EventsId(self.clock.uuid())),
+            round: 1,
+            pack: 0,
+            client: ClientName::default(),
+            lane,
+            deadline: None,
+            tasks: (0..).zip(pack).map(task).collect(),
+        };
+        let body = message.encode().expect("a pack of the longest addresses fits a message");
+        let group = message.client.to_string();
+        NewMessage { body, delay: Duration::ZERO, group, trace: Some(message.origin.trace()) }
+    }
+}

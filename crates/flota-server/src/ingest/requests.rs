@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use flota_core::{
+    CallbackEvent, CallbackTarget, ClientName, ImageRef, ObjectAddress, ObjectIdentity, PortResult,
+    Request, RequestId, Route, Sha256,
+    ports::{Accepted, Clock, IdempotencyKey},
+};
+use flota_platform::settings::IngestRule;
+use metrics::counter;
+
+use super::served::Served;
+use crate::intake::Intake;
+
+/// Makes a request of each upload whose rule names a callback.
+pub(super) struct Requester {
+    pub(super) served: Served,
+    pub(super) intake: Intake,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Requester {
+    /// Keeps a request for what was put at `address`, once however often its event comes, and sends
+    /// its tasks.
+    pub(super) async fn accept(
+        &self,
+        rule: &IngestRule,
+        callback_url: &str,
+        address: &ObjectAddress,
+    ) -> PortResult<()> {
+        let mut routes = Vec::with_capacity(rule.models.len());
+        for model in &rule.models {
+            let worker = self.served.get(model).await?.worker;
+            routes.push(Route { model: model.clone(), worker });
+        }
+        let url = callback_url.to_owned();
+        let request = Request {
+            id: RequestId(self.clock.uuid()),
+            client: ClientName::default(),
+            images: vec![ImageRef { url: address.to_string(), id: None }],
+            routes,
+            callback: Some(CallbackTarget { url, events: vec![CallbackEvent::RequestFinished] }),
+            lane: rule.lane,
+            metadata: None,
+            created_at: self.clock.now(),
+        };
+        let idempotency = idempotency_key(rule, callback_url, address);
+        if self.intake.accept(request, idempotency).await? != Accepted::New {
+            counter!("flota_uploads_total", "result" => "repeated").increment(1);
+        }
+        Ok(())
+    }
+}
+
+/// What makes two events the same one: the object, as it was put, and what is wanted of it.
+fn idempotency_key(
+    rule: &IngestRule,
+    callback_url: &str,
+    address: &ObjectAddress,
+) -> Option<IdempotencyKey> {
+    let object = ObjectIdentity::of(address)?;
+    let models: Vec<&str> = rule.models.iter().map(|model| model.as_str()).collect();
+    let wanted = format!("{object} {} {callback_url}", models.join(","));
+    let fingerprint = Sha256::of(wanted.as_bytes());
+    let key = format!("upload-{fingerprint}");
+    Some(IdempotencyKey { client: ClientName::default(), key, fingerprint })
+}

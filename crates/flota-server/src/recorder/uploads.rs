@@ -1,0 +1,54 @@
+use flota_core::{DeadLetter, Ending, OutcomesMessage, PortResult, Subject, TaskOutcome};
+use metrics::counter;
+
+use super::recording::{Recording, count_ending};
+
+impl Recording {
+    /// Keeps what tasks of upload events leave: predictions, aliases, and the dead letters of those
+    /// that failed. Each write repeats without effect.
+    pub(super) async fn record_uploads(&self, message: &OutcomesMessage) -> PortResult<()> {
+        self.keep_what_was_seen(message).await?;
+        for letter in &message.dead_letters {
+            if is_of(letter, message) {
+                self.dead_letters.put(letter).await?;
+            }
+        }
+        for outcome in &message.outcomes {
+            self.judge_replay(outcome, message).await?;
+            count_upload(outcome, message);
+        }
+        Ok(())
+    }
+
+    /// A task that runs again does so for its last dead letter, which waits to hear how it ended.
+    async fn judge_replay(&self, task: &TaskOutcome, message: &OutcomesMessage) -> PortResult<()> {
+        let Some(earlier) = message.round.checked_sub(1).filter(|round| *round > 0) else {
+            return Ok(());
+        };
+        let id = DeadLetter::task_id(message.origin.task(task.n).request, task.n, earlier);
+        let has_succeeded = matches!(task.outcome.ending, Ending::Succeeded { .. });
+        self.dead_letters.replay_ended(&id, message.round, has_succeeded).await
+    }
+}
+
+fn is_of(letter: &DeadLetter, message: &OutcomesMessage) -> bool {
+    let Subject::Upload { task, round, .. } = &letter.subject else { return false };
+    *task == message.origin.task(task.n) && *round == message.round
+}
+
+fn count_upload(task: &TaskOutcome, message: &OutcomesMessage) {
+    let ending = &task.outcome.ending;
+    let letter = || {
+        message.dead_letters.iter().find(|letter| {
+            matches!(&letter.subject,
+        Subject::Upload { task: dead, .. } if dead.n == task.n)
+        })
+    };
+    match ending {
+        Ending::Succeeded { prediction, .. } => count_ending(&prediction.model, ending),
+        _ => match letter().and_then(DeadLetter::model) {
+            Some(model) => count_ending(model, ending),
+            None => counter!("flota_uploads_gone_total").increment(1),
+        },
+    }
+}

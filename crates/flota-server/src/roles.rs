@@ -1,0 +1,168 @@
+//! What the roles of the server are made of.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use flota_core::{
+    QueueName,
+    consume::{ConsumeSettings, Consumer},
+};
+use flota_platform::{
+    Platform,
+    net::AddressPolicy,
+    settings::{Role, Settings},
+    telemetry::Metrics,
+};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{
+    api::{self, Api, Poll, UploadBudget},
+    crash_nets::CrashNets,
+    dispatch::Dispatcher,
+    ingest,
+    intake::Intake,
+    notifier::{Attempts, Notifier, SigningSecrets},
+    recorder::{Recorder, Recording},
+    replay::{Replayer, Reruns},
+    sweeper::Sweeper,
+    wakeups::Wakeups,
+};
+
+/// Every role, ready to run.
+pub(crate) struct Roles {
+    pub(crate) router: Router,
+    pub(crate) recorder: Consumer,
+    /// Where a rule says what to do with uploads.
+    pub(crate) ingest: Option<Consumer>,
+    pub(crate) sweeper: Sweeper,
+    pub(crate) notifier: Notifier,
+    pub(crate) replayer: Replayer,
+    pub(crate) crash_nets: CrashNets,
+}
+
+impl Roles {
+    pub(crate) fn new(
+        platform: Platform,
+        settings: Settings,
+        address: SocketAddr,
+        secrets: SigningSecrets,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Self {
+        let settings = Arc::new(settings);
+        let wakeups = Arc::new(Wakeups::default());
+        let dispatcher = Dispatcher::new(platform.queue.clone(), settings.prefix.clone());
+        let recording = Arc::new(Recording {
+            requests: platform.requests.clone(),
+            predictions: platform.predictions.clone(),
+            aliases: platform.aliases.clone(),
+            dead_letters: platform.dead_letters.clone(),
+            clock: platform.clock.clone(),
+            wakeups: wakeups.clone(),
+        });
+        let recorder = consumer(&platform, &settings, recording.clone());
+        let sweeper = Sweeper {
+            requests: platform.requests.clone(),
+            recording,
+            dispatcher: dispatcher.clone(),
+            clock: platform.clock.clone(),
+            settings: settings.sweeper.clone(),
+        };
+        let reruns = Reruns {
+            requests: platform.requests.clone(),
+            dead_letters: platform.dead_letters.clone(),
+            models: platform.models.clone(),
+            queue: platform.queue.clone(),
+            dispatcher: dispatcher.clone(),
+            clock: platform.clock.clone(),
+            prefix: settings.prefix.clone(),
+            settings: settings.sweeper.clone(),
+        };
+        let replayer = Replayer {
+            replays: platform.replays.clone(),
+            dead_letters: platform.dead_letters.clone(),
+            reruns: reruns.clone(),
+            clock: platform.clock.clone(),
+            wakeups: wakeups.clone(),
+            settings: settings.dead_letters.clone(),
+        };
+        let crash_nets = CrashNets {
+            queue: platform.queue.clone(),
+            models: platform.models.clone(),
+            dead_letters: platform.dead_letters.clone(),
+            clock: platform.clock.clone(),
+            prefix: settings.prefix.clone(),
+            interval: settings.dead_letters.crash_nets_interval,
+        };
+        let attempts = Attempts {
+            callbacks: platform.callbacks.clone(),
+            requests: platform.requests.clone(),
+            predictions: platform.predictions.clone(),
+            poster: platform.poster.clone(),
+            clock: platform.clock.clone(),
+            secrets,
+            public_url: public_url(&settings, address),
+            settings: settings.notifier.clone(),
+        };
+        let notifier = Notifier { attempts: Arc::new(attempts), wakeups: wakeups.clone() };
+        let intake = Intake {
+            requests: platform.requests.clone(),
+            dispatcher,
+            clock: platform.clock.clone(),
+            settings: settings.sweeper.clone(),
+        };
+        let ingest = ingest::consumer(&platform, &settings, intake.clone());
+        let polls = polls(&settings, &recorder, ingest.as_ref());
+        let router = api::router(Api {
+            policy: Arc::new(AddressPolicy::new(settings.network.allow.clone())),
+            platform,
+            settings,
+            intake,
+            reruns,
+            wakeups,
+            polls,
+            metrics,
+            stop,
+            upload_budget: Arc::new(UploadBudget::default()),
+        });
+        Self { router, recorder, ingest, sweeper, notifier, replayer, crash_nets }
+    }
+}
+
+fn consumer(platform: &Platform, settings: &Settings, recording: Arc<Recording>) -> Consumer {
+    let queue = QueueName::outcomes(&settings.prefix);
+    let recorder = &settings.recorder;
+    let consume = ConsumeSettings {
+        queue: queue.clone(),
+        capacity: recorder.capacity_tasks,
+        lease: recorder.lease,
+        max_lease: recorder.max_lease,
+        wait: settings.queue.poll_wait,
+        drain: recorder.drain,
+    };
+    let handler = Recorder {
+        recording,
+        dead_letters: platform.dead_letters.clone(),
+        clock: platform.clock.clone(),
+        queue,
+    };
+    Consumer::new(platform.queue.clone(), platform.clock.clone(), consume, Arc::new(handler))
+}
+
+/// What is asked whether this process hears from its queues: the roles that it has and that poll.
+fn polls(settings: &Settings, recorder: &Consumer, ingest: Option<&Consumer>) -> Vec<Poll> {
+    let all = [(Role::Recorder, "recorder", Some(recorder)), (Role::Ingest, "ingest role", ingest)];
+    let mut polls = Vec::new();
+    for (role, name, consumer) in all {
+        let consumer = consumer.filter(|_| settings.server.roles.contains(&role));
+        polls.extend(consumer.map(|consumer| Poll { of: name, health: consumer.health() }));
+    }
+    polls
+}
+
+/// How clients reach the API, for links: as the settings say, or where it listens.
+fn public_url(settings: &Settings, address: SocketAddr) -> Url {
+    let listens = || Url::parse(&format!("http://{address}")).expect("an address makes a URL");
+    settings.server.public_url.clone().unwrap_or_else(listens)
+}

@@ -1,0 +1,145 @@
+use std::process::ExitCode;
+
+use anyhow::bail;
+use flota_core::DeadLetterSelection;
+use serde_json::json;
+
+use super::{
+    following::{follow, summary},
+    looking::{groups_text, letters_table},
+};
+use crate::{
+    cli::{DiscardArgs, ReplayArgs, StopArgs},
+    client::{Client, DeadLetterAnswer, ReplayOrder},
+    print::{note, print, print_json},
+    show::count,
+};
+
+pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
+    let client = Client::new(args.server.url);
+    let selection = args.selection.conditions();
+    if let Some(id) = args.id {
+        refuse_both(&selection)?;
+        return replay_one(&client, &id, &args.person.name, args.dry_run, args.json).await;
+    }
+    let order = ReplayOrder {
+        selection,
+        limit: args.limit,
+        rate_per_second: args.rate,
+        to_version: args.to_version,
+        by: args.person.name,
+    };
+    if args.dry_run {
+        return dry_run(&client, &order, args.json).await;
+    }
+    let total = client.dry_run(&order).await?.count;
+    let replay = client.start_replay(&order).await?;
+    if args.detach {
+        match args.json {
+            true => print_json(&replay)?,
+            false => print(format!("{0}: see `flota dead-letters watch {0}`", replay.id))?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let total = order.limit.map_or(total, |limit| total.min(limit.into()));
+    follow(&client, replay, Some(total), args.json).await
+}
+
+async fn replay_one(
+    client: &Client,
+    id: &str,
+    by: &str,
+    is_dry: bool,
+    is_json: bool,
+) -> anyhow::Result<ExitCode> {
+    if is_dry {
+        let letter = client.dead_letter(id).await?;
+        match is_json {
+            true => print_json(&letter)?,
+            false => {
+                let state = letter["state"].as_str().unwrap_or("unknown");
+                print(format!("{id} would run again; it is {state}"))?;
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answer = client.replay_one(id, by).await?;
+    match is_json {
+        true => print_json(&answer)?,
+        false if answer["subject"] == "message" => print(format!("{id} was sent again"))?,
+        false => print(format!("{id} runs again, in round {}", answer["replay_round"]))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn dry_run(client: &Client, order: &ReplayOrder, is_json: bool) -> anyhow::Result<ExitCode> {
+    let answer = client.dry_run(order).await?;
+    if is_json {
+        print_json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(groups_text(&answer))?;
+    let sample = answer.rest.get("sample").cloned().unwrap_or_default();
+    let sample: Vec<DeadLetterAnswer> = serde_json::from_value(sample)?;
+    if !sample.is_empty() {
+        print(format!("the first of them:\n{}", letters_table(&sample)))?;
+    }
+    for letter in sample {
+        if let Some(refusal) = letter.rest.get("refusal").and_then(|code| code.as_str()) {
+            print(format!("{} could not run now: {refusal}", letter.id))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn stop(args: StopArgs) -> anyhow::Result<ExitCode> {
+    let replay = Client::new(args.server.url).stop_replay(args.id, &args.person.name).await?;
+    match args.json {
+        true => print_json(&replay)?,
+        false => print(summary(&replay))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn discard(args: DiscardArgs) -> anyhow::Result<ExitCode> {
+    let client = Client::new(args.server.url);
+    let selection = args.selection.conditions();
+    if let Some(id) = args.id {
+        refuse_both(&selection)?;
+        let answer = client.discard_one(&id, &args.person.name).await?;
+        match args.json {
+            true => print_json(&answer)?,
+            false => print(format!("{id} is given up"))?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if selection == DeadLetterSelection::default() {
+        bail!("name a dead letter, or one condition at least: nothing is given up by mistake");
+    }
+    if !args.yes {
+        let groups = client.dead_letter_groups(&selection, false).await?;
+        match args.json {
+            true => print_json(&groups)?,
+            false => print(groups_text(&groups))?,
+        }
+        note("nothing was given up: add --yes to give up these");
+        return Ok(ExitCode::FAILURE);
+    }
+    let discarded_count = client.discard(&selection, &args.person.name).await?;
+    match args.json {
+        true => print_json(&json!({ "discarded_count": discarded_count }))?,
+        false => {
+            let number = usize::try_from(discarded_count).unwrap_or(usize::MAX);
+            print(format!("{} given up", count(number, "dead letter")))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A dead letter is named, or some are described.
+fn refuse_both(selection: &DeadLetterSelection) -> anyhow::Result<()> {
+    if *selection != DeadLetterSelection::default() {
+        bail!("an ID names one dead letter: leave out the conditions, or the ID");
+    }
+    Ok(())
+}

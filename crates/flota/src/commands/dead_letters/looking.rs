@@ -1,0 +1,126 @@
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::{
+    cli::{GroupsArgs, ListArgs, ReplaysArgs, ShowArgs},
+    client::{Client, DeadLetterAnswer, GroupsAnswer},
+    print::{print, print_json},
+    table::{Table, terminal_width},
+};
+
+pub(super) async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let client = Client::new(args.server.url);
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let letters = client.dead_letters(&args.selection.conditions(), args.all, limit).await?;
+    if args.json {
+        print_json(&json!({ "dead_letters": letters }))?;
+    } else if letters.is_empty() {
+        print("no dead letters")?;
+    } else {
+        print(letters_table(&letters))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn groups(args: GroupsArgs) -> anyhow::Result<ExitCode> {
+    let client = Client::new(args.server.url);
+    let groups = client.dead_letter_groups(&args.selection.conditions(), args.all).await?;
+    match args.json {
+        true => print_json(&groups)?,
+        false => print(groups_text(&groups))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn show_one(args: ShowArgs) -> anyhow::Result<ExitCode> {
+    let letter = Client::new(args.server.url).dead_letter(&args.id).await?;
+    match args.json {
+        true => print_json(&letter)?,
+        false => print(format!("{letter:#}"))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn replays(args: ReplaysArgs) -> anyhow::Result<ExitCode> {
+    let replays = Client::new(args.server.url).replays(args.model.as_ref()).await?;
+    if args.json {
+        print_json(&json!({ "replays": replays }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if replays.is_empty() {
+        print("no replays")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let headings =
+        ["id", "model", "by", "since", "state", "succeeded", "failed", "skipped", "running"];
+    let mut table = Table::new(&headings);
+    for replay in &replays {
+        let counts = &replay.counts;
+        let state = match &replay.why {
+            Some(why) => format!("{}: {why}", replay.state),
+            None => replay.state.clone(),
+        };
+        table.add([
+            replay.id.to_string(),
+            replay.model.to_string(),
+            replay.by.clone(),
+            replay.created_at.to_string(),
+            state,
+            counts.succeeded.to_string(),
+            counts.failed.to_string(),
+            counts.skipped.to_string(),
+            counts.running.to_string(),
+        ]);
+    }
+    print(table.draw(terminal_width()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Dead letters as a table.
+pub(super) fn letters_table(letters: &[DeadLetterAnswer]) -> String {
+    let mut table = Table::new(&["id", "of", "reason", "attempts", "since", "state", "last error"]);
+    for letter in letters {
+        table.add([
+            letter.id.clone(),
+            subject(letter),
+            letter.reason.clone(),
+            letter.attempts.to_string(),
+            letter.created_at.to_string(),
+            letter.state.clone(),
+            text(letter, "message").to_owned(),
+        ]);
+    }
+    table.draw(terminal_width())
+}
+
+/// Groups as a table, with their sum.
+pub(super) fn groups_text(groups: &GroupsAnswer) -> String {
+    if groups.groups.is_empty() {
+        return "no dead letters".to_owned();
+    }
+    let mut table = Table::new(&["model", "reason", "count", "oldest", "newest", "last error"]);
+    for group in &groups.groups {
+        table.add([
+            group.model.as_ref().map_or_else(|| "(no task)".to_owned(), ToString::to_string),
+            group.reason.clone(),
+            group.count.to_string(),
+            group.oldest_at.to_string(),
+            group.newest_at.to_string(),
+            group.message.clone(),
+        ]);
+    }
+    let more = if groups.complete { "" } else { " or more" };
+    format!("{}\n{}{more} in all", table.draw(terminal_width()), groups.count)
+}
+
+fn subject(letter: &DeadLetterAnswer) -> String {
+    match letter.rest.contains_key("image") {
+        true => format!("{}: {}", text(letter, "model"), text(letter, "image")),
+        false => format!("a message on {}", text(letter, "queue")),
+    }
+}
+
+fn text<'a>(letter: &'a DeadLetterAnswer, name: &str) -> &'a str {
+    letter.rest.get(name).and_then(serde_json::Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,76 @@
+use std::{fs, path::Path, process::ExitCode};
+
+use anyhow::Context;
+use flota_core::{ModelName, ModelVersion, Output};
+use flota_worker::ModelFolder;
+use indicatif::ProgressIterator;
+use serde::Serialize;
+
+use crate::{
+    cli::PredictArgs,
+    image_files,
+    print::{note, print, print_json},
+    show,
+    table::{Table, terminal_width},
+};
+
+/// What `flota model predict --json` prints.
+#[derive(Serialize)]
+struct Answer {
+    model: ModelName,
+    version: ModelVersion,
+    predictions: Vec<Line>,
+}
+
+/// What the model says of one image, or why it says nothing.
+#[derive(Serialize)]
+struct Line {
+    image: String,
+    #[serde(flatten)]
+    seen: Seen,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Seen {
+    Output(Output),
+    Error(String),
+}
+
+/// Shows images to a model and prints what it says of each; exit code 1 where one cannot be read.
+pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
+    let settings = args.settings.load()?;
+    let found = image_files::find(&args.paths)?;
+    found.notes().iter().for_each(note);
+    let folder = ModelFolder::open(&args.folder, &settings.weights_dir()).await?;
+    let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
+    let model = folder.load()?;
+    let predict = |image: &[u8]| flota_worker::predict(&model, image);
+    let predictions: Vec<_> =
+        found.files.iter().progress().map(|file| look(predict, file)).collect();
+    let failed = predictions.iter().any(|line| matches!(line.seen, Seen::Error(_)));
+    if args.json {
+        print_json(&Answer { model: name, version, predictions })?;
+    } else {
+        print(table(&predictions).draw(terminal_width()))?;
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn look(predict: impl Fn(&[u8]) -> anyhow::Result<Output>, file: &Path) -> Line {
+    let said = fs::read(file).context("cannot be read").and_then(|bytes| predict(&bytes));
+    let seen = said.map_or_else(|error| Seen::Error(format!("{error:#}")), Seen::Output);
+    Line { image: file.display().to_string(), seen }
+}
+
+fn table(predictions: &[Line]) -> Table {
+    let mut table = Table::new(&["image", "prediction"]);
+    for line in predictions {
+        let cell = match &line.seen {
+            Seen::Output(output) => show::output(output),
+            Seen::Error(error) => error.clone(),
+        };
+        table.add([line.image.as_str(), &cell]);
+    }
+    table
+}

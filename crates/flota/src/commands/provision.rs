@@ -1,0 +1,180 @@
+use std::process::ExitCode;
+
+use anyhow::Context;
+use flota_core::{
+    ModelName, ModelVersion,
+    ports::{Registration, RegistrationOutcome},
+};
+use flota_platform::{
+    Platform,
+    aws::{
+        Clients,
+        provision::{Action, Resource, ResourceKind, State, provision as provide},
+    },
+    settings::{Backend, Settings},
+};
+use serde::Serialize;
+
+use super::found::registrations;
+use crate::{
+    cli::{Format, ProvisionArgs},
+    print::{plain, print, print_json},
+};
+
+/// What a dry run exits with that finds something missing or different.
+const DIFFERENT: u8 = 3;
+
+/// What was found, or done.
+#[derive(Debug, Serialize)]
+struct Report {
+    dry_run: bool,
+    resources: Vec<Resource>,
+    models: Vec<ModelReport>,
+}
+
+/// What became of a model.
+#[derive(Debug, Serialize)]
+struct ModelReport {
+    name: ModelName,
+    version: ModelVersion,
+    state: ModelState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ModelState {
+    /// It is known.
+    Ready,
+    /// It is not known, or another version is the current one.
+    Missing,
+    /// It was made known.
+    Registered,
+}
+
+/// Makes what the fleet needs, or says what differs.
+pub(crate) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
+    let settings = args.settings.load()?;
+    let found = registrations(&args.models, &settings)?;
+    let action = if args.dry_run { Action::Look } else { Action::Make };
+    let resources = resources(&settings, &found, action).await?;
+    let models = match action == Action::Make || has_store(&settings, &resources) {
+        true => models(&settings, &found, action).await?,
+        false => found.iter().map(|model| reported(model, ModelState::Missing)).collect(),
+    };
+    let report = Report { dry_run: args.dry_run, resources, models };
+    match args.format {
+        Format::Json => print_json(&report)?,
+        Format::Text => report.print()?,
+    }
+    Ok(if report.differs() { ExitCode::from(DIFFERENT) } else { ExitCode::SUCCESS })
+}
+
+/// Whether there is a store to ask for models: looking must not make one.
+fn has_store(settings: &Settings, resources: &[Resource]) -> bool {
+    match settings.backend {
+        Backend::Embedded => settings.data_dir.exists(),
+        Backend::Aws => {
+            let mut tables = resources.iter().filter(|found| found.kind == ResourceKind::Table);
+            tables.all(Resource::is_ready)
+        }
+    }
+}
+
+/// The embedded store makes what it needs when it is opened.
+async fn resources(
+    settings: &Settings,
+    found: &[Registration],
+    action: Action,
+) -> anyhow::Result<Vec<Resource>> {
+    match settings.backend {
+        Backend::Embedded => Ok(Vec::new()),
+        Backend::Aws => {
+            let workers: Vec<_> = found.iter().map(|model| model.worker.clone()).collect();
+            let clients = Clients::new(&settings.aws).await?;
+            Ok(provide(&clients, settings, &workers, action).await?)
+        }
+    }
+}
+
+async fn models(
+    settings: &Settings,
+    found: &[Registration],
+    action: Action,
+) -> anyhow::Result<Vec<ModelReport>> {
+    let platform = Platform::open(settings).await?;
+    let known = platform.models.list(platform.clock.now()).await?;
+    let mut reports = Vec::new();
+    for model in found {
+        let same =
+            |known: &Registration| known.manifest == model.manifest && known.digest == model.digest;
+        let state = if known.iter().any(|known| same(&known.registration)) {
+            ModelState::Ready
+        } else if action == Action::Make {
+            register(&platform, model).await?;
+            ModelState::Registered
+        } else {
+            ModelState::Missing
+        };
+        reports.push(reported(model, state));
+    }
+    Ok(reports)
+}
+
+async fn register(platform: &Platform, model: &Registration) -> anyhow::Result<()> {
+    let (name, version) = (&model.manifest.name, &model.manifest.version);
+    let outcome = platform.models.register(model).await;
+    match outcome.with_context(|| format!("cannot register the model {name}"))? {
+        RegistrationOutcome::Registered => Ok(()),
+        RegistrationOutcome::Conflict(_) => anyhow::bail!(
+            "version {version} of {name} is known with other contents: bump the `version` in its \
+             model.yaml"
+        ),
+    }
+}
+
+fn reported(model: &Registration, state: ModelState) -> ModelReport {
+    let manifest = &model.manifest;
+    ModelReport { name: manifest.name.clone(), version: manifest.version.clone(), state }
+}
+
+impl Report {
+    /// Whether a run that is not dry would do something.
+    fn differs(&self) -> bool {
+        self.resources.iter().any(|resource| !resource.is_ready())
+            || self.models.iter().any(|model| model.state == ModelState::Missing)
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        for resource in &self.resources {
+            print(format!("{:10} {} {}", said(&resource.state), resource.kind, resource.name))?;
+            for difference in resource.differences() {
+                print(format!("{:10}   {}", "", plain(&difference.to_string())))?;
+            }
+        }
+        for model in &self.models {
+            let said = match model.state {
+                ModelState::Ready => "ready",
+                ModelState::Missing => "missing",
+                ModelState::Registered => "registered",
+            };
+            print(format!("{said:10} model {} {}", model.name, model.version))?;
+        }
+        let open = self.resources.iter().filter(|resource| !resource.is_ready()).count()
+            + self.models.iter().filter(|model| model.state == ModelState::Missing).count();
+        let all = self.resources.len() + self.models.len();
+        Ok(print(match open {
+            0 => format!("{all} of {all} as they are to be"),
+            open => format!("{open} of {all} missing or different: run it without --dry-run"),
+        })?)
+    }
+}
+
+fn said(state: &State) -> &'static str {
+    match state {
+        State::Ready => "ready",
+        State::Missing => "missing",
+        State::Different { .. } => "different",
+        State::Made => "made",
+        State::Changed { .. } => "changed",
+    }
+}
