@@ -2,8 +2,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     net::{SocketAddr, TcpListener},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use nix::{
@@ -55,10 +57,19 @@ pub struct Process {
     log: PathBuf,
 }
 
-/// A port that was free a moment ago.
+/// A free port, another one at each call. It lies below the ports that whoever connects is given,
+/// so that nobody takes it while the process that listens there is started again.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound").port()
+    const PORTS: Range<u16> = 10_000..30_000;
+    static TAKEN_COUNT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let nth = std::process::id().wrapping_add(TAKEN_COUNT.fetch_add(1, Ordering::Relaxed));
+        let offset = u16::try_from(nth % u32::from(PORTS.end - PORTS.start)).expect("it is less");
+        let port = PORTS.start + offset;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Home {

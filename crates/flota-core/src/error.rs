@@ -1,11 +1,11 @@
 //! What goes wrong behind a port.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, sync::Arc};
 
 use thiserror::Error;
 
 /// A port that could not do what it was asked. The consume loop alone decides about retrying.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum PortError {
     /// Time may heal it: busy, throttled, a lost connection.
     #[error("{what}")]
@@ -13,7 +13,7 @@ pub enum PortError {
         /// What was being done, lower case.
         what: String,
         /// The cause.
-        source: Option<Box<dyn StdError + Send + Sync>>,
+        source: Option<Arc<dyn StdError + Send + Sync>>,
     },
     /// There is no room to keep it, and will be none until somebody makes some.
     #[error("{what}")]
@@ -21,7 +21,7 @@ pub enum PortError {
         /// What was being done, lower case.
         what: String,
         /// The cause.
-        source: Option<Box<dyn StdError + Send + Sync>>,
+        source: Option<Arc<dyn StdError + Send + Sync>>,
     },
     /// It will fail again: corrupt, refused.
     #[error("{what}")]
@@ -29,7 +29,7 @@ pub enum PortError {
         /// What was being done, lower case.
         what: String,
         /// The cause.
-        source: Option<Box<dyn StdError + Send + Sync>>,
+        source: Option<Arc<dyn StdError + Send + Sync>>,
     },
 }
 
@@ -39,7 +39,7 @@ impl PortError {
         what: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::Transient { what: what.into(), source: Some(source.into()) }
+        Self::Transient { what: what.into(), source: Some(source.into().into()) }
     }
 
     /// A fault that stays, with its cause.
@@ -47,7 +47,7 @@ impl PortError {
         what: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::Permanent { what: what.into(), source: Some(source.into()) }
+        Self::Permanent { what: what.into(), source: Some(source.into().into()) }
     }
 
     /// There is no room, with the cause.
@@ -55,7 +55,7 @@ impl PortError {
         what: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::Full { what: what.into(), source: Some(source.into()) }
+        Self::Full { what: what.into(), source: Some(source.into().into()) }
     }
 
     /// Whether time may heal it.

@@ -24,6 +24,10 @@ pub const MAX_IMAGE_ID_BYTES: usize = 128;
 pub const MAX_FAILURE_MESSAGE_CHARS: usize = 300;
 /// Entries in one call to a queue: what SQS takes.
 pub const MAX_QUEUE_BATCH: usize = 10;
+/// How often a message is received before its queue gives it up, where queues do. Attempts of a task
+/// are counted by us and far fewer; but giving a message back costs a receive too, and a store that
+/// is away for half an hour must not make dead letters.
+pub const MAX_RECEIVE_COUNT: u32 = 200;
 /// Longest delay of a message: what SQS takes. Longer waits live in the store.
 pub const MAX_MESSAGE_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Longest long poll: what SQS takes.

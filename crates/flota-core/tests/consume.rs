@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use flota_core::{
     PortError, PortResult, QueueName,
     consume::{ConsumeSettings, Consumer, Handled, Handler, Lease},
+    limits::MAX_RECEIVE_COUNT,
     ports::{Clock, Delivery, Depth, NewMessage, Queue, Receipt},
 };
 use flota_platform::memory::{self, SeededClock};
@@ -212,6 +213,29 @@ async fn a_lease_is_kept_while_the_work_runs() {
     stop.cancel();
     done.await.unwrap();
     assert_eq!(*receipts.lock().unwrap(), [1], "it was delivered once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_an_hour_without_a_store_does_not_reach_the_crash_net() {
+    let bench = Bench::new();
+    bench.send(&["a"]).await;
+    let receipts = Arc::new(AtomicU32::new(0));
+    let seen = receipts.clone();
+    let back = time::Instant::now() + Duration::from_secs(30 * 60);
+    let (stop, done) = bench.run(move |delivery, _| {
+        seen.store(delivery.receive_count, Ordering::Relaxed);
+        async move {
+            if time::Instant::now() < back {
+                return Err(PortError::transient("recording", "the store is away"));
+            }
+            Ok(Handled::Settle)
+        }
+    });
+    bench.until_empty().await;
+    assert!(time::Instant::now() >= back);
+    assert!(receipts.load(Ordering::Relaxed) < MAX_RECEIVE_COUNT, "{receipts:?}");
+    stop.cancel();
+    done.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

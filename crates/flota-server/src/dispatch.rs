@@ -7,6 +7,7 @@ use flota_core::{
     limits::MAX_QUEUE_BATCH,
     ports::{NewMessage, Queue},
 };
+use futures::future::join_all;
 use metrics::counter;
 use tracing::{error, warn};
 
@@ -25,27 +26,20 @@ impl Dispatcher {
     /// Sends each of `packs`, which hold only the tasks that are to run, as one message. True if
     /// all were sent.
     pub(crate) async fn send(&self, request: &Request, round: u32, packs: &[Pack]) -> bool {
-        let mut unsent_count = 0;
-        for of_worker in packs.chunk_by(|a, b| a.worker == b.worker) {
-            let queue = QueueName::tasks(&self.prefix, &of_worker[0].worker, request.lane);
-            for batch in of_worker.chunks(MAX_QUEUE_BATCH) {
-                unsent_count += self.send_batch(&queue, request, round, batch).await;
-            }
-        }
+        let batches = packs
+            .chunk_by(|a, b| a.worker == b.worker)
+            .flat_map(|of_worker| of_worker.chunks(MAX_QUEUE_BATCH))
+            .map(|batch| self.send_batch(request, round, batch));
+        let unsent_count: u64 = join_all(batches).await.into_iter().sum();
         if unsent_count > 0 {
             counter!("flota_dispatch_failures_total").increment(unsent_count);
         }
         unsent_count == 0
     }
 
-    /// How many of the batch's packs were not sent.
-    async fn send_batch(
-        &self,
-        queue: &QueueName,
-        request: &Request,
-        round: u32,
-        batch: &[Pack],
-    ) -> u64 {
+    /// Sends packs of one worker; gives how many were not sent.
+    async fn send_batch(&self, request: &Request, round: u32, batch: &[Pack]) -> u64 {
+        let queue = &QueueName::tasks(&self.prefix, &batch[0].worker, request.lane);
         let encoded: Result<Vec<NewMessage>, WireError> =
             batch.iter().map(|pack| message(request, round, pack)).collect();
         let messages = match encoded {

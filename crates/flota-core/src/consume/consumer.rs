@@ -29,6 +29,10 @@ const BACKOFF_CAP: Duration = Duration::from_secs(30);
 /// How much longer than its wait a receive may take before the loop goes on without it.
 const RECEIVE_GRACE: Duration = Duration::from_secs(10);
 
+/// The part of the slots that must be free before a poll: polls are billed, and one for each slot
+/// that falls free takes few messages each time.
+const WORTH_A_POLL: usize = 3;
+
 /// How to consume a queue.
 #[derive(Debug, Clone)]
 pub struct ConsumeSettings {
@@ -175,7 +179,7 @@ impl Consumer {
         }
     }
 
-    /// Waits for a free slot; `None` once the loop is to stop.
+    /// Waits until a poll is worth its price; `None` once the loop is to stop.
     async fn free_slots(&self, stop: &CancellationToken) -> Option<usize> {
         loop {
             let freed = self.slots.freed.notified();
@@ -183,8 +187,9 @@ impl Consumer {
                 return None;
             }
             let used = self.slots.used.load(Ordering::Acquire);
-            if used < self.settings.capacity {
-                return Some(self.settings.capacity - used);
+            let free = self.settings.capacity.saturating_sub(used);
+            if free >= self.settings.capacity.div_ceil(WORTH_A_POLL) {
+                return Some(free);
             }
             tokio::select! {
                 () = freed => {}

@@ -1,6 +1,6 @@
 //! Messages as SQS has them: entries of a batch, answers for each of them, deliveries.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
@@ -89,15 +89,9 @@ impl Answers {
     }
 
     /// Notes that the call failed of which `batch` is the content.
-    pub(super) fn fail(&mut self, batch: &[SendMessageBatchRequestEntry], error: PortError) {
-        let (is_transient, error) = (error.is_transient(), Arc::new(error));
+    pub(super) fn fail(&mut self, batch: &[SendMessageBatchRequestEntry], error: &PortError) {
         for entry in batch {
-            let error = if is_transient {
-                PortError::transient(self.what, error.clone())
-            } else {
-                PortError::permanent(self.what, error.clone())
-            };
-            self.set(entry.id(), Err(error));
+            self.set(entry.id(), Err(error.clone()));
         }
     }
 

@@ -3,6 +3,7 @@
 mod clients;
 mod error;
 mod examine;
+mod gathered;
 mod images;
 mod messages;
 mod meter;

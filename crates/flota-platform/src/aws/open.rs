@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::{
     Clients, ClientsError,
+    gathered::GatheredQueue,
     images::S3Images,
     provision::{Action, provision},
     queue::SqsQueue,
@@ -40,8 +41,9 @@ pub async fn open_with(clients: Clients, settings: &Settings) -> Result<Store, O
     }
     let records = records::open(&clients.dynamodb, &settings.prefix, settings.aws.keep_requests);
     let (create_missing, call_timeout) = (settings.aws.create_missing, settings.aws.call_timeout);
+    let queue = SqsQueue::new(clients.sqs, create_missing, call_timeout);
     Ok(Store {
-        queue: Arc::new(SqsQueue::new(clients.sqs, create_missing, call_timeout)),
+        queue: Arc::new(GatheredQueue::new(Arc::new(queue))),
         requests: records.requests,
         predictions: records.predictions,
         aliases: records.aliases,

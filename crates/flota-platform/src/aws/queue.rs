@@ -93,7 +93,7 @@ impl Queue for SqsQueue {
                     answers.note(sent.successful().iter().map(|entry| entry.id()), sent.failed());
                 }
                 Err(error) => {
-                    answers.fail(&batch, self.urls.failed("sending messages", queue, error));
+                    answers.fail(&batch, &self.urls.failed("sending messages", queue, error));
                 }
             }
         }

@@ -1,12 +1,9 @@
 //! The queues of SQS: what `flota provision` makes and `flota doctor` looks for.
 
 use aws_sdk_sqs::types::QueueAttributeName;
-use flota_core::{Lane, QueueName, WorkerName};
+use flota_core::{Lane, QueueName, WorkerName, limits::MAX_RECEIVE_COUNT};
 use serde_json::json;
 
-/// How often a message is received before the crash net takes it. Far above the attempts of a task,
-/// which are counted by us, for giving a message back costs a receive too.
-pub(crate) const MAX_RECEIVE_COUNT: u32 = 20;
 /// How long a queue keeps a message: longer than a request is kept open by default, so that the
 /// sweeper and not a queue decides what is lost, and than a week in which nobody sees that upload
 /// events, which no record keeps, are not taken.

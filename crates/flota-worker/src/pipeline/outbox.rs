@@ -88,7 +88,7 @@ async fn send_batch(queue: &dyn Queue, name: &QueueName, batch: Vec<Entry>) -> V
     let messages: Vec<NewMessage> = batch.iter().map(|entry| entry.message.clone()).collect();
     let answers = match queue.send(name, &messages).await {
         Ok(answers) => answers,
-        Err(error) => shared_by(batch.len(), error),
+        Err(error) => vec![Err(error); batch.len()],
     };
     let mut again = Vec::new();
     for (mut entry, answer) in batch.into_iter().zip(answers) {
@@ -104,20 +104,6 @@ async fn send_batch(queue: &dyn Queue, name: &QueueName, batch: Vec<Entry>) -> V
         }
     }
     again
-}
-
-/// One error as the answer of each of `count` entries.
-fn shared_by<T>(count: usize, error: PortError) -> Vec<PortResult<T>> {
-    let (is_transient, what) = (error.is_transient(), error.to_string());
-    let error = Arc::new(error);
-    let copy = || {
-        if is_transient {
-            PortError::transient(&what, Arc::clone(&error))
-        } else {
-            PortError::permanent(&what, Arc::clone(&error))
-        }
-    };
-    (0..count).map(|_| Err(copy())).collect()
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_sqs::{Client, types::QueueAttributeName};
-use flota_core::{PortError, PortResult, QueueName};
+use flota_core::{PortError, PortResult, QueueName, limits::MAX_RECEIVE_COUNT};
 use serde_json::{Value, json};
 
 use super::{Difference, Resource, ResourceKind, State, policy};
 use crate::aws::{
     error::failed,
-    queues::{MAX_RECEIVE_COUNT, attributes, crash_net_attributes},
+    queues::{attributes, crash_net_attributes},
 };
 
 /// What a queue says of itself.

@@ -1,0 +1,176 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use flota_core::{
+    PortError, PortResult, QueueName,
+    limits::MAX_QUEUE_BATCH,
+    ports::{Delivery, Depth, NewMessage, Queue, Receipt},
+};
+use futures::future::{BoxFuture, join_all};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
+
+/// Longest wait of a message for others that go in the same call.
+const SEND_LINGER: Duration = Duration::from_millis(25);
+/// Longest wait to be settled. Nobody waits for that, and a lease has far more time left.
+const SETTLE_LINGER: Duration = Duration::from_millis(200);
+
+/// Queues that are paid by the call: what is sent to one of them, or settled, by several callers
+/// within a short time goes in one call.
+pub(super) struct GatheredQueue {
+    calls: Arc<dyn Queue>,
+    sends: Gatherers<NewMessage>,
+    settles: Gatherers<Receipt>,
+}
+
+/// One task for each queue, which gathers what is to go there.
+struct Gatherers<T> {
+    call: Call<T>,
+    linger: Duration,
+    by_queue: Mutex<BTreeMap<QueueName, mpsc::Sender<Entry<T>>>>,
+}
+
+/// A call for a batch, with an answer for each entry.
+type Call<T> = Arc<dyn Fn(QueueName, Vec<T>) -> BoxFuture<'static, Answers> + Send + Sync>;
+type Answers = PortResult<Vec<PortResult<()>>>;
+
+struct Entry<T> {
+    item: T,
+    /// Takes the error of the whole call, or what became of this entry.
+    reply: oneshot::Sender<PortResult<PortResult<()>>>,
+}
+
+impl GatheredQueue {
+    /// The same queues as `calls` has.
+    pub(super) fn new(calls: Arc<dyn Queue>) -> Self {
+        let (sender, settler) = (Arc::clone(&calls), Arc::clone(&calls));
+        let send = move |queue, messages: Vec<_>| -> BoxFuture<'static, Answers> {
+            let sender = Arc::clone(&sender);
+            Box::pin(async move { sender.send(&queue, &messages).await })
+        };
+        let settle = move |queue, receipts: Vec<_>| -> BoxFuture<'static, Answers> {
+            let settler = Arc::clone(&settler);
+            Box::pin(async move { settler.settle(&queue, &receipts).await })
+        };
+        Self {
+            calls,
+            sends: Gatherers::new(Arc::new(send), SEND_LINGER),
+            settles: Gatherers::new(Arc::new(settle), SETTLE_LINGER),
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for GatheredQueue {
+    async fn send(&self, queue: &QueueName, messages: &[NewMessage]) -> Answers {
+        if messages.len() >= MAX_QUEUE_BATCH {
+            return self.calls.send(queue, messages).await;
+        }
+        self.sends.add(queue, messages).await
+    }
+
+    async fn receive(
+        &self,
+        queue: &QueueName,
+        max: usize,
+        wait: Duration,
+        lease: Duration,
+    ) -> PortResult<Vec<Delivery>> {
+        self.calls.receive(queue, max, wait, lease).await
+    }
+
+    async fn extend(&self, queue: &QueueName, receipts: &[Receipt], lease: Duration) -> Answers {
+        self.calls.extend(queue, receipts, lease).await
+    }
+
+    async fn settle(&self, queue: &QueueName, receipts: &[Receipt]) -> Answers {
+        if receipts.len() >= MAX_QUEUE_BATCH {
+            return self.calls.settle(queue, receipts).await;
+        }
+        self.settles.add(queue, receipts).await
+    }
+
+    fn crash_net(&self, queue: &QueueName) -> Option<QueueName> {
+        self.calls.crash_net(queue)
+    }
+
+    async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
+        self.calls.depth(queue).await
+    }
+}
+
+impl<T: Clone + Send + 'static> Gatherers<T> {
+    fn new(call: Call<T>, linger: Duration) -> Self {
+        Self { call, linger, by_queue: Mutex::default() }
+    }
+
+    /// Adds `items` to what goes to `queue` next, and gives the answer for each, or the error of the
+    /// call if there was none for any.
+    async fn add(&self, queue: &QueueName, items: &[T]) -> Answers {
+        let gatherer = self.gatherer(queue);
+        let mut replies = Vec::with_capacity(items.len());
+        for item in items {
+            let (reply, answer) = oneshot::channel();
+            // Where nobody gathers any more, the answer says so.
+            let _ = gatherer.send(Entry { item: item.clone(), reply }).await;
+            replies.push(answer);
+        }
+        let ended = |error| PortError::transient("calling a queue for several", error);
+        let answers: Vec<_> = join_all(replies)
+            .await
+            .into_iter()
+            .map(|reply| reply.unwrap_or_else(|error| Err(ended(error))))
+            .collect();
+        if answers.iter().all(Result::is_err) {
+            return answers.into_iter().collect();
+        }
+        Ok(answers.into_iter().map(Result::flatten).collect())
+    }
+
+    fn gatherer(&self, queue: &QueueName) -> mpsc::Sender<Entry<T>> {
+        let mut by_queue = self.by_queue.lock().expect("no holder panics");
+        let start = || {
+            let (entries, waiting) = mpsc::channel(MAX_QUEUE_BATCH);
+            tokio::spawn(gather(Arc::clone(&self.call), queue.clone(), self.linger, waiting));
+            entries
+        };
+        by_queue.entry(queue.clone()).or_insert_with(start).clone()
+    }
+}
+
+/// Makes calls of what waits; the next may begin before the last has its answer.
+async fn gather<T: Send + 'static>(
+    call: Call<T>,
+    queue: QueueName,
+    linger: Duration,
+    mut waiting: mpsc::Receiver<Entry<T>>,
+) {
+    let mut batch = Vec::with_capacity(MAX_QUEUE_BATCH);
+    while waiting.recv_many(&mut batch, MAX_QUEUE_BATCH).await > 0 {
+        let _ = time::timeout(linger, fill(&mut batch, &mut waiting)).await;
+        let (items, replies): (Vec<T>, Vec<_>) =
+            batch.drain(..).map(|entry| (entry.item, entry.reply)).unzip();
+        let called = call(queue.clone(), items);
+        tokio::spawn(async move {
+            let answers = match called.await {
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error); replies.len()],
+            };
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                let _ = reply.send(answer);
+            }
+        });
+    }
+}
+
+async fn fill<T>(batch: &mut Vec<T>, waiting: &mut mpsc::Receiver<T>) {
+    while batch.len() < MAX_QUEUE_BATCH
+        && waiting.recv_many(batch, MAX_QUEUE_BATCH - batch.len()).await > 0
+    {}
+}
