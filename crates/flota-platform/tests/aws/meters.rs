@@ -1,6 +1,10 @@
 use std::time::Duration;
 
-use flota_core::{Lane, ModelVersion, PredictionKey, QueueName, Sha256, ports::NewMessage};
+use flota_core::{
+    Lane, ModelVersion, PredictionKey, QueueName, Sha256,
+    ports::{Depth, NewMessage},
+};
+use futures::future::join_all;
 use metrics::set_default_local_recorder;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -15,6 +19,10 @@ fn counts(text: &str, name: &str) -> Vec<(String, u64)> {
     counts
 }
 
+fn message(body: String) -> NewMessage {
+    NewMessage { body, delay: Duration::ZERO, group: "default".to_owned(), trace: None }
+}
+
 // One thread, as the recorder is that thread's.
 #[tokio::test]
 async fn what_is_billed_is_counted() {
@@ -26,12 +34,7 @@ async fn what_is_billed_is_counted() {
     let rendered = recorder.handle();
     let _recording = set_default_local_recorder(&recorder);
 
-    let message = NewMessage {
-        body: "x".repeat(50 * 1024),
-        delay: Duration::ZERO,
-        group: "default".to_owned(),
-        trace: None,
-    };
+    let message = message("x".repeat(50 * 1024));
     store.queue.send(&queue, &[message.clone(), message.clone(), message]).await.unwrap();
     let received = store.queue.receive(&queue, 10, Duration::ZERO, Duration::ZERO).await.unwrap();
     assert_eq!(received.len(), 3);
@@ -60,4 +63,30 @@ async fn what_is_billed_is_counted() {
     assert_eq!(counts(&text, "flota_aws_sqs_units_total"), [(String::new(), 3 + 3 + 1)]);
     let units = counts(&text, "flota_aws_dynamodb_units_total");
     assert!(matches!(&units[..], [(kind, 0..=1)] if kind == "{kind=\"read\"}"), "{units:?}");
+}
+
+#[tokio::test]
+async fn what_several_send_and_settle_goes_in_one_call() {
+    let account = Account::new(&[("aws.create_missing", "true")]).await;
+    let queue = account.open().await.queue;
+    let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
+    queue.depth(&name).await.unwrap();
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let rendered = recorder.handle();
+    let _recording = set_default_local_recorder(&recorder);
+
+    let messages: Vec<_> = (0..6).map(|n| message(n.to_string())).collect();
+    for sent in join_all(messages.chunks(2).map(|few| queue.send(&name, few))).await {
+        assert!(sent.unwrap().into_iter().all(|sent| sent.is_ok()));
+    }
+    let received = queue.receive(&name, 10, Duration::ZERO, Duration::from_secs(60)).await.unwrap();
+    let receipts: Vec<_> = received.into_iter().map(|delivery| delivery.receipt).collect();
+    assert_eq!(receipts.len(), messages.len());
+    for settled in join_all(receipts.chunks(1).map(|one| queue.settle(&name, one))).await {
+        assert!(settled.unwrap().into_iter().all(|settled| settled.is_ok()));
+    }
+
+    let requests = counts(&rendered.render(), "flota_aws_requests_total");
+    assert!(requests.iter().all(|(_, count)| *count == 1), "{requests:?}");
+    assert_eq!(queue.depth(&name).await.unwrap(), Depth::default());
 }
