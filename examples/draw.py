@@ -2,13 +2,14 @@
 
     python draw.py
 
-Five scenes, well kept, four of them again after something happened, and one under two names.
+Five scenes, well kept; four of them again after something happened, two after somebody wrote on
+them, and one under two names.
 """
 
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from land import mountains, still_life, street
 from sea import harbour, lighthouse
@@ -30,6 +31,16 @@ def grain(image, deviation):
 
 def gain(image, factor):
     return image.point(lambda level: level * factor)
+
+
+def written_on(image, text, place, size, opacity=1.0):
+    """The picture with white, black-rimmed text, as a seller or a shop pastes it."""
+    layer = Image.new("RGBA", image.size)
+    ImageDraw.Draw(layer).text(
+        place, text, "white", ImageFont.load_default(size), stroke_width=3, stroke_fill="black"
+    )
+    layer.putalpha(layer.getchannel("A").point(lambda level: int(level * opacity)))
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
 
 def save(image, name, **options):
@@ -63,6 +74,10 @@ def main():
     save(grain(gain(harbour_view, 0.14), 1), "harbour-dark.jpg", quality=JPEG_QUALITY)
     save(grain(table, 20), "still-life-noisy.jpg", quality=70)
     save(street_view, "street-squeezed.jpg", quality=9)
+    priced = written_on(table, "NEW  45 EUR\n+49 151 2345678", (150, 30), 60)
+    save(grain(priced, 1.5), "still-life-priced.jpg", quality=JPEG_QUALITY)
+    marked = written_on(harbour_view, "www.my-shop.com", (40, 220), 72, opacity=0.5)
+    save(grain(marked, 1.5), "harbour-watermark.jpg", quality=JPEG_QUALITY)
     # The same bytes under another name: looked at once.
     (FOLDER / "harbour-copy.jpg").write_bytes((FOLDER / "harbour.jpg").read_bytes())
 

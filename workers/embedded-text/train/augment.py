@@ -7,7 +7,7 @@ import numpy as np
 
 # A part of a picture counts as written when a cell of it is covered more than this.
 PART_WRITTEN = 0.43
-MIXED_SHARE = 0.6
+MIXED_SHARE = 0.3
 # Side of the piece of another picture that is set into a picture, as shares of the side.
 PIECE = (0.25, 0.8)
 # Channels of `Edges` after a picture was mirrored left to right, and along its diagonal.

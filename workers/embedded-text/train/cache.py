@@ -6,28 +6,40 @@ can share it: a fold takes those samples whose photo is its own.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from fonts import FontSet
 from augment import PART_WRITTEN, augment
+from flota_training import drawings
+from fonts import FontSet
 from net import CELLS, EDGE_STEP, SIDE, STEP, Edges
-from sample import KIND_SHARES, KINDS, Sample, make_sample
+from sample import KIND_SHARES, KINDS, Sample, make_sample, varied
 
 # Raised when drawing changes, so that no samples of before are taken for those of now.
-DRAWING = 2
+DRAWING = 3
 # Photos in which text belongs to the scene are few and matter most.
 NATURAL_TEXT_WEIGHT = 3.0
 # What each evaluated photo is shown as.
 EVALUATED = ("written",) * 4 + ("as it is", "plain", "scene", "decorated")
 SAVED_EVERY = 250
-# The index of a photo that is not of the pool.
-LABELLED = -1
+# The indices of photos that are not of the pool, and of pictures that are no photos.
+LABELLED, SCENE = -1, -2
+SCENE_SIZE = (640, 480)
+
+
+class Counts(NamedTuple):
+    """How many samples are made of photos, and of drawn scenes."""
+
+    photos: int
+    scenes: int
 
 
 @dataclass(frozen=True)
@@ -67,33 +79,41 @@ class Drawn:
         return np.nonzero(np.isin(self.photos, sorted(indices)))[0]
 
 
-def draw_training(photos, labelled, fonts: FontSet, count: int, seed: int, folder: Path) -> Drawn:
-    """`count` samples of `photos`, those with text in the scene more often; then those that a
-    person labelled, as they are, whose photo counts as `LABELLED`."""
+def draw_training(
+    photos, labelled, fonts: FontSet, counts: Counts, seed: int, folder: Path, processes: int
+) -> Drawn:
+    """Samples of `photos`, those with text in the scene more often; then of drawn scenes; then those
+    that a person labelled, as they are."""
     weights = np.array([NATURAL_TEXT_WEIGHT if has_text(photo) else 1.0 for photo in photos])
     shares = weights / weights.sum()
 
     def one(index: int) -> Row:
         rng = np.random.default_rng((seed, index))
-        if index >= count:
-            photo = labelled[index - count]
+        if index >= sum(counts):
+            photo = labelled[index - sum(counts)]
             sample = make_sample(Image.fromarray(photo.pixels()), "plain", fonts, rng, crop=False)
             return Row(LABELLED, sample, photo.labels.get("text", 0.0) >= 0.5, False, False)
-        place = int(rng.choice(len(photos), p=shares))
+        if index >= counts.photos:
+            place, has_own_text, photo = SCENE, False, drawings.scene(rng, *SCENE_SIZE)
+        else:
+            place = int(rng.choice(len(photos), p=shares))
+            has_own_text, photo = has_text(photos[place]), None
         kind = str(rng.choice(KINDS, p=KIND_SHARES))
-        sample = make_sample(Image.fromarray(photos[place].pixels()), kind, fonts, rng)
-        return Row(place, sample, sample.is_written, True, not has_text(photos[place]))
+        photo = photo or varied(Image.fromarray(photos[place].pixels()), rng)
+        sample = make_sample(photo, kind, fonts, rng)
+        return Row(place, sample, sample.is_written, True, not has_own_text)
 
     said = [[photo.name, photo.labels] for photo in labelled]
     return _drawn(
         one,
-        count + len(labelled),
+        sum(counts) + len(labelled),
         folder,
-        ("training", seed, fonts.families(), _names(photos), said),
+        ("training", seed, counts, fonts.families(), _names(photos), said),
+        processes,
     )
 
 
-def draw_evaluation(photos, fonts: FontSet, seed: int, folder: Path) -> Drawn:
+def draw_evaluation(photos, fonts: FontSet, seed: int, folder: Path, processes: int) -> Drawn:
     """Each photo as `EVALUATED` says; `as it is` neither cropped nor saved again."""
 
     def one(index: int) -> Row:
@@ -105,7 +125,8 @@ def draw_evaluation(photos, fonts: FontSet, seed: int, folder: Path) -> Drawn:
         return Row(place, sample, sample.is_written, True, not has_text(photos[place]))
 
     count = len(photos) * len(EVALUATED)
-    return _drawn(one, count, folder, ("evaluation", seed, fonts.families(), _names(photos)))
+    identity = ("evaluation", seed, fonts.families(), _names(photos))
+    return _drawn(one, count, folder, identity, processes)
 
 
 def has_text(photo) -> bool:
@@ -198,11 +219,22 @@ def edges_shape() -> tuple[int, int, int]:
     return Edges.CHANNELS, SIDE // EDGE_STEP, SIDE // EDGE_STEP
 
 
+@dataclass
+class Drawing(Dataset):
+    """Rows and their edges, as processes of their own make them."""
+
+    one: Callable[[int], Row]
+
+    def __getitem__(self, index: int) -> tuple[Row, np.ndarray]:
+        row = self.one(index)
+        return row, edges_of(row.sample.pixels)
+
+
 def _names(photos) -> list[str]:
     return [photo.name for photo in photos]
 
 
-def _drawn(one, count: int, folder: Path, identity: tuple) -> Drawn:
+def _drawn(one, count: int, folder: Path, identity: tuple, processes: int) -> Drawn:
     """The samples of `identity`, drawn where the files of an earlier run do not have them yet."""
     digest = hashlib.sha256(json.dumps([DRAWING, SIDE, count, *identity]).encode()).hexdigest()[:16]
     place = folder / f"{identity[0]}-{digest}"
@@ -224,14 +256,14 @@ def _drawn(one, count: int, folder: Path, identity: tuple) -> Drawn:
     }
     log = place / "facts.json"
     facts = json.loads(log.read_text()) if log.is_file() else []
-    for index in tqdm(
-        range(len(facts), count), desc=f"drawing {identity[0]}", mininterval=2, leave=False
-    ):
-        row = one(index)
+    missing = range(len(facts), count)
+    rows = DataLoader(Drawing(one), batch_size=None, sampler=missing, num_workers=processes)
+    bar = tqdm(rows, desc=f"drawing {identity[0]}", mininterval=2, leave=False)
+    for index, (row, edges) in zip(missing, bar):
         sample = row.sample
         values = (
             sample.pixels,
-            edges_of(sample.pixels),
+            edges,
             np.rint(sample.cells * 255),
             np.rint(sample.scene * 255),
             sample.box,

@@ -5,11 +5,13 @@ from torch.nn import functional
 
 MAP_WEIGHT = 4.0
 BOX_WEIGHT = 1.0
+# How much more than the others the few cells with text weigh while it is learned what text is.
+TEXT_WEIGHT = 4.0
 
 
 def whole(net, edges, targets):
     """For whole pictures: cross-entropy of the answer and of the cells, and the boxes' distance."""
-    answer, cells, maps = _cross_entropies(net, edges, targets)
+    answer, cells, maps = _cross_entropies(net, edges, targets, 1.0)
     box = functional.smooth_l1_loss(
         net.box(maps[:, 1:2]), targets["box"], beta=0.05, reduction="none"
     ).mean(1)
@@ -20,11 +22,11 @@ def whole(net, edges, targets):
 
 def parts(net, edges, targets):
     """For parts of pictures, whose box means nothing."""
-    answer, cells, _ = _cross_entropies(net, edges, targets)
-    return (targets["known"] * (answer + MAP_WEIGHT * cells)).mean()
+    answer, cells, _ = _cross_entropies(net, edges, targets, TEXT_WEIGHT)
+    return (targets["known"] * (answer + MAP_WEIGHT / TEXT_WEIGHT**0.5 * cells)).mean()
 
 
-def _cross_entropies(net, edges, targets):
+def _cross_entropies(net, edges, targets, text_weight):
     """Per picture: of the answer, and of the cells of the maps; and the maps."""
     with torch.autocast(edges.device.type, torch.bfloat16):
         logit, maps = net.parts(edges.to(memory_format=torch.channels_last))
@@ -34,5 +36,7 @@ def _cross_entropies(net, edges, targets):
     )
     # Both the first and the second map are of pasted text, the third is of text in the scene.
     cells = targets["cells"][:, [0, 0, 1]]
-    each = functional.binary_cross_entropy_with_logits(maps, cells, reduction="none").mean((2, 3))
+    each = functional.binary_cross_entropy_with_logits(
+        maps, cells, reduction="none", pos_weight=maps.new_tensor(text_weight)
+    ).mean((2, 3))
     return answer, each[:, 0] + 0.5 * each[:, 1] + targets["scene_known"] * each[:, 2], maps

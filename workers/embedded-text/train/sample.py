@@ -13,7 +13,7 @@ from shapes import decorate
 from write import Writing, write
 
 KINDS = ("written", "plain", "scene", "decorated")
-KIND_SHARES = (0.5, 0.24, 0.19, 0.07)
+KIND_SHARES = (0.5, 0.2, 0.18, 0.12)
 # Shapes and text of the scene under what is written, so that neither speaks against it.
 UNDER_SHARE = 0.12
 SECOND_TEXT_SHARE = 0.15
@@ -67,6 +67,16 @@ def _facts(written: Writing) -> dict:
         "script": written.script,
         "style": written.style,
     }
+
+
+def varied(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The photo mirrored, and with other tones per colour, so that it is not known by heart."""
+    if rng.random() < 0.5:
+        photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    levels = np.arange(256) / 255
+    gammas = np.exp(rng.normal(0, 0.25) + rng.normal(0, 0.1, 3))
+    curves = [255 * levels**gamma for gamma in gammas]
+    return photo.point([int(level) for level in np.concatenate(curves)])
 
 
 def _cropped(photo: Image.Image, rng: np.random.Generator) -> Image.Image:

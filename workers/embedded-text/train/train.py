@@ -13,7 +13,7 @@ import numpy as np
 import card
 import evaluation
 import learning
-from cache import LABELLED, draw_evaluation, draw_training
+from cache import LABELLED, SCENE, draw_evaluation, draw_training
 from drawn import golden_pictures
 from flota_training import command, export, folder, pool
 from fonts import built_in, load_fonts
@@ -34,19 +34,19 @@ def main():
         help="folders of fonts (default: the system's)",
     )
     run = command.start(arguments, FOLDER, ["text"])
-    plan = learning.TINY if run.tiny else learning.FULL
+    full, short = (learning.TINY,) * 2 if run.tiny else (learning.FULL, learning.ROUND)
     # Text of a screenshot is neither pasted onto a photo nor part of a scene.
     photos = [photo for photo in run.photos if photo.kind != "screenshot"]
     seen, unseen = (built_in(), built_in()) if run.tiny else load_fonts(run.options.fonts)
-    drawn = draw_training(photos, run.labelled, seen, plan.drawn, run.seed, run.work)
-    shown = draw_evaluation(photos, unseen, run.seed, run.work)
+    processes = 0 if run.tiny else run.options.threads
+    drawn = draw_training(photos, run.labelled, seen, full.drawn, run.seed, run.work, processes)
+    shown = draw_evaluation(photos, unseen, run.seed, run.work, processes)
     rounds = []
     for seed in range(run.seed, run.seed + run.seeds):
         folds = pool.folds(photos, run.folds or DEFAULT_FOLDS, seed)
         for number, held in enumerate(folds[: run.folds or 1]):
-            net = fit(
-                run, plan, photos, held, drawn, seed, f"fold-{number + 1}-of-{len(folds)}-{seed}"
-            )
+            plan, title = short if rounds else full, f"fold-{number + 1}-of-{len(folds)}-{seed}"
+            net = fit(run, plan, photos, held, drawn, seed, title)
             rows = shown.rows_of({photos.index(photo) for photo in held})
             rounds.append(evaluation.evaluate(evaluation.answers_of(net), photos, shown, rows))
             if len(rounds) == 1:
@@ -66,7 +66,7 @@ def fit(run, plan, photos, held, drawn, seed, title):
     """A network that has seen neither `held` nor, but for its calibration, those kept aside."""
     rest = [photo for photo in photos if photo not in held]
     learned, aside = pool.split(rest, plan.kept_for_calibration, seed)
-    rows = drawn.rows_of({LABELLED, *(photos.index(photo) for photo in learned)})
+    rows = drawn.rows_of({LABELLED, SCENE, *(photos.index(photo) for photo in learned)})
     net = learning.learn(drawn, rows, seed, plan, run.work / title, run.fresh)
     kept = drawn.rows_of({photos.index(photo) for photo in aside})
     result = evaluation.evaluate(evaluation.answers_of(net), photos, drawn, kept)

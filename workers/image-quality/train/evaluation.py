@@ -14,7 +14,7 @@ from net import LABELS
 from pairs import draw_severities, is_pristine, truth_of
 
 # Raised when other pictures are made, so that those of before are not taken for them.
-VERSION = 1
+VERSION = 2
 MIXED = 12
 PER_ORIGIN = 12
 MODERATE = NAMES.index("moderate")
@@ -44,9 +44,9 @@ def chosen(photos):
     return found
 
 
-def severities_of(photo):
+def severities_of(photo, variant=0):
     """What is made of a photo: as it is, each axis by growing strength, then mixtures."""
-    rng = generator(photo)
+    rng = generator(photo, variant)
     none = dict.fromkeys(AXES, 0.0)
     series = [{**none, axis: severity} for axis in AXES for severity in SEVERITIES[1:]]
     return [none, *series, *[draw_severities(rng)[0] for _ in range(MIXED)]]
@@ -58,17 +58,18 @@ def places(axis):
     return [0, *range(first, first + len(SEVERITIES) - 1)]
 
 
-def generator(photo):
-    return np.random.default_rng((VERSION, zlib.crc32(photo.name.encode())))
+def generator(photo, variant):
+    return np.random.default_rng((VERSION, zlib.crc32(photo.name.encode()), variant))
 
 
-def pictures(photo, work):
-    """The degraded photo as JPEG files, kept in `work`; a recipe per axis and mixture."""
-    file = work / "evaluation" / str(VERSION) / f"{photo.name}.npz"
+def pictures(photo, work, variant=0):
+    """The degraded photo as JPEG files, kept in `work`; a recipe per axis and mixture. Another
+    `variant` has other recipes and mixtures."""
+    file = work / "evaluation" / str(VERSION) / f"{photo.name}-{variant}.npz"
     if file.is_file():
         with np.load(file) as kept:
             return [kept[name].tobytes() for name in kept.files]
-    rng = generator(photo)
+    rng = generator(photo, variant)
     rng.bit_generator.advance(1 << 32)
     resaved = int(rng.integers(85, 98))
     drawn = [
@@ -77,7 +78,10 @@ def pictures(photo, work):
     per_axis = [recipe for recipe in drawn[: len(AXES)] for _ in SEVERITIES[1:]]
     recipes = [drawn[0], *per_axis, *drawn[len(AXES) :]]
     pixels = canonical(photo.pixels())
-    files = [jpeg(degrade(pixels, s, r), resaved, 0) for s, r in zip(severities_of(photo), recipes)]
+    files = [
+        jpeg(degrade(pixels, s, r), resaved, 0)
+        for s, r in zip(severities_of(photo, variant), recipes)
+    ]
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(".part.npz")
     np.savez(beside, *[np.frombuffer(data, np.uint8) for data in files])
@@ -96,18 +100,18 @@ def canonical(pixels):
     )
 
 
-def score(photos, work, answer):
+def score(photos, work, answer, variant=0):
     """[photos, pictures, scores] of `answer(list of pictures as bytes)`."""
     rows = []
     for photo in tqdm(photos, desc="evaluating", leave=False, mininterval=2):
-        shown = [opened(data) for data in pictures(photo, work)]
+        shown = [opened(data) for data in pictures(photo, work, variant)]
         rows.append(np.concatenate([answer([picture]) for picture in shown]))
     return np.array(rows)
 
 
-def truths(photos):
+def truths(photos, variant=0):
     """[photos, pictures, labels]; not a number where nobody can tell."""
-    return np.array([[truth_of(s) for s in severities_of(photo)] for photo in photos])
+    return np.array([[truth_of(s) for s in severities_of(photo, variant)] for photo in photos])
 
 
 @dataclass

@@ -19,7 +19,7 @@ QUALITY = LABELS.index("quality")
 MARGIN = 1.0
 ORDER_WEIGHT = 0.4
 # Of the last part: rate, decay, photos at once, and noise in standard deviations of each feature.
-FINISH_RATE, FINISH_DECAY, FINISH_PHOTOS, FINISH_NOISE = 1e-3, 0.5, 16, 0.2
+FINISH_RATE, FINISH_DECAY, FINISH_PHOTOS, FINISH_NOISE = 1e-3, 0.1, 16, 0.15
 # How often a labelled photo is taken, relative to one of the pool.
 LABELLED_WEIGHT = 3.0
 
@@ -55,12 +55,13 @@ def learn(photos, labelled, seed, plan, work, title, fresh):
     return loop.train(QualityNet(), loss, samples, plan.settings, checkpoint, fresh, title)
 
 
-def see(net, photos, work, spec):
+def see(net, photos, work, spec, variant=0):
     """[photos, pictures, features] of the whole degraded pictures of `evaluation`."""
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         export.export(Features(net), file.name, spec, "features")
         session = export.session(file.name)
-    seen = evaluation.score(photos, work, lambda shown: export.run(session, spec.tensor(shown)))
+    answer = lambda shown: export.run(session, spec.tensor(shown))
+    seen = evaluation.score(photos, work, answer, variant)
     return torch.from_numpy(seen)
 
 

@@ -28,8 +28,17 @@ FREQUENCIES = tuple(0.05 + 0.45 * k / 23 for k in range(24))
 LEVEL = 0.004
 # Answers of an axis, as logits, from which on it costs more of the quality.
 KNEES = (-9.0, -5.0, -2.0, 1.0)
-# Rhythms of first and second differences; tone curves, means and spreads of four planes; contrast.
+# Blocks of so many pixels a side are told apart by their mean Laplacian and by their noise, in
+# levels of 255. The gain of J. Immerkaer, "Fast Noise Variance Estimation", 1996, makes his mask's
+# mean answer the deviation of white noise.
+BLOCK = 16
+EDGES = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0, 27.0, 40.0)
+GRAINS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0)
+IMMERKAER = math.sqrt(math.pi / 2) / 6
+# Rhythms of first and second differences; tone curves, means and spreads of four planes; contrast;
+# detail.
 MEASURE_COUNT = 2 * len(FREQUENCIES) + 4 * (len(TONES) + 2) + 1
+MEASURE_COUNT += 2 * len(EDGES) + len(GRAINS) + 6
 # Keeps quotients, roots and logarithms finite.
 FLOOR = 1e-5
 # Smallest statistic that is told from nothing.
@@ -117,6 +126,7 @@ class Measures(nn.Module):
         self.register_buffer("ycbcr", torch.tensor(YCBCR).view(3, 3, 1, 1))
         self.register_buffer("tones", torch.tensor(TONES).view(1, -1, 1, 1))
         self.rhythm = Rhythm()
+        self.detail = Detail()
 
     def planes(self, photo):
         """Luma and colour differences at full size; the colours by cells; which cells count."""
@@ -129,7 +139,7 @@ class Measures(nn.Module):
         rhythm = self.rhythm(luma, inside) + self.rhythm(
             luma.transpose(2, 3), inside.transpose(2, 3)
         )
-        return torch.cat([rhythm, *self.tone(coarse, inside)], 1)
+        return torch.cat([rhythm, self.detail(luma, inside), *self.tone(coarse, inside)], 1)
 
     def tone(self, colors, inside):
         """The tone curves of the luma and of each colour, the means, and how far they vary."""
@@ -158,8 +168,7 @@ class Rhythm(nn.Module):
 
     def forward(self, luma, inside):
         first = luma[..., 1:] - luma[..., :-1]
-        second = first[..., 1:] - first[..., :-1]
-        steps = torch.abs(torch.cat([first[..., 1:], second], 1))
+        steps = torch.abs(torch.cat([first[..., 1:], second(luma)], 1))
         low = nn.functional.avg_pool2d(steps, (ROWS // 4, 1))
         around = nn.functional.avg_pool2d(low, (1, 9), 1, (0, 4))
         relative = nn.functional.avg_pool2d(low / (around + LEVEL), (4, 1))
@@ -173,6 +182,47 @@ class Rhythm(nn.Module):
             inside[..., : -windows[1] // 4], windows, (windows[0], windows[1] // 4)
         )
         return torch.log(mean(strength, torch.clamp(whole * 4 - 3, 0, 1)) + FAINT)
+
+
+class Detail(nn.Module):
+    """How strong the finest detail is, over the whole picture and block by block: a Laplacian, which
+    blur takes away, and Immerkaer's mask, which answers to little but noise."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("edges", torch.tensor(EDGES).view(1, -1, 1, 1) / 255)
+        self.register_buffer("grains", torch.tensor(GRAINS).view(1, -1, 1, 1) / 255)
+
+    def forward(self, luma, inside):
+        across, down = second(luma), second(luma.transpose(2, 3)).transpose(2, 3)
+        fine = torch.abs(across[:, :, 1:-1] + down[..., 1:-1])
+        noise = torch.abs(second(across.transpose(2, 3)).transpose(2, 3)) * IMMERKAER
+        half = nn.functional.avg_pool2d(luma, 2)
+        across, down = second(half), second(half.transpose(2, 3)).transpose(2, 3)
+        coarse = torch.abs(across[:, :, 1:-1] + down[..., 1:-1])
+        # The differences are two pixels short of a last block.
+        inside = nn.functional.avg_pool2d(
+            inside[..., : -BLOCK // CELL, : -BLOCK // CELL], BLOCK // CELL
+        )
+        found = []
+        for plane, size, steps in [
+            (fine, BLOCK, self.edges),
+            (coarse, BLOCK // 2, self.edges),
+            (noise, BLOCK, self.grains),
+        ]:
+            block = nn.functional.avg_pool2d(plane, size)
+            # The share of blocks above each step, the steps soft.
+            found.append(mean(torch.clamp(block / steps - 0.5, 0, 1), inside))
+            found.append(torch.log(mean(block, inside) + LEVEL / 10))
+            energy = nn.functional.avg_pool2d(plane * plane, size)
+            found.append(torch.log(mean(energy, inside) + FLOOR))
+        return torch.cat(found, 1)
+
+
+def second(values):
+    """Second differences along the rows."""
+    first = values[..., 1:] - values[..., :-1]
+    return first[..., 1:] - first[..., :-1]
 
 
 def covered(coarse):

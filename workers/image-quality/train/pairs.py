@@ -11,7 +11,7 @@ from net import FILL, LABELS, Measures
 MEASURES = Measures()
 
 # Raised when pairs are made in another way, so that those of before are not taken for them.
-VERSION = 1
+VERSION = 2
 # Pixels by which a crop is made too large, so that the grid of a JPEG begins anywhere.
 SPARE = 8
 # Of two degradations that hide each other the weaker is not asked for.

@@ -42,6 +42,10 @@ class Plan:
     """Pairs made of each photo."""
     finish: int
     """Steps of the last part on whole pictures."""
+    finish_variants: int
+    """How often each photo is degraded for them."""
+    finish_photos: int
+    """Most photos that are degraded for them."""
     settings: loop.Settings
 
     def spec(self):
@@ -51,12 +55,14 @@ class Plan:
         return self.settings.epochs * (self.pairs // self.settings.batch)
 
 
-FULL = Plan(640, 160, 3200, 32, 2000, loop.Settings(epochs=10, batch=16, rate=4e-3, workers=0))
-# A round of the cross-validation learns less long: there are many.
-ROUND_EPOCHS = 3
+FULL = Plan(
+    640, 160, 3200, 32, 6000, 3, 1000, loop.Settings(epochs=24, batch=16, rate=4e-3, workers=0)
+)
+# A round of the cross-validation learns less long, from fewer pictures: there are many.
+ROUND_EPOCHS, ROUND_PHOTOS = 8, 60
 # Enough for every split, and few: each is degraded 41 times.
 TINY_PHOTOS = 16
-TINY = Plan(320, 96, 96, 4, 50, loop.Settings(epochs=2, batch=8, workers=0))
+TINY = Plan(320, 96, 96, 4, 50, 2, 1000, loop.Settings(epochs=2, batch=8, workers=0))
 
 
 def main():
@@ -92,12 +98,14 @@ def fit(run, plan, photos, seed, title):
     """A calibrated network that has seen `photos`: crops first, then whole pictures."""
     learned, aside = pool.split(photos, KEPT_FOR_CALIBRATION, seed)
     net = learning.learn(learned, run.labelled, seed, plan, run.work, title, run.fresh)
-    whole = [photo for photo in learned if evaluation.is_measurable(photo)]
+    whole = [photo for photo in learned if evaluation.is_measurable(photo)][: plan.finish_photos]
+    seen, truth = [], []
+    for variant in range(plan.finish_variants):
+        seen.append(learning.see(net, whole, run.work, plan.spec(), variant))
+        truth.append(torch.from_numpy(evaluation.truths(whole, variant)).float())
+    learning.finish(net, torch.cat(seen), torch.cat(truth), seed, plan.finish)
     aside = measurable(aside)
-    seen = learning.see(net, [*whole, *aside], run.work, plan.spec())
-    truth = torch.from_numpy(evaluation.truths(whole)).float()
-    learning.finish(net, seen[: len(whole)], truth, seed, plan.finish)
-    return learning.calibrate(net, seen[len(whole) :], aside)
+    return learning.calibrate(net, learning.see(net, aside, run.work, plan.spec()), aside)
 
 
 def cross_validate(run, plan):
@@ -125,9 +133,8 @@ def compare_side(run, plan, rest, held):
 
 def shortened(plan):
     """The plan of a round."""
-    return replace(
-        plan, settings=replace(plan.settings, epochs=min(plan.settings.epochs, ROUND_EPOCHS))
-    )
+    settings = replace(plan.settings, epochs=min(plan.settings.epochs, ROUND_EPOCHS))
+    return replace(plan, finish_variants=1, finish_photos=ROUND_PHOTOS, settings=settings)
 
 
 def short_round(run, plan, rest, held, seed, title):
