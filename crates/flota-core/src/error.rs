@@ -66,3 +66,32 @@ impl PortError {
 
 /// What a port answers.
 pub type PortResult<T> = Result<T, PortError>;
+
+/// An error and what is behind it, on one line, for logs and operators. What was said is not said
+/// again.
+pub fn with_causes(error: &dyn StdError) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !said.contains(&next) {
+            said = format!("{said}: {next}");
+        }
+        cause = error.source();
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_all_that_is_behind_it_and_nothing_twice() {
+        let inner = PortError::permanent("asking the service", "no route to the host");
+        let middle = PortError::transient("reading: asking the service", inner);
+        let outer = PortError::permanent("showing a request", middle);
+        let said = "showing a request: reading: asking the service: no route to the host";
+        assert_eq!(with_causes(&outer), said);
+    }
+}

@@ -34,7 +34,7 @@ pub use code::Code;
 pub use dead_letter::{
     DeadLetter, DeadLetterState, MAX_BY_BYTES, MAX_KEPT_BODY_BYTES, Reason, Subject,
 };
-pub use error::{PortError, PortResult};
+pub use error::{PortError, PortResult, with_causes};
 pub use fault::{Fault, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS};
 pub use ids::{CallbackId, EventsId, IdError, ReplayId, RequestId, TaskId};
 pub use manifest::*;

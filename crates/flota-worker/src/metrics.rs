@@ -1,4 +1,4 @@
-//! What a worker counts, under `flota_worker_`.
+//! What a worker counts, under `flota_worker_` but for what every consumer of a queue counts.
 
 use std::time::Duration;
 
@@ -34,6 +34,11 @@ pub(crate) fn duplicate() {
 /// Tasks were sent again after a fault that time may heal.
 pub(crate) fn retried(count: usize) {
     counter!("flota_worker_retries_total").increment(count as u64);
+}
+
+/// A message could not be read, and is a dead letter.
+pub(crate) fn unreadable(queue: &str) {
+    counter!("flota_messages_unreadable_total", "queue" => queue.to_owned()).increment(1);
 }
 
 /// A batch was run.

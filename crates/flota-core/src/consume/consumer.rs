@@ -20,6 +20,7 @@ use crate::{
     PortError, PortResult, QueueName, backoff,
     limits::{MAX_PACK_TASKS, MAX_QUEUE_BATCH},
     ports::{Clock, Delivery, Queue},
+    with_causes,
 };
 
 /// First wait after a failed poll or a failed delivery.
@@ -261,16 +262,4 @@ impl Consumer {
             slots.freed.notify_one();
         }
     }
-}
-
-/// An error with its causes, for the log.
-fn with_causes(error: &PortError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::{
     Client, Config,
-    error::SdkError,
+    error::{ProvideErrorMetadata, SdkError},
     operation::get_object::{GetObjectError, builders::GetObjectFluentBuilder},
     primitives::ByteStream,
     types::ChecksumMode,
@@ -22,6 +22,8 @@ use crate::{settings::Settings, uploaded};
 
 /// The slowest connection over which an upload still arrives, in bytes per second.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024 * 1024;
+/// What S3 says to credentials that are put right outside this process.
+const UNKNOWN_TOKEN: &str = "InvalidToken";
 /// Memory taken for an image before its first byte, in bytes.
 const FIRST_BUFFER_BYTES: u64 = 256 * 1024;
 
@@ -151,12 +153,18 @@ fn unreadable(error: impl Error) -> FetchError {
 /// What a failed GET is to the client: as [`HttpImages`](crate::net::HttpImages) says it.
 fn refused(error: SdkError<GetObjectError>) -> FetchError {
     let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
+    let said = error.code().unwrap_or("no code");
     let (code, message) = match status {
         _ if is_transient(&error) => (Code::FetchFailed, "S3 did not answer".to_owned()),
+        0 => (Code::FetchFailed, "S3 could not be asked".to_owned()),
+        _ if said == UNKNOWN_TOKEN => (Code::FetchFailed, format!("S3 answered {status}: {said}")),
         401 | 403 => (Code::FetchDenied, format!("S3 answered {status}: we may not read it")),
         404 => (Code::FetchNotFound, "there is no such object".to_owned()),
         412 => (Code::FetchNotFound, "the object was replaced by another".to_owned()),
-        _ => (Code::FetchNotFound, format!("S3 answered {status}")),
+        // A marker stands where it was deleted.
+        405 | 410 => (Code::FetchNotFound, format!("S3 answered {status}")),
+        // A key of KMS, another region, a rule of the bucket: the object is there all the same.
+        _ => (Code::FetchDenied, format!("S3 answered {status}: {said}")),
     };
     FetchError { code, message, source: Some(Box::new(error)) }
 }

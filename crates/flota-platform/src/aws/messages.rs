@@ -79,10 +79,11 @@ impl Answers {
         for entry in failed {
             let (code, message) = (entry.code(), entry.message().unwrap_or("no reason was given"));
             let why = format!("{code}: {message}");
+            let what = format!("{}: {why}", self.what);
             let error = if is_transient_entry(entry) {
-                PortError::transient(self.what, why)
+                PortError::transient(what, why)
             } else {
-                PortError::permanent(self.what, why)
+                PortError::permanent(what, why)
             };
             self.set(entry.id(), Err(error));
         }

@@ -17,5 +17,6 @@ mod tables;
 pub mod provision;
 
 pub use clients::{Clients, ClientsError};
+pub(crate) use error::is_denied;
 pub use examine::examine;
 pub use open::{OpenError, open, open_with};

@@ -16,6 +16,7 @@ use flota_core::{
 };
 
 use super::{
+    error::until_put_right,
     messages::{self, Answers, Outgoing, seconds},
     queue_urls::QueueUrls,
 };
@@ -86,14 +87,15 @@ impl Queue for SqsQueue {
         check_batch(messages)?;
         let Outgoing { batches, mut answers } = Outgoing::new(messages)?;
         for batch in batches {
-            let url = self.urls.get(queue).await?;
+            let url = self.urls.get(queue).await.map_err(until_put_right)?;
             let call = self.sqs.send_message_batch().queue_url(url);
             match call.set_entries(Some(batch.clone())).send().await {
                 Ok(sent) => {
                     answers.note(sent.successful().iter().map(|entry| entry.id()), sent.failed());
                 }
                 Err(error) => {
-                    answers.fail(&batch, &self.urls.failed("sending messages", queue, error));
+                    let error = self.urls.failed("sending messages", queue, error);
+                    answers.fail(&batch, &until_put_right(error));
                 }
             }
         }

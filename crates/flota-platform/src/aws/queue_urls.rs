@@ -11,13 +11,9 @@ use aws_sdk_sqs::{
 use flota_core::{PortError, PortResult, QueueName};
 
 use super::{
-    error::failed,
+    error::{failed, failed_for_good, is_queue_missing},
     queues::{self, Attribute},
 };
-
-/// What SQS calls a queue that is not there.
-const MISSING: [&str; 3] =
-    ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "NonExistentQueue"];
 
 /// Where queues are. A URL is asked for once and then remembered: it never changes.
 pub(super) struct QueueUrls {
@@ -39,7 +35,9 @@ impl QueueUrls {
         }
         let url = match self.sqs.get_queue_url().queue_name(queue.as_str()).send().await {
             Ok(found) => found.queue_url.unwrap_or_default(),
-            Err(error) if is_missing(&error) && self.create_missing => self.create(queue).await?,
+            Err(error) if is_queue_missing(&error) && self.create_missing => {
+                self.create(queue).await?
+            }
             Err(error) => return Err(self.failed("looking for a queue", queue, error)),
         };
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -53,12 +51,12 @@ impl QueueUrls {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        if !is_missing(&error) {
+        if !is_queue_missing(&error) {
             return failed(format!("{what} ({queue})"), error);
         }
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(queue);
         let what = format!("{what}: there is no queue `{queue}`, which `flota provision` makes");
-        PortError::permanent(what, error)
+        failed_for_good(what, error)
     }
 
     /// Makes `queue` and its crash net, as `flota provision` would.
@@ -78,8 +76,4 @@ impl QueueUrls {
         let made = made.map_err(|error| self.failed("making a queue", queue, error))?;
         Ok(made.queue_url.unwrap_or_default())
     }
-}
-
-fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    error.as_service_error().and_then(E::code).is_some_and(|code| MISSING.contains(&code))
 }

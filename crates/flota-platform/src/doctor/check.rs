@@ -1,4 +1,4 @@
-use flota_core::PortError;
+use flota_core::{PortError, with_causes};
 use serde::Serialize;
 
 /// Something that was looked at, and how it is.
@@ -68,25 +68,11 @@ impl Check {
         error: &PortError,
         remedy: impl Into<String>,
     ) -> Self {
-        Self::wrong(about, with_cause(error), remedy)
+        Self::wrong(about, with_causes(error), remedy)
     }
 
     /// Whether somebody must act.
     pub fn is_wrong(&self) -> bool {
         matches!(self.verdict, Verdict::Wrong { .. })
     }
-}
-
-/// An error and what is behind it, on one line.
-pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !said.contains(&next) {
-            said = format!("{said}: {next}");
-        }
-        cause = error.source();
-    }
-    said
 }

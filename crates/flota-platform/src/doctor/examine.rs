@@ -1,7 +1,7 @@
-use flota_core::ports::Registration;
+use flota_core::{WorkerName, ports::Registration, with_causes};
 use tokio::task::spawn_blocking;
 
-use super::{Check, check::with_cause, models, settings};
+use super::{Check, models, settings};
 use crate::{
     Platform,
     aws::{self, Clients},
@@ -10,8 +10,13 @@ use crate::{
 };
 
 /// Looks at the set-up that `settings` name and at the models in it; `found` are those of this
-/// machine's folders. Nothing is changed, and every finding says what to change.
-pub async fn examine(settings: &Settings, found: &[Registration]) -> Vec<Check> {
+/// machine's folders. On AWS it tries the rights of the roles in the settings, or else of `worker`.
+/// Nothing is changed, and every finding says what to change.
+pub async fn examine(
+    settings: &Settings,
+    found: &[Registration],
+    worker: Option<&WorkerName>,
+) -> Vec<Check> {
     let mut checks = settings::check(settings, found);
     let is_there = match settings.backend {
         Backend::Embedded => {
@@ -22,7 +27,9 @@ pub async fn examine(settings: &Settings, found: &[Registration]) -> Vec<Check> 
         }
         Backend::Aws => {
             match Clients::new(&settings.aws).await {
-                Ok(clients) => checks.extend(aws::examine(&clients, settings, found).await),
+                Ok(clients) => {
+                    checks.extend(aws::examine(&clients, settings, found, worker).await);
+                }
                 Err(error) => {
                     checks.push(Check::wrong("AWS", error.to_string(), "name the region"))
                 }
@@ -36,7 +43,7 @@ pub async fn examine(settings: &Settings, found: &[Registration]) -> Vec<Check> 
             Ok(platform) => checks.extend(models::check(&platform, found).await),
             Err(error) => checks.push(Check::wrong(
                 "store",
-                with_cause(&error),
+                with_causes(&error),
                 "put right what the sentence names",
             )),
         }

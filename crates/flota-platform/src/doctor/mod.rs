@@ -5,6 +5,5 @@ mod examine;
 mod models;
 mod settings;
 
-pub(crate) use check::with_cause;
 pub use check::{Check, Verdict};
 pub use examine::examine;

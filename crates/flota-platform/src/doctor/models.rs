@@ -3,12 +3,16 @@
 use flota_core::ports::{RegisteredModel, Registration};
 
 use super::Check;
-use crate::Platform;
+use crate::{Platform, aws};
 
 /// What is to be said of each model of `found`, and of those that only the store knows.
 pub(super) async fn check(platform: &Platform, found: &[Registration]) -> Vec<Check> {
     let known = match platform.models.list(platform.clock.now()).await {
         Ok(known) => known,
+        Err(error) if aws::is_denied(&error) => {
+            let remedy = "look at them with the rights of infra/iam/operator.json";
+            return vec![Check::doubtful("models", "not this role's to see", remedy)];
+        }
         Err(error) => {
             return vec![Check::unseen("models", &error, "put right what the sentence names")];
         }

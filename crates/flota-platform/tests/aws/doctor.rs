@@ -46,11 +46,11 @@ async fn provisioned() -> Account {
 async fn a_set_up_is_well_until_something_is_missing() {
     let account = provisioned().await;
     let Account { clients, settings, .. } = &account;
-    let checks = examine(clients, settings, &found()).await;
-    assert!(checks.len() >= 20 && wrong(checks.clone()).is_empty(), "{checks:?}");
+    let checks = examine(clients, settings, &found(), None).await;
+    assert!(checks.len() >= 19 && wrong(checks.clone()).is_empty(), "{checks:?}");
 
     clients.dynamodb.delete_table().table_name("flota-models").send().await.unwrap();
-    let wrong = wrong(examine(clients, settings, &found()).await);
+    let wrong = wrong(examine(clients, settings, &found(), None).await);
     let said = "table flota-models: it is not there: run `flota provision`";
     assert_eq!(wrong, [said]);
 }
@@ -59,7 +59,8 @@ async fn a_set_up_is_well_until_something_is_missing() {
 async fn trying_rights_out_leaves_nothing_behind() {
     let account = provisioned().await;
     let Account { clients, settings, .. } = &account;
-    examine(clients, settings, &found()).await;
+    examine(clients, settings, &found(), None).await;
+    examine(clients, settings, &found(), Some(&"cat".parse().unwrap())).await;
     let queue = account.open().await.queue;
     let tasks = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
     for name in [tasks, QueueName::outcomes("flota"), QueueName::events("flota")] {
@@ -73,8 +74,12 @@ async fn trying_rights_out_leaves_nothing_behind() {
     assert!(objects.contents().is_empty());
 }
 
-/// What is wrong at a server that answers everything so.
-async fn at(status: &'static str, body: &'static str) -> Vec<String> {
+/// What is said at a server that answers everything so, and what it was asked.
+async fn at(
+    status: &'static str,
+    body: &'static str,
+    worker: Option<&str>,
+) -> (Vec<Check>, Vec<String>) {
     let server = Server::answering(move |_| answer_text(status, &[], body)).await;
     let settings = [
         ("backend", "aws"),
@@ -87,22 +92,48 @@ async fn at(status: &'static str, body: &'static str) -> Vec<String> {
     let settings = Settings::from_sources(None, [], &settings).unwrap();
     let credentials = Credentials::new("key", "secret", None, None, "test");
     let clients = Clients::with_credentials(&settings.aws, credentials).await.unwrap();
-    wrong(examine(&clients, &settings, &found()).await)
+    let worker = worker.map(|name| name.parse().unwrap());
+    (examine(&clients, &settings, &found(), worker.as_ref()).await, server.requests())
 }
+
+const DENIED: &str = r#"{"__type": "com.amazonaws#AccessDeniedException", "message": "not you"}"#;
 
 #[tokio::test]
 async fn what_may_not_be_done_is_named_with_the_policy_that_grants_it() {
-    let denied = r#"{"__type": "com.amazonaws#AccessDeniedException", "message": "not you"}"#;
-    let wrong = at("400 Bad Request", denied).await;
-    let of_worker = wrong.iter().find(|said| said.starts_with("rights: worker")).unwrap();
+    let (checks, _) = at("403 Forbidden", DENIED, Some("dog")).await;
+    let [of_worker] = &wrong(checks)[..] else { panic!("only the rights of the worker are wrong") };
+    assert!(of_worker.starts_with("rights: worker"), "{of_worker}");
     assert!(of_worker.contains("dynamodb:UpdateItem on flota-models"), "{of_worker}");
     assert!(of_worker.contains("infra/iam/worker.json"), "{of_worker}");
-    assert!(wrong.iter().any(|said| said.starts_with("table flota-requests: ")), "{wrong:?}");
+    assert!(of_worker.contains("on flota-tasks-dog-normal"), "{of_worker}");
+    assert!(!of_worker.contains("on flota-tasks-cat-normal"), "no other's queue: {of_worker}");
+
+    let (checks, asked) = at("403 Forbidden", DENIED, None).await;
+    let wrong = wrong(checks);
+    assert!(wrong.iter().all(|said| said.starts_with("rights: ")), "{wrong:?}");
+    assert!(!wrong.iter().any(|said| said.starts_with("rights: worker")), "{wrong:?}");
+    let of_api = wrong.iter().find(|said| said.starts_with("rights: api")).unwrap();
+    assert!(of_api.contains("s3:PutObject on uploads"), "{of_api}");
+    let puts: Vec<_> = asked.iter().filter(|request| request.starts_with("PUT ")).collect();
+    // A condition would take the right to read.
+    assert!(!puts.is_empty() && puts.iter().all(|put| !put.contains("if-match")), "{puts:?}");
+}
+
+#[tokio::test]
+async fn what_a_role_may_not_see_is_only_doubtful() {
+    let (checks, _) = at("403 Forbidden", DENIED, None).await;
+    for about in ["table flota-requests", "queue flota-outcomes", "bucket uploads"] {
+        let check = checks.iter().find(|check| check.about == about).unwrap();
+        assert!(
+            matches!(&check.verdict, Verdict::Doubtful { problem, .. } if problem.contains("role")),
+            "{check:?}"
+        );
+    }
 }
 
 #[tokio::test]
 async fn credentials_that_nobody_knows_are_said_once() {
     let unknown = r#"{"__type": "InvalidClientTokenId", "message": "no such key"}"#;
-    let wrong = at("403 Forbidden", unknown).await;
+    let wrong = wrong(at("403 Forbidden", unknown, None).await.0);
     assert!(matches!(&wrong[..], [one] if one.contains("correct the credentials")), "{wrong:?}");
 }

@@ -147,6 +147,38 @@ async fn time_heals_throttling_and_silence_but_no_refusal() {
 }
 
 #[tokio::test]
+async fn a_send_waits_for_whoever_puts_it_right() {
+    for (status, code, is_transient) in [
+        ("403 Forbidden", "AccessDeniedException", true),
+        ("400 Bad Request", "AccessDenied", true),
+        ("400 Bad Request", "KmsDisabled", true),
+        ("400 Bad Request", "KmsAccessDenied", true),
+        ("400 Bad Request", "QueueDoesNotExist", true),
+        ("403 Forbidden", "InvalidClientTokenId", true),
+        ("400 Bad Request", "InvalidParameterValue", false),
+    ] {
+        let (store, _server) = at(PATIENT_MS, move || answer_error(status, code)).await;
+        for sent in store.queue.send(&tasks(), &messages()).await.unwrap() {
+            let error = sent.unwrap_err();
+            assert_eq!(error.is_transient(), is_transient, "{code}: {error:?}");
+            let text = error.to_string();
+            assert!(text.contains(code) || text.contains("flota provision"), "{code}: {text}");
+        }
+    }
+    let (store, _server) = at_partial_failure("KmsAccessDenied", "InternalError").await;
+    let sent = store.queue.send(&tasks(), &messages()).await.unwrap();
+    assert_eq!(words(&sent), ["ok", "transient", "transient", "transient"]);
+    let said = sent[1].as_ref().unwrap_err().to_string();
+    assert!(said.contains("KmsAccessDenied"), "{said}");
+}
+
+/// As S3 refuses.
+fn refusal(status: &str, code: &str) -> Reply {
+    let body = format!("<Error><Code>{code}</Code><Message>no</Message></Error>");
+    answer_text(status, &[("content-type", "application/xml")], &body)
+}
+
+#[tokio::test]
 async fn an_image_that_does_not_come_has_a_code() {
     // That of other bytes.
     let checksum = [("x-amz-checksum-sha256", "2eIzFQwOGjB1YUlZSHUwMxqWfVLMCGyGJcjNTI4YEkg=")];
@@ -154,6 +186,14 @@ async fn an_image_that_does_not_come_has_a_code() {
         (answer_text("403 Forbidden", &[], ""), Code::FetchDenied),
         (answer_text("503 Slow Down", &[], ""), Code::FetchFailed),
         (answer_text("405 Method Not Allowed", &[], ""), Code::FetchNotFound),
+        (answer_text("410 Gone", &[], ""), Code::FetchNotFound),
+        (refusal("404 Not Found", "NoSuchKey"), Code::FetchNotFound),
+        (refusal("412 Precondition Failed", "PreconditionFailed"), Code::FetchNotFound),
+        (refusal("400 Bad Request", "ExpiredToken"), Code::FetchFailed),
+        (refusal("400 Bad Request", "InvalidToken"), Code::FetchFailed),
+        (refusal("400 Bad Request", "KMS.DisabledException"), Code::FetchDenied),
+        (refusal("301 Moved Permanently", "PermanentRedirect"), Code::FetchDenied),
+        (refusal("400 Bad Request", "InvalidRequest"), Code::FetchDenied),
         (answer_text("200 OK", &checksum, "bytes"), Code::FetchFailed),
         (Reply::Text("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbyte".into()), Code::FetchFailed),
         (Reply::Stall("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nb".into()), Code::FetchTimeout),

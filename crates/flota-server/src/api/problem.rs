@@ -3,7 +3,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use flota_core::PortError;
+use flota_core::{PortError, with_causes};
 use serde::Serialize;
 use tracing::{error, warn};
 use utoipa::ToSchema;
@@ -190,20 +190,20 @@ impl Problem {
 impl From<PortError> for Problem {
     /// Logs the cause, which the client does not get to see.
     fn from(error: PortError) -> Self {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let cause = with_causes(&error);
         match error {
             PortError::Transient { .. } => {
-                warn!(%error, cause, "a call failed, the client may try again");
+                warn!(error = cause, "a call failed, the client may try again");
                 Self::new(ProblemCode::StoreUnavailable, "try again in a moment")
             }
             PortError::Full { .. } => {
-                error!(%error, cause, "a call failed: nothing can be kept until there is room");
+                error!(error = cause, "a call failed: nothing can be kept until there is room");
                 let detail = "nothing was kept: the disk of the server's data is full; try again \
                               when its operator has made room";
                 Self::new(ProblemCode::StorageFull, detail)
             }
             PortError::Permanent { .. } => {
-                error!(%error, cause, "a call failed");
+                error!(error = cause, "a call failed");
                 Self::new(ProblemCode::Internal, "the cause is in the server's log")
             }
         }

@@ -165,6 +165,7 @@ impl Pipeline {
         let letter =
             DeadLetter::unreadable(self.queue.as_str(), &delivery.body, error.to_string(), now);
         self.platform.dead_letters.put(&letter).await?;
+        metrics::unreadable(self.queue.as_str());
         tracing::error!(queue = %self.queue, dead_letter.id = letter.id, %error,
             "a message cannot be read, it is kept as a dead letter");
         Ok(Handled::Settle)

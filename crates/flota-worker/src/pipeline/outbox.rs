@@ -15,6 +15,8 @@ const WAITING_COUNT: usize = 256;
 /// Tries of one message. With the waits below they last about as long as a lease: giving up earlier
 /// computes everything again, and what suspects did would look like crashes.
 const SEND_TRIES: u32 = 100;
+/// The try at which an operator should know: the waits before it last some seconds.
+const LOUD_TRY: u32 = 8;
 const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_secs(20);
 
@@ -95,7 +97,12 @@ async fn send_batch(queue: &dyn Queue, name: &QueueName, batch: Vec<Entry>) -> V
         entry.tries += 1;
         match answer {
             Err(error) if error.is_transient() && entry.tries < SEND_TRIES => {
-                tracing::debug!(queue = %name, tries = entry.tries, %error, "a send is tried again");
+                let tries = entry.tries;
+                match tries {
+                    LOUD_TRY => tracing::warn!(queue = %name, tries, %error,
+                        "a send fails again and again, it is still tried"),
+                    _ => tracing::debug!(queue = %name, tries, %error, "a send is tried again"),
+                }
                 again.push(entry);
             }
             answer => {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use flota_core::WorkerName;
 
 use super::SettingsArgs;
 
@@ -47,19 +48,24 @@ pub(crate) struct ProvisionArgs {
 /// Look for what is wrong with a set-up and say what to change.
 ///
 /// Nothing is changed. On AWS it looks at queues, tables, buckets and the clock, and tries the
-/// rights of the roles in server.roles and of a worker; on one machine at the data folder, its room
-/// and its databases.
+/// rights of the roles in server.roles, or of one worker; on one machine at the data folder, its
+/// room and its databases.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit code 1 where something is wrong; what is only doubtful does not count.
 
 Examples:
   flota doctor
-  flota doctor --set server.roles=api --all")]
+  flota doctor --set server.roles=api --all
+  flota doctor --worker image-quality")]
 pub(crate) struct DoctorArgs {
     /// Also say what is as it should be
     #[arg(long)]
     pub all: bool,
+
+    /// Try the rights of this worker, in place of those of the roles in server.roles
+    #[arg(long, value_name = "NAME")]
+    pub worker: Option<WorkerName>,
 
     #[command(flatten)]
     pub models: FoundArgs,

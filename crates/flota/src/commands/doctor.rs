@@ -14,7 +14,7 @@ use crate::{
 pub(crate) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
     let found = registrations(&args.models, &settings)?;
-    let checks = examine(&settings, &found).await;
+    let checks = examine(&settings, &found, args.worker.as_ref()).await;
     let wrong_count = checks.iter().filter(|check| check.is_wrong()).count();
     match args.format {
         Format::Json => print_json(&json!({ "wrong_count": wrong_count, "checks": checks }))?,

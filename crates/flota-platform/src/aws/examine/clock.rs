@@ -10,15 +10,10 @@ use aws_sdk_sqs::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_runtime_api::box_error::BoxError;
-use flota_core::{QueueName, ports::Clock};
+use flota_core::{QueueName, ports::Clock, with_causes};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 
-use crate::{
-    SystemClock,
-    aws::Clients,
-    doctor::{Check, with_cause},
-    settings::Settings,
-};
+use crate::{SystemClock, aws::Clients, doctor::Check, settings::Settings};
 
 /// Furthest that a clock may be off. Claims and due times of one host are read by others, and are
 /// tens of seconds long; AWS itself refuses signatures that are five minutes off.
@@ -59,13 +54,13 @@ pub(super) async fn check(clients: &Clients, settings: &Settings) -> Check {
         Err(SdkError::ServiceError(refusal)) => {
             let code = refusal.err().code().unwrap_or_default();
             if let Some(remedy) = credentials(code) {
-                return Check::wrong(ABOUT, with_cause(refusal.err()), remedy);
+                return Check::wrong(ABOUT, with_causes(refusal.err()), remedy);
             }
         }
         Err(error) => {
             let remedy = "see that this host reaches aws.endpoint, or AWS in aws.region, and has \
                           credentials";
-            return Check::wrong(ABOUT, with_cause(error), remedy);
+            return Check::wrong(ABOUT, with_causes(error), remedy);
         }
     }
     let date = seen.0.lock().unwrap_or_else(PoisonError::into_inner).take();

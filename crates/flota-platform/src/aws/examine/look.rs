@@ -1,12 +1,13 @@
-use flota_core::{PortError, WorkerName, ports::Registration};
+use flota_core::{PortError, WorkerName, ports::Registration, with_causes};
 
 use super::{buckets, clock, permissions};
 use crate::{
     aws::{
         Clients,
+        error::is_denied,
         provision::{Action, Difference, Need, Resource, State, needs},
     },
-    doctor::{Check, with_cause},
+    doctor::Check,
     settings::Settings,
 };
 
@@ -14,8 +15,14 @@ use crate::{
 const MIN_POLL_WAIT_SECONDS: u64 = 10;
 
 /// Looks at everything that the fleet of these models needs on AWS. Nothing is changed: what tries
-/// out a permission is made so that AWS refuses it for another reason.
-pub async fn examine(clients: &Clients, settings: &Settings, found: &[Registration]) -> Vec<Check> {
+/// out a permission is made so that AWS refuses it for another reason. The rights that are tried are
+/// those of the roles in the settings, or else of `worker`.
+pub async fn examine(
+    clients: &Clients,
+    settings: &Settings,
+    found: &[Registration],
+    worker: Option<&WorkerName>,
+) -> Vec<Check> {
     let mut checks = vec![clock::check(clients, settings).await, poll_wait(settings)];
     if checks.iter().any(Check::is_wrong) {
         // Where nobody answers, every other question would only take its time to say so.
@@ -30,7 +37,7 @@ pub async fn examine(clients: &Clients, settings: &Settings, found: &[Registrati
         });
     }
     checks.extend(buckets::check(clients, settings).await);
-    checks.extend(permissions::check(clients, settings, &workers).await);
+    checks.extend(permissions::check(clients, settings, &workers, worker).await);
     checks
 }
 
@@ -62,9 +69,15 @@ fn resource_check(need: &Need<'_>, resource: &Resource) -> Check {
     }
 }
 
+/// What could not be looked at. Few roles may look at everything: that one may not is no fault.
 pub(super) fn unseen(about: impl Into<String>, error: &PortError) -> Check {
+    if is_denied(error) {
+        let problem = format!("not this role's to see: {error}");
+        let remedy = "look at it with the rights of infra/iam/operator.json";
+        return Check::doubtful(about, problem, remedy);
+    }
     let remedy = "run this with the rights of infra/iam/operator.json, or see that AWS answers";
-    Check::wrong(about, with_cause(error), remedy)
+    Check::wrong(about, with_causes(error), remedy)
 }
 
 fn poll_wait(settings: &Settings) -> Check {

@@ -1,7 +1,10 @@
 //! Whether who runs this may do what its parts of the fleet do, found out by calls that AWS refuses
 //! for another reason where it does not refuse them for want of a right.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice,
+};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ScalarAttributeType};
 use aws_sdk_sqs::{
@@ -14,6 +17,7 @@ use super::rights::{Part, Right, rights, table};
 use crate::{
     aws::{
         Clients,
+        error::is_call_denied,
         tables::{Key, TableSpec, tables},
     },
     doctor::Check,
@@ -22,16 +26,20 @@ use crate::{
 
 /// A key that no record and no object has.
 const NOBODY: &str = "flota-doctor";
-/// What AWS calls a want of rights, service by service.
-const DENIED: [&str; 3] = ["AccessDenied", "AccessDeniedException", "Forbidden"];
+/// The MD5 of no body, as far as anybody knows.
+const WRONG_MD5: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
 
-/// Tries the rights of the roles that this process has and of a worker, each once.
+/// Tries the rights of the roles that this process has, or else of `worker`, each once.
 pub(super) async fn check(
     clients: &Clients,
     settings: &Settings,
     workers: &[WorkerName],
+    worker: Option<&WorkerName>,
 ) -> Vec<Check> {
-    let parts = settings.server.roles.iter().copied().map(Part::Server).chain([Part::Worker]);
+    let (parts, workers): (Vec<_>, _) = match worker {
+        Some(worker) => (vec![Part::Worker], slice::from_ref(worker)),
+        None => (settings.server.roles.iter().copied().map(Part::Server).collect(), workers),
+    };
     let mut wanted: BTreeMap<Right, BTreeSet<Part>> = BTreeMap::new();
     for part in parts {
         for right in rights(part) {
@@ -56,7 +64,12 @@ fn said(part: Part, refused: &[String]) -> Check {
         false => Check::wrong(
             about,
             format!("refused: {}", refused.join(", ")),
-            format!("grant what infra/iam/{part}.json grants, or take the role from server.roles"),
+            match part {
+                Part::Worker => format!("grant what infra/iam/{part}.json grants"),
+                Part::Server(_) => format!(
+                    "grant what infra/iam/{part}.json grants, or take the role from server.roles"
+                ),
+            },
         ),
     }
 }
@@ -162,12 +175,12 @@ impl Trial<'_> {
         refused.actions
     }
 
-    /// A write on the condition that an object is there which is not.
+    /// A write whose bytes have another checksum than it says.
     async fn refused_put(&self) -> Vec<String> {
         let bucket = &self.settings.aws.bucket;
         let mut refused = Refused::of(bucket);
         let put = self.clients.s3.put_object().bucket(bucket).key(format!("sha256/{NOBODY}"));
-        refused.note("s3:PutObject", &put.if_match("\"nothing\"").send().await);
+        refused.note("s3:PutObject", &put.content_md5(WRONG_MD5).send().await);
         refused.actions
     }
 
@@ -198,8 +211,7 @@ impl<'a> Refused<'a> {
 
     fn note<T, E: ProvideErrorMetadata>(&mut self, action: &str, answer: &Result<T, SdkError<E>>) {
         let Err(error) = answer else { return };
-        let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-        if code.is_some_and(|code| DENIED.contains(&code)) {
+        if is_call_denied(error) {
             self.actions.push(format!("{action} on {}", self.resource));
         }
     }

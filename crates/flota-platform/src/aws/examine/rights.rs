@@ -67,6 +67,9 @@ pub(super) fn rights(part: Part) -> &'static [Right] {
     match part {
         Part::Server(Role::Api) => &[
             Send(Tasks),
+            // A dead letter may be a message of any queue.
+            Send(Outcomes),
+            Send(Events),
             Count(Tasks),
             Count(Outcomes),
             Read("requests"),
@@ -118,6 +121,7 @@ pub(super) fn rights(part: Part) -> &'static [Right] {
             Read("aliases"),
             Read("models"),
             Write("models"),
+            Write("dead-letters"),
             GetUploads,
             GetObjects,
             SeeMissing,

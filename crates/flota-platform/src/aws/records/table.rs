@@ -12,7 +12,10 @@ use flota_core::{PortError, PortResult, backoff};
 use tokio::time;
 
 use super::columns::Item;
-use crate::aws::{error::failed, tables::table_name};
+use crate::aws::{
+    error::{failed, failed_for_good},
+    tables::table_name,
+};
 
 /// Answers to every call what it cost.
 pub(super) const COST: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
@@ -174,12 +177,11 @@ impl Table {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         match error.code() {
-            Some("ResourceNotFoundException") => PortError::permanent(
+            Some("ResourceNotFoundException") => failed_for_good(
                 format!("{what}: there is no table {}: run `flota provision`", self.name),
                 error,
             ),
-            Some(code) => failed(format!("{what} in the table {}: {code}", self.name), error),
-            None => failed(format!("{what} in the table {}", self.name), error),
+            _ => failed(format!("{what} in the table {}", self.name), error),
         }
     }
 }

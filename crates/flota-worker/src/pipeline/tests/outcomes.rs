@@ -7,6 +7,7 @@ use axum::{Router, http::StatusCode, routing::get};
 use flota_core::{
     Code, Ending, ImageFacts, Output, Prediction, PredictionKey, Reason, ports::DeadLetterFilter,
 };
+use flota_platform::telemetry::Metrics;
 use tokio::net::TcpListener;
 
 use super::fleet::{Fleet, REFUSED, endings, pack, png, sha256, wanted};
@@ -149,6 +150,7 @@ async fn a_passing_fault_is_tried_again_up_to_the_limit() {
 
 #[tokio::test]
 async fn an_unreadable_message_is_put_away_and_the_loop_goes_on() {
+    let metrics = Metrics::install().unwrap();
     let fleet = Fleet::new("1", 1);
     fleet.send_body("{\"v\":99}".to_owned()).await;
     let grey = fleet.upload(GREY).await;
@@ -162,5 +164,7 @@ async fn an_unreadable_message_is_put_away_and_the_loop_goes_on() {
     let [letter] = letters.as_slice() else { panic!("one dead letter, not {}", letters.len()) };
     assert_eq!(letter.reason, Reason::Unreadable);
     assert!(letter.message.contains("version 99"), "{}", letter.message);
+    let counted = format!("flota_messages_unreadable_total{{queue=\"{}\"}} 1", fleet.tasks_queue());
+    assert!(metrics.render().lines().any(|line| line == counted), "no {counted}");
     assert!(fleet.receive_once().await.is_empty());
 }
