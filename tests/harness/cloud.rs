@@ -12,6 +12,7 @@ use aws_sdk_s3::{
 };
 use aws_sdk_sqs::types::{Message, QueueAttributeName, SendMessageBatchRequestEntry};
 use flota_platform::{aws::Clients, settings::Settings};
+use serde_json::Value;
 
 use super::{Home, MODEL, Process, Receiver, emulator::Emulator, model_dir, until};
 
@@ -180,6 +181,20 @@ impl Cloud {
         let call = self.clients.sqs.delete_message().queue_url(self.url(queue).await);
         let call = call.set_receipt_handle(message.receipt_handle.clone());
         call.send().await.expect("the message is ours");
+    }
+
+    /// Has a queue give a message up that was received so often.
+    pub async fn give_up_after(&self, queue: &str, receive_count: u32) {
+        let (sqs, url) = (&self.clients.sqs, self.url(queue).await);
+        let asked = sqs.get_queue_attributes().queue_url(&url);
+        let asked = asked.attribute_names(QueueAttributeName::RedrivePolicy).send().await;
+        let attributes = asked.expect("the queue is there").attributes.unwrap_or_default();
+        let policy = &attributes[&QueueAttributeName::RedrivePolicy];
+        let mut policy: Value = serde_json::from_str(policy).expect("it is JSON");
+        policy["maxReceiveCount"] = receive_count.into();
+        let change = sqs.set_queue_attributes().queue_url(url);
+        let change = change.attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
+        change.send().await.expect("the queue takes it");
     }
 
     /// Sends messages, in this order.

@@ -26,8 +26,8 @@ pub const MAX_FAILURE_MESSAGE_CHARS: usize = 300;
 pub const MAX_QUEUE_BATCH: usize = 10;
 /// How often a message is received before its queue gives it up, where queues do. Attempts of a task
 /// are counted by us and far fewer; but giving a message back costs a receive too, and a store that
-/// is away for half an hour must not make dead letters.
-pub const MAX_RECEIVE_COUNT: u32 = 200;
+/// is away for hours must not make dead letters. The most that SQS takes.
+pub const MAX_RECEIVE_COUNT: u32 = 1_000;
 /// Longest delay of a message: what SQS takes. Longer waits live in the store.
 pub const MAX_MESSAGE_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Longest long poll: what SQS takes.

@@ -186,7 +186,14 @@ fn the_wait_of_a_poll_is_the_backends_unless_it_is_set() {
 fn requests_are_kept_for_good_unless_days_are_set() {
     let kept = |file: &str| check(file, &[], &[]).unwrap().aws.keep_requests;
     assert_eq!(kept(""), None);
-    assert_eq!(kept("[aws]\nkeep_requests_days = 2"), Some(Duration::from_secs(172_800)));
+    assert_eq!(kept("[aws]\nkeep_requests_days = 4"), Some(Duration::from_secs(345_600)));
+    // A day until it is lost, and more than a day of callbacks.
+    check_sentence(
+        check("[aws]\nkeep_requests_days = 3", &[], &[]),
+        &["`aws.keep_requests_days`", "4 or more", "sweeper.lost_after_ms", "notifier.schedule_ms"],
+    );
+    let long = [("FLOTA__SWEEPER__LOST_AFTER_MS", "604800000")];
+    check_sentence(check("[aws]\nkeep_requests_days = 4", &long, &[]), &["10 or more"]);
 }
 
 #[test]

@@ -12,6 +12,8 @@ async fn crash_nets_are_emptied_into_the_dead_letters() {
     let (cloud, receiver, images) =
         (provisioned().await, Receiver::start().await, ImageServer::start().await);
     let cloud = cloud.with("FLOTA__SWEEPER__RESEND_MS", "2000");
+    // A queue of the fleet gives a message up much later.
+    cloud.give_up_after(TASKS, 5).await;
     receiver.trust(&Cloud::secret());
     let _server = cloud.home.serve().await;
     let api = cloud.home.api();

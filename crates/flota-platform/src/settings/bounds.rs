@@ -47,6 +47,9 @@ const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_PACK_WAIT: Duration = Duration::from_secs(5);
 /// Most rules for uploads: each event is held to all of them.
 const MAX_RULES: usize = 1_000;
+/// A request is kept so much longer than it may be open and its callback pending.
+const KEEP_MARGIN: Duration = DAY;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most waits in the schedule of callbacks.
 const MAX_SCHEDULE: usize = 50;
 /// Levels of the log, the quietest first.
@@ -75,6 +78,7 @@ pub(super) fn check(settings: &Settings) -> Checked {
     sweeper(&settings.sweeper)?;
     dead_letters(&settings.dead_letters)?;
     notifier(&settings.notifier)?;
+    keep_requests(settings)?;
     network(&settings.network)?;
     log(&settings.log)
 }
@@ -196,6 +200,22 @@ fn notifier(notifier: &NotifierSettings) -> Checked {
     hold(notifier.breaker_failures > 0, "notifier.breaker_failures", || "1 or more".to_owned())?;
     time("notifier.breaker_open_ms", notifier.breaker_open, MIN_INTERVAL..=MAX_TIME)?;
     time("notifier.max_retry_after_ms", notifier.max_retry_after, Duration::ZERO..=MAX_TIME)
+}
+
+/// A request that is open, or whose callback is pending, must not be deleted.
+fn keep_requests(settings: &Settings) -> Checked {
+    let Some(kept) = settings.aws.keep_requests else { return Ok(()) };
+    let notifier = &settings.notifier;
+    // A wait is jittered by a fifth, and is no shorter than the receiver asks.
+    let waits = notifier.schedule.iter().map(|wait| (*wait * 6 / 5).max(notifier.max_retry_after));
+    let least = settings.sweeper.lost_after + waits.sum::<Duration>() + KEEP_MARGIN;
+    hold(kept >= least, "aws.keep_requests_days", || {
+        let days = least.as_secs().div_ceil(DAY.as_secs());
+        format!(
+            "0 (for good), or {days} or more: a day more than sweeper.lost_after_ms and the waits of \
+             notifier.schedule_ms take together"
+        )
+    })
 }
 
 fn network(network: &NetworkSettings) -> Checked {

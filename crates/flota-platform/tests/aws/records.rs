@@ -52,6 +52,25 @@ async fn a_request_is_kept_once_its_first_round_is() {
     assert_eq!(store.requests.request(request.id).await.unwrap(), Some(request));
 }
 
+/// DynamoDB deletes each item by itself.
+#[tokio::test]
+async fn all_of_a_request_that_is_replayed_stays_as_long_as_its_new_round() {
+    let account =
+        Account::new(&[("aws.create_missing", "true"), ("aws.keep_requests_days", "10")]).await;
+    let store = account.open().await;
+    let submitted_at = uuid::Timestamp::from_unix(uuid::NoContext, 1_800_000_000, 0);
+    let id = uuid::Uuid::new_v7(submitted_at).as_u128();
+    let first = accepted(&*store.requests, id, now()).await;
+    store.requests.finish(&finish(first, now())).await.unwrap();
+    let later = Timestamp::from_second(1_900_000_000).unwrap();
+    let second = RoundKey { round: 2, ..first };
+    assert!(store.requests.open_round(second, &[0].into(), later, later).await.unwrap());
+    let scan = account.clients.dynamodb.scan().table_name("flota-requests").send().await.unwrap();
+    let expiries: Vec<_> = scan.items().iter().map(|item| item["expires_at"].clone()).collect();
+    let expiry = AttributeValue::N((1_900_000_000 + 10 * 86_400).to_string());
+    assert_eq!(expiries, vec![expiry; 3], "the request and two rounds");
+}
+
 #[tokio::test]
 async fn the_last_attempts_of_a_callback_are_kept() {
     let (store, now) = (account().await.open().await, now());

@@ -41,7 +41,7 @@ pub(super) async fn accept(
     {
         return submitted_before(&known, by).map(|(accepted, _)| accepted);
     }
-    let expiry = expiry(request.id, kept_for);
+    let expiry = expiry(request.id, kept_for, request.created_at);
     let mut whole = request_key(request.id);
     whole.insert(DOCUMENT.to_owned(), document(request)?);
     let whole = with_expiry(whole, expiry.clone());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use flota_core::{PackKey, PortResult, RequestId, RoundKey, TaskId, ports::IdempotencyKey};
+use jiff::Timestamp;
 
 use super::columns::{Item, damaged, item, number, read_text, text};
 use crate::aws::tables::{
@@ -76,11 +77,23 @@ pub(super) fn request_of(item: &Item) -> PortResult<RequestId> {
     read_text(item, PARTITION)?.parse().map_err(|error| damaged(PARTITION, error))
 }
 
-/// When everything in the partition of a request may be deleted: all at once, as its id tells when
-/// it was submitted. `None` where it is kept for good.
-pub(super) fn expiry(id: RequestId, kept_for: Option<Duration>) -> Option<AttributeValue> {
+/// When what is written `now` in the partition of a request may be deleted: its id tells when it was
+/// submitted, and a replay may write long after that. `None` where it is kept for good.
+pub(super) fn expiry(
+    id: RequestId,
+    kept_for: Option<Duration>,
+    now: Timestamp,
+) -> Option<AttributeValue> {
     let (submitted_at, _) = id.0.get_timestamp()?.to_unix();
-    Some(number(submitted_at.saturating_add(kept_for?.as_secs())))
+    let since = submitted_at.max(u64::try_from(now.as_second()).unwrap_or_default());
+    Some(number(since.saturating_add(kept_for?.as_secs())))
+}
+
+/// The key of an item.
+pub(super) fn key_of(item: &Item) -> Item {
+    let is_key = |name: &String| [PARTITION, SORT].contains(&name.as_str());
+    let key = item.iter().filter(|(name, _)| is_key(name));
+    key.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Adds the time when an item may be deleted.
@@ -110,11 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn a_request_expires_so_long_after_it_was_submitted() {
+    fn a_request_expires_so_long_after_it_was_submitted_or_replayed() {
         let submitted_at = uuid::Timestamp::from_unix(uuid::NoContext, 1_800_000_000, 0);
         let id = RequestId(Uuid::new_v7(submitted_at));
         let day = Duration::from_secs(86_400);
-        assert_eq!(expiry(id, Some(day)), Some(number(1_800_086_400_u64)));
-        assert_eq!(expiry(id, None), None);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (early, late) = (at(1_799_999_999), at(1_900_000_000));
+        assert_eq!(expiry(id, Some(day), early), Some(number(1_800_086_400_u64)));
+        assert_eq!(expiry(id, Some(day), late), Some(number(1_900_086_400_u64)));
+        assert_eq!(expiry(id, None, late), None);
     }
 }

@@ -1,10 +1,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use flota_core::{
     PackKey, PackRecord, PortResult, Request, RequestId, Round, RoundKey, TaskId, TaskOutcome,
-    ports::{Accept, Accepted, Finish, Recorded, Requests},
+    ports::{Accept, Accepted, Clock, Finish, Recorded, Requests},
 };
 use jiff::Timestamp;
 
@@ -14,12 +14,13 @@ use super::{
     columns::{Item, item, number, read_document, read_number, text},
     due::{self, Kind},
     keys::{
-        REQUEST, ROUNDS, WRITTEN_BY, attempts_key, expiry, round_key, round_sort, with_expiry,
-        writer,
+        REQUEST, ROUNDS, WRITTEN_BY, attempts_key, expiry, key_of, round_key, round_sort,
+        with_expiry, writer,
     },
     packs, rounds,
     table::{Change, Table, Written},
 };
+use crate::SystemClock;
 
 /// The attribute that holds the request.
 pub(super) const DOCUMENT: &str = "document";
@@ -34,6 +35,23 @@ pub(super) struct DynamoRequests {
 impl DynamoRequests {
     pub(super) fn new(table: Table, kept_for: Option<Duration>) -> Self {
         Self { table, kept_for }
+    }
+
+    /// Has all that there is of a request stay until `expiry`.
+    async fn keep_on(
+        &self,
+        what: &str,
+        request: RequestId,
+        expiry: &AttributeValue,
+    ) -> PortResult<()> {
+        let values = item([(":request", text(request.to_string()))]);
+        for item in self.table.query(what, Query::all("request_id = :request", values)).await? {
+            let change = Change::of(key_of(&item), "SET expires_at = :expiry")
+                .only_if("attribute_exists(request_id)")
+                .value(":expiry", expiry.clone());
+            self.table.change(what, change).await?;
+        }
+        Ok(())
     }
 }
 
@@ -72,7 +90,7 @@ impl Requests for DynamoRequests {
     }
 
     async fn record(&self, key: PackKey, outcomes: &[TaskOutcome]) -> PortResult<Recorded> {
-        let expiry = expiry(key.round.request, self.kept_for);
+        let expiry = expiry(key.round.request, self.kept_for, SystemClock.now());
         packs::record(&self.table, key, outcomes, expiry).await
     }
 
@@ -85,7 +103,8 @@ impl Requests for DynamoRequests {
     }
 
     /// A round that is finished stays so, and none is removed: that the last one is finished may be
-    /// read first, and the write need only see that the new one is not there. Two write units.
+    /// read first, and the write need only see that the new one is not there. Two write units, and
+    /// where requests expire one for each item of this one.
     async fn open_round(
         &self,
         key: RoundKey,
@@ -109,7 +128,11 @@ impl Requests for DynamoRequests {
         };
         let writer = writer();
         let item = rounds::open_item(&round, due_at, &writer)?;
-        let item = with_expiry(item, expiry(key.request, self.kept_for));
+        let expiry = expiry(key.request, self.kept_for, now);
+        if let Some(expiry) = &expiry {
+            self.keep_on(OPENING, key.request, expiry).await?;
+        }
+        let item = with_expiry(item, expiry);
         let absent = Some("attribute_not_exists(request_id)");
         Ok(match self.table.put(OPENING, &item, absent).await? {
             Written::Done(_) => true,
@@ -135,7 +158,7 @@ impl Requests for DynamoRequests {
 
     /// One write unit. An answer that is lost counts one more: the limits are generous.
     async fn count_attempt(&self, task: TaskId, round: u32) -> PortResult<u32> {
-        let expiry = expiry(task.request, self.kept_for);
+        let expiry = expiry(task.request, self.kept_for, SystemClock.now());
         let set = if expiry.is_some() { "SET expires_at = :expiry " } else { "" };
         let mut change =
             Change::of(attempts_key(task, round), format!("{set}ADD attempt_count :one"))
