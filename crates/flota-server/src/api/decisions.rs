@@ -29,6 +29,16 @@ pub(crate) struct Decision {
     pub(super) by: Option<String>,
 }
 
+/// Who has a dead letter's task run again.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReplayOne {
+    /// Whom to name in the record.
+    by: Option<String>,
+    /// Only say whether it would run.
+    dry_run: bool,
+}
+
 /// Which dead letters are to be given up; one condition at least.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -74,9 +84,9 @@ pub(crate) struct DiscardAnswer {
     path = "/v1/dead-letters/{id}/replay",
     tag = "dead letters",
     params(("id" = String, Path, description = "`dead_…`")),
-    request_body = Decision,
+    request_body = ReplayOne,
     responses(
-        (status = 200, description = "Its task runs again", body = DeadLetterView),
+        (status = 200, description = "Its task runs again, or would", body = DeadLetterView),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
@@ -86,10 +96,17 @@ pub(crate) async fn replay_dead_letter(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let by = who(read_optional::<Decision>(&headers, body).await?.by)?;
+    let ReplayOne { by, dry_run } = read_optional(&headers, body).await?;
+    let by = who(by)?;
     let letter = find(&api, &id).await?;
     if !letter.is_open() && !letter.awaits_end() {
         return Err(decided(&id));
+    }
+    if dry_run {
+        return match api.reruns.refusal(&letter).await?.and_then(refusal) {
+            Some((code, detail)) => Err(Problem::new(code, detail)),
+            None => Ok(Json(letter.into())),
+        };
     }
     for (_, rerun) in api.reruns.rerun(&[letter], &by).await? {
         if let Some((code, detail)) = refusal(rerun) {
@@ -205,6 +222,10 @@ pub(super) fn refusal(rerun: Rerun) -> Option<(ProblemCode, &'static str)> {
         Rerun::NotReadable => Some((
             ProblemCode::NotReplayable,
             "nobody can read the message; the sweeper sends a request's tasks again",
+        )),
+        Rerun::NotSendable => Some((
+            ProblemCode::NotReplayable,
+            "its queue does not take it; the cause is in the server's log",
         )),
         Rerun::RequestNotFound => {
             Some((ProblemCode::RequestNotFound, "its request is not known any more"))

@@ -11,6 +11,7 @@ use flota_core::{
     ClientName, DeadLetter, DeadLetterState, EventsId, Lane, ModelName, Origin, PortError,
     PortResult, QueueName, Reason, RequestId, RoundKey, Subject, TaskId, TaskMessage, TasksMessage,
     ports::{Clock, DeadLetters, Models, NewMessage, Queue, Requests},
+    with_causes,
 };
 use flota_platform::settings::SweeperSettings;
 use metrics::counter;
@@ -44,6 +45,8 @@ pub(crate) enum Rerun {
     RequestNotFinished,
     /// Nobody can read the message: there is nothing to run.
     NotReadable,
+    /// Its queue will never take its message.
+    NotSendable,
     /// Its request is not known any more.
     RequestNotFound,
     /// Its model, or the queue of its message, is not known any more.
@@ -188,12 +191,18 @@ impl Reruns {
         };
         let queue = QueueName::tasks(&self.prefix, &known.registration.worker, *lane);
         let message = upload_message(*task, *round + 1, (model, image), (client, *lane));
-        let body = message
-            .encode()
-            .map_err(|error| PortError::permanent("writing the task of an upload event", error))?;
+        let body = match message.encode() {
+            Ok(body) => body,
+            Err(error) => {
+                let error = PortError::permanent("writing the task of an upload event", error);
+                return not_sent(letter, error);
+            }
+        };
         let (_, rerun) = self.decide(letter, *round + 1, by).await?;
-        self.send(&queue, body, client).await?;
-        Ok(rerun)
+        match self.send(&queue, body, client).await {
+            Ok(()) => Ok(rerun),
+            Err(error) => not_sent(letter, error),
+        }
     }
 
     /// Sends a message again that can be read.
@@ -205,7 +214,9 @@ impl Reruns {
             return Ok(Rerun::NotReadable);
         }
         let Some(queue) = self.queue_named(queue).await? else { return Ok(Rerun::ModelNotFound) };
-        self.send(&queue, body.clone(), &ClientName::default()).await?;
+        if let Err(error) = self.send(&queue, body.clone(), &ClientName::default()).await {
+            return not_sent(letter, error);
+        }
         let (_, rerun) = self.decide(letter, 1, by).await?;
         Ok(rerun)
     }
@@ -220,6 +231,19 @@ impl Reruns {
         let now = self.clock.now();
         let queues = fleet_queues(self.models.as_ref(), &self.prefix, now).await?;
         Ok(queues.into_iter().map(|(queue, _)| queue).find(|queue| queue.as_str() == name))
+    }
+}
+
+/// What becomes of a letter that was not sent: one that its queue refuses for good must not hold up
+/// the others.
+fn not_sent(letter: &DeadLetter, error: PortError) -> PortResult<Rerun> {
+    match error {
+        PortError::Permanent { .. } => {
+            let error = with_causes(&error);
+            warn!(dead_letter.id = letter.id, error, "a dead letter can never be sent again");
+            Ok(Rerun::NotSendable)
+        }
+        PortError::Transient { .. } | PortError::Full { .. } => Err(error),
     }
 }
 

@@ -191,7 +191,10 @@ impl Replayer {
                     let age = in_hand.filter(|in_hand| in_hand.letter == id).map(|i| i.age(now));
                     age.max().is_some_and(|age| age >= self.settings.patience)
                 }
-                Rerun::NotReadable | Rerun::RequestNotFound | Rerun::ModelNotFound => true,
+                Rerun::NotReadable
+                | Rerun::NotSendable
+                | Rerun::RequestNotFound
+                | Rerun::ModelNotFound => true,
             };
             if is_left {
                 self.judge_one(driven, &id, Judgement::Skipped);

@@ -318,3 +318,28 @@ async fn tasks_of_uploads_are_sent_again_and_judged_by_what_the_recorder_hears()
     assert_eq!((&letter["replay_succeeded"], &letter["replay_round"]), (&json!(true), &json!(2)));
     assert_eq!(fixture.take_tasks("cat").await.len(), 0, "each was sent once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_can_never_be_sent_is_skipped_and_holds_up_no_other() {
+    let fixture = Fixture::new().await;
+    fixture.start();
+    let mut long = upload(0, &fixture);
+    let Subject::Upload { image, .. } = &mut long.subject else { unreachable!("it is an upload") };
+    *image = format!("s3://photos/{}", "x".repeat(70_000));
+    for letter in [&long, &upload(1, &fixture)] {
+        fixture.platform.dead_letters.put(letter).await.unwrap();
+    }
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    let path = format!("/v1/dead-letters/{}/replay", long.id);
+    let refused = fixture.post(&path, "").await;
+    let told = (refused.status.as_u16(), &refused.json["code"]);
+    assert_eq!(told, (422, &json!("NOT_REPLAYABLE")));
+
+    let replay = start(&fixture, json!({"model": "cat"})).await;
+    let messages = next_tasks(&fixture).await;
+    assert_eq!(task_count(&messages), 1);
+    answer(&fixture, &succeeded(&messages[0])).await;
+    let end = ended(&fixture, &replay).await;
+    let counts = json!({"running": 0, "succeeded": 1, "failed": 0, "resent": 0, "skipped": 1});
+    assert_eq!((&end["state"], &end["counts"]), (&json!("completed"), &counts));
+}

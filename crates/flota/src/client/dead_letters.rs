@@ -192,10 +192,10 @@ impl Client {
         self.answer(self.call(Method::GET, &format!("v1/dead-letters/{id}"))).await
     }
 
-    /// Runs the task of a dead letter again.
-    pub async fn replay_one(&self, id: &str, by: &str) -> anyhow::Result<Value> {
+    /// Runs the task of a dead letter again, or only asks whether it would run.
+    pub async fn replay_one(&self, id: &str, by: &str, dry_run: bool) -> anyhow::Result<Value> {
         let call = self.call(Method::POST, &format!("v1/dead-letters/{id}/replay"));
-        self.answer(call.json(&json!({ "by": by }))).await
+        self.answer(call.json(&json!({ "by": by, "dry_run": dry_run }))).await
     }
 
     /// Gives a dead letter up.

@@ -159,6 +159,22 @@ async fn a_dry_run_counts_and_shows_some_and_does_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dry_run_of_one_says_what_would_be_refused_and_does_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.start();
+    let (_, letter) = with_a_dead_letter(&fixture).await;
+    let path = format!("/v1/dead-letters/{letter}");
+    let dry = r#"{"dry_run": true, "by": "ann"}"#;
+    let answer = fixture.post(&format!("{path}/replay"), dry).await;
+    assert_eq!((answer.status.as_u16(), &answer.json["state"]), (200, &json!("open")));
+    assert_eq!(fixture.get(&path).await.json["state"], "open");
+    assert!(fixture.take_tasks("cat").await.is_empty());
+    fixture.post(&format!("{path}/discard"), "").await;
+    let answer = fixture.post(&format!("{path}/replay"), dry).await;
+    assert_eq!(answer.json["code"], "DEAD_LETTER_DECIDED");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_that_cannot_be_is_refused() {
     let fixture = Fixture::new().await;
     let refused = async |body: Value, status: u16, code: &str| {
@@ -243,9 +259,11 @@ async fn what_is_discarded_or_still_runs_is_not_replayed() {
     fixture.send_outcomes(crashed(&tasks).encode().unwrap()).await;
     let letter = flota_core::DeadLetter::task_id(id, 0, 1);
     until(async || fixture.get(&format!("/v1/dead-letters/{letter}")).await.status == 200).await;
-    let answer = fixture.post(&format!("/v1/dead-letters/{letter}/replay"), "").await;
-    assert_eq!(
-        (answer.status.as_u16(), &answer.json["code"]),
-        (409, &json!("REQUEST_NOT_FINISHED"))
-    );
+    for body in ["", r#"{"dry_run": true}"#] {
+        let answer = fixture.post(&format!("/v1/dead-letters/{letter}/replay"), body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json["code"]),
+            (409, &json!("REQUEST_NOT_FINISHED"))
+        );
+    }
 }

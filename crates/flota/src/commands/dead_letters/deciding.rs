@@ -52,20 +52,10 @@ async fn replay_one(
     is_dry: bool,
     is_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    if is_dry {
-        let letter = client.dead_letter(id).await?;
-        match is_json {
-            true => print_json(&letter)?,
-            false => {
-                let state = letter["state"].as_str().unwrap_or("unknown");
-                print(format!("{id} would run again; it is {state}"))?;
-            }
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let answer = client.replay_one(id, by).await?;
+    let answer = client.replay_one(id, by, is_dry).await?;
     match is_json {
         true => print_json(&answer)?,
+        false if is_dry => print(format!("{id} would run again"))?,
         false if answer["subject"] == "message" => print(format!("{id} was sent again"))?,
         false => print(format!("{id} runs again, in round {}", answer["replay_round"]))?,
     }
