@@ -38,7 +38,7 @@ GOALS = {
 }
 
 
-def write(run, manifest, rounds, parity, cost, answer, photos, fonts):
+def write(run, manifest, rounds, parity, cost, answer, photos, fonts, counts):
     """Writes README.md and its plots into the model's folder."""
     every = evaluation.joined(rounds)
     _plots(run.out / "plots", every, answer, fonts[1], run.tiny)
@@ -49,6 +49,8 @@ def write(run, manifest, rounds, parity, cost, answer, photos, fonts):
         "size_mb": f"{cost[1] / 1e6:.2f}",
         "mega_multiply_adds": f"{cost[0] / 1e6:.1f}",
         "photos": len(photos),
+        "photo_samples": f"{counts.photos:,}",
+        "scene_samples": f"{counts.scenes:,}",
         "origins": len({photo.origin for photo in photos}),
         "scene_text_photos": sum(has_text(photo) and photo.kind != "document" for photo in photos),
         "documents": sum(photo.kind == "document" for photo in photos),

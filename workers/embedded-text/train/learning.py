@@ -33,7 +33,7 @@ FULL = Plan(
     whole=loop.Settings(epochs=4, batch=16, rate=2e-3, weight_decay=2e-2, workers=0),
 )
 # Rounds of a cross-validation after the first learn less long.
-ROUND = replace(FULL, parts=replace(FULL.parts, epochs=12), whole=replace(FULL.whole, epochs=2))
+ROUND = replace(FULL, parts=replace(FULL.parts, epochs=8), whole=replace(FULL.whole, epochs=1))
 SHORT = loop.Settings(epochs=1, batch=8, workers=0, ema=0.5)
 TINY = Plan(drawn=Counts(140, 20), kept_for_calibration=0.2, part=20, parts=SHORT, whole=SHORT)
 

@@ -58,6 +58,7 @@ def main():
         shown.pixels[: 64 if run.tiny else PARITY_PICTURES],
         photos,
         (seen, unseen),
+        full.drawn,
     )
     print(f"model folder: {run.out}\ncheckpoints and caches: {run.work}")
 
@@ -73,7 +74,7 @@ def fit(run, plan, photos, held, drawn, seed, title):
     return learning.calibrate(net, result.written, result.text)
 
 
-def write(run, net, rounds, crops, photos, fonts):
+def write(run, net, rounds, crops, photos, fonts, counts):
     """Weights, manifest, golden examples and card."""
     manifest = {
         "name": "embedded-text",
@@ -97,7 +98,8 @@ def write(run, net, rounds, crops, photos, fonts):
     answer = lambda pictures: export.run(session, INPUT.tensor(pictures))
     folder.write_golden(run.out, golden_pictures(), manifest, lambda picture: answer([picture])[0])
     cost = (export.multiply_adds(weights), weights.stat().st_size)
-    card.write(run, manifest, rounds, parity(run, net, crops, answer), cost, answer, photos, fonts)
+    compared = parity(run, net, crops, answer)
+    card.write(run, manifest, rounds, compared, cost, answer, photos, fonts, counts)
 
 
 def parity(run, net, crops, answer):
