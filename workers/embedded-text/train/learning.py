@@ -30,7 +30,7 @@ FULL = Plan(
     kept_for_calibration=0.12,
     part=20,
     parts=loop.Settings(epochs=40, batch=32, rate=5e-3, workers=0),
-    whole=loop.Settings(epochs=4, batch=16, rate=2e-3, weight_decay=2e-2, workers=0),
+    whole=loop.Settings(epochs=10, batch=16, rate=3e-3, weight_decay=2e-2, workers=0),
 )
 # Rounds of a cross-validation after the first learn less long.
 ROUND = replace(FULL, parts=replace(FULL.parts, epochs=8), whole=replace(FULL.whole, epochs=1))

@@ -167,7 +167,8 @@ def crossed(cross, steps):
     counts = ", ".join(str(len(result.scores)) for results in cross.values() for result in results)
     head = ["axis", "AUC", "AUC, clean photos only", "ECE", "quality falls (share)"]
     return (
-        f"Groups of repositories, each held out in turn; {steps[1]} steps in place of {steps[0]}. Mean and "
+        f"Groups of repositories, each held out in turn; {steps[1]} steps in place of {steps[0]}, and the "
+        "last part from a sixth of the pictures, so expect less of each than of the weights above. Mean and "
         "standard deviation over folds and seeds:\n\n"
         f"{table(head, rows)}\n\nPhotos measured in each round: {counts}. With so few the ECE of a round is mostly chance "
         "(a perfect scale would show some hundredths), so here are the photos of all folds together, seed by seed:\n\n"
