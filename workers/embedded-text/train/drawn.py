@@ -5,27 +5,31 @@ from PIL import Image
 
 from flota_training import drawings
 from fonts import FontSet, built_in
+from net import SIDE
 from scene import inscribe
 from shapes import decorate
 from write import block_stencil, write
 
 SEED = 20
+COLORS = 48
 
 
 def golden_pictures():
-    """Name to picture, with Pillow's own font, so that they look the same wherever they are made."""
+    """Name to picture, with Pillow's own font, so that they look the same wherever they are made. All
+    but the tall one are as large as the network's input, so that nobody has to resize them."""
     fonts, rng = built_in(), np.random.default_rng(SEED)
-    scenes = [drawings.scene(np.random.default_rng((SEED, index)), 240, 180) for index in range(6)]
-    tall = drawings.scene(np.random.default_rng((SEED, 9)), 135, 240)
-    return {
+    scenes = [drawings.scene(np.random.default_rng((SEED, index)), SIDE, SIDE) for index in range(6)]
+    found = {
         "plain": scenes[0],
         "phone": _stamped(scenes[1], "+49 151 2345678", 0.1, (0.05, 0.85), (255, 255, 255), 1.0),
         "price": _stamped(scenes[2], "1 250 EUR", 0.2, (0.1, 0.1), (220, 30, 30), 1.0),
-        "watermark": _stamped(scenes[3], "www.shop.com", 0.14, (0.2, 0.45), (255, 255, 255), 0.45),
+        "watermark": _stamped(scenes[3], "www.shop.com", 0.14, (0.1, 0.45), (255, 255, 255), 0.45),
         "sign": inscribe(scenes[4], fonts, rng)[0],
         "decorated": decorate(scenes[5], rng),
-        "tall": _stamped(tall, "SALE", 0.1, (0.3, 0.02), (20, 20, 20), 1.0),
+        "tall": drawings.scene(np.random.default_rng((SEED, 9)), 135, 240),
     }
+    # Fewer colours make smaller files.
+    return {name: picture.quantize(COLORS).convert("RGB") for name, picture in found.items()}
 
 
 def mistakes(answer, fonts: FontSet, count: int, listed: int):
