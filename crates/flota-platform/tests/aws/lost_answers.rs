@@ -85,10 +85,13 @@ async fn a_round_goes_its_way() {
     store.requests.finish(&finish(round, now)).await.unwrap();
     let id = callback(round, now).id;
     let attempt = CallbackAttempt { at: now, status: Some(500), error: None, duration_ms: 1 };
-    let next = (CallbackState::Pending, Some(now + MINUTE));
-    store.callbacks.attempted(id, now, &attempt, next).await.unwrap();
+    let claim = now + MINUTE;
+    assert_eq!(store.callbacks.claim_due(now, claim, 10).await.unwrap().len(), 1);
+    let again = Some(claim + MINUTE);
+    let next = (CallbackState::Pending, again);
+    store.callbacks.attempted(id, claim, &attempt, next).await.unwrap();
     let callback = store.callbacks.of_request(round.request).await.unwrap().remove(0);
-    assert_eq!((callback.attempts, callback.due_at), (vec![attempt], Some(now + MINUTE)));
+    assert_eq!((callback.attempts, callback.due_at), (vec![attempt], again));
     let second = RoundKey { round: 2, ..round };
     let tasks = BTreeSet::from([3]);
     assert!(store.requests.open_round(second, &tasks, now, now).await.unwrap());

@@ -135,6 +135,8 @@ async fn claim_one(
         .returning(ReturnValue::AllNew);
     Ok(match table.change(CLAIMING, change).await? {
         Written::Done(item) => Some(item),
+        // Ours, of which the answer got lost: otherwise nobody would do it until the claim ends.
+        Written::Refused(Some(item)) if read_time(&item, DUE_AT)? == Some(next) => Some(item),
         Written::Refused(_) => None,
     })
 }
