@@ -1,11 +1,13 @@
 //! The one loop that takes deliveries from a queue: workers and the recorder run it.
 
 mod consumer;
+mod gather;
 mod health;
 mod lease;
 mod settler;
 
 pub use consumer::{ConsumeSettings, Consumer, Handled, Handler};
+pub use gather::gather;
 pub use health::PollHealth;
 pub use lease::Lease;
 

@@ -7,14 +7,12 @@ use std::{
 use async_trait::async_trait;
 use flota_core::{
     PortError, PortResult, QueueName,
+    consume::gather,
     limits::MAX_QUEUE_BATCH,
     ports::{Delivery, Depth, NewMessage, Queue, Receipt},
 };
 use futures::future::{BoxFuture, join_all};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time,
-};
+use tokio::sync::{mpsc, oneshot};
 
 /// Longest wait of a message for others that go in the same call.
 const SEND_LINGER: Duration = Duration::from_millis(25);
@@ -137,7 +135,7 @@ impl<T: Clone + Send + 'static> Gatherers<T> {
         let mut by_queue = self.by_queue.lock().expect("no holder panics");
         let start = || {
             let (entries, waiting) = mpsc::channel(MAX_QUEUE_BATCH);
-            tokio::spawn(gather(Arc::clone(&self.call), queue.clone(), self.linger, waiting));
+            tokio::spawn(call_all(Arc::clone(&self.call), queue.clone(), self.linger, waiting));
             entries
         };
         by_queue.entry(queue.clone()).or_insert_with(start).clone()
@@ -145,17 +143,19 @@ impl<T: Clone + Send + 'static> Gatherers<T> {
 }
 
 /// Makes calls of what waits; the next may begin before the last has its answer.
-async fn gather<T: Send + 'static>(
+async fn call_all<T: Send + 'static>(
     call: Call<T>,
     queue: QueueName,
     linger: Duration,
     mut waiting: mpsc::Receiver<Entry<T>>,
 ) {
-    let mut batch = Vec::with_capacity(MAX_QUEUE_BATCH);
-    while waiting.recv_many(&mut batch, MAX_QUEUE_BATCH).await > 0 {
-        let _ = time::timeout(linger, fill(&mut batch, &mut waiting)).await;
+    loop {
+        let batch = gather(&mut waiting, MAX_QUEUE_BATCH, linger).await;
+        if batch.is_empty() {
+            return;
+        }
         let (items, replies): (Vec<T>, Vec<_>) =
-            batch.drain(..).map(|entry| (entry.item, entry.reply)).unzip();
+            batch.into_iter().map(|entry| (entry.item, entry.reply)).unzip();
         let called = call(queue.clone(), items);
         tokio::spawn(async move {
             let answers = match called.await {
@@ -167,10 +167,4 @@ async fn gather<T: Send + 'static>(
             }
         });
     }
-}
-
-async fn fill<T>(batch: &mut Vec<T>, waiting: &mut mpsc::Receiver<T>) {
-    while batch.len() < MAX_QUEUE_BATCH
-        && waiting.recv_many(batch, MAX_QUEUE_BATCH - batch.len()).await > 0
-    {}
 }

@@ -1,10 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
-use flota_core::{Lane, ModelName, ObjectAddress, PortError, PortResult};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time,
-};
+use flota_core::{Lane, ModelName, ObjectAddress, PortError, PortResult, consume::gather};
+use tokio::sync::{mpsc, oneshot};
 
 use super::packer::Packer;
 
@@ -33,7 +30,7 @@ impl Gatherer {
     /// Starts gathering; it ends with the last handle. Nobody waits longer than `wait` for others.
     pub(super) fn start(packer: Packer, wait: Duration) -> Self {
         let (arrivals, waiting) = mpsc::channel(MAX_GATHERED);
-        tokio::spawn(gather(packer, wait, waiting));
+        tokio::spawn(pack_all(packer, wait, waiting));
         Self { arrivals }
     }
 
@@ -49,19 +46,12 @@ impl Gatherer {
     }
 }
 
-async fn gather(packer: Packer, wait: Duration, mut waiting: mpsc::Receiver<Arrival>) {
-    while let Some(first) = waiting.recv().await {
-        let mut arrivals = vec![first];
-        let _ = time::timeout(wait, fill(&mut arrivals, &mut waiting)).await;
-        packer.send(arrivals).await;
-    }
-}
-
-async fn fill(arrivals: &mut Vec<Arrival>, waiting: &mut mpsc::Receiver<Arrival>) {
-    while arrivals.len() < MAX_GATHERED {
-        match waiting.recv().await {
-            Some(arrival) => arrivals.push(arrival),
-            None => return,
+async fn pack_all(packer: Packer, wait: Duration, mut waiting: mpsc::Receiver<Arrival>) {
+    loop {
+        let arrivals = gather(&mut waiting, MAX_GATHERED, wait).await;
+        if arrivals.is_empty() {
+            return;
         }
+        packer.send(arrivals).await;
     }
 }
