@@ -13,13 +13,15 @@ use jiff::Timestamp;
 use super::{
     batches::Query,
     columns::{Item, item, nanos, read_number, read_time, text},
-    keys::{last_number, request_of, round_key},
+    keys::{last_number, request_of, round_key, writer},
     table::{Change, Table, Written},
 };
 use crate::aws::tables::requests::{DUE_FROM, DUE_INDEX, DUE_SHARD};
 
 /// When an item is due.
 pub(super) const DUE_AT: &str = "due_at";
+/// The one call that claimed an item last; several may claim it until the same time.
+const CLAIMED_BY: &str = "claimed_by";
 
 /// Parts of the index of one kind. A part takes 1,000 write units in a second, and each request
 /// writes to its part about four times.
@@ -127,8 +129,11 @@ async fn claim_one(
     now: Timestamp,
     next: Timestamp,
 ) -> PortResult<Option<Item>> {
-    let change = Change::of(round_key(key), "SET due_at = :next, due_from = :next")
+    let claimer = writer();
+    let set = "SET due_at = :next, due_from = :next, claimed_by = :claimer";
+    let change = Change::of(round_key(key), set)
         .only_if("due_shard = :shard AND due_at <= :now")
+        .value(":claimer", claimer.clone())
         .value(":shard", kind.shard_of(key.request))
         .value(":now", nanos(now))
         .value(":next", nanos(next))
@@ -136,7 +141,7 @@ async fn claim_one(
     Ok(match table.change(CLAIMING, change).await? {
         Written::Done(item) => Some(item),
         // Ours, of which the answer got lost: otherwise nobody would do it until the claim ends.
-        Written::Refused(Some(item)) if read_time(&item, DUE_AT)? == Some(next) => Some(item),
+        Written::Refused(Some(item)) if item.get(CLAIMED_BY) == Some(&claimer) => Some(item),
         Written::Refused(_) => None,
     })
 }
