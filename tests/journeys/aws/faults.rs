@@ -28,7 +28,7 @@ const OFTEN: usize = 10;
 const EVERY_SERVICE: &[&str] =
     &["SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch", "PutItem", "UpdateItem", "GET"];
 /// Longer than a call of this journey may take.
-const BEYOND_TIMEOUT: Duration = Duration::from_millis(1_200);
+const BEYOND_TIMEOUT: Duration = Duration::from_millis(2_200);
 
 /// A fleet goes through one fault of AWS after another. Nothing may be lost, ended twice, or left
 /// without a callback.
@@ -40,7 +40,7 @@ async fn no_fault_of_aws_loses_anything() {
         ImageServer::start().await,
     );
     let cloud = Cloud::behind(&proxy.endpoint()).await;
-    let cloud = cloud.with("FLOTA__AWS__CALL_TIMEOUT_MS", "1000");
+    let cloud = cloud.with("FLOTA__AWS__CALL_TIMEOUT_MS", "2000");
     cloud.provision(None).await;
     let (mut server, mut worker) = cloud.start_pair(&receiver).await;
     let api = cloud.home.api();

@@ -5,10 +5,13 @@
 //! too early costs a read, to move it in the index two write units. The index lags behind the
 //! table and only names candidates; what decides is a condition on the item itself.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use flota_core::{PortResult, RequestId, RoundKey};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use tokio::time;
 
 use super::{
     batches::Query,
@@ -33,6 +36,9 @@ const LOOK: usize = 256;
 const MAX_LOOKS: usize = 8;
 /// Writes under way at once.
 const WRITES_AT_ONCE: usize = 8;
+/// How long a look that has found something waits for the next part: one slow call is not to hold
+/// up the others, or each claim would be over before it is made.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +110,8 @@ pub(super) async fn claim(
 
 const CLAIMING: &str = "claiming what is due";
 
-/// Up to [`LOOK`] items that the index has as due at `now`, the longest due first.
+/// Up to [`LOOK`] items that the index has as due at `now`, the longest due first. Where
+/// something is due, a part that fails or is late is left to the next look.
 async fn candidates(table: &Table, kind: Kind, now: Timestamp) -> PortResult<Vec<RoundKey>> {
     let shards = (0..SHARDS).map(|shard| {
         let values = item([(":shard", kind.shard(shard)), (":now", nanos(now))]);
@@ -112,11 +119,23 @@ async fn candidates(table: &Table, kind: Kind, now: Timestamp) -> PortResult<Vec
         let query = Query { index: Some(DUE_INDEX), limit: LOOK, ..Query::all(condition, values) };
         table.query("looking for what is due", query)
     });
-    let found: Vec<Vec<Item>> =
-        stream::iter(shards).buffer_unordered(SHARDS.into()).try_collect().await?;
-    let mut due = Vec::new();
-    for item in found.into_iter().flatten() {
-        due.push((read_number::<i128>(&item, DUE_FROM)?, key_of(&item)?));
+    let mut answers = stream::iter(shards).buffer_unordered(SHARDS.into());
+    let (mut due, mut failure, mut patience) = (Vec::new(), None, Duration::MAX);
+    while let Ok(Some(answer)) = time::timeout(patience, answers.next()).await {
+        match answer {
+            Ok(items) => {
+                for item in items {
+                    due.push((read_number::<i128>(&item, DUE_FROM)?, key_of(&item)?));
+                }
+            }
+            Err(error) => failure = Some(error),
+        }
+        if !due.is_empty() {
+            patience = PATIENCE;
+        }
+    }
+    if let (true, Some(error)) = (due.is_empty(), failure) {
+        return Err(error);
     }
     due.sort();
     Ok(due.into_iter().map(|(_, key)| key).take(LOOK).collect())
