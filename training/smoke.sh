@@ -19,9 +19,11 @@ if [ ! -x "$environment/bin/python" ]; then
 fi
 
 for trainer in workers/*/train/train.py; do
-  name=$(basename "$(dirname "$(dirname "$trainer")")")
+  home=$(dirname "$trainer")
+  name=$(basename "$(dirname "$home")")
   echo "training $name"
   PYTHONPATH=training OMP_NUM_THREADS=1 "$environment/bin/python" "$trainer" \
-    --config tiny --folds 2 --threads 1 --out "$work/$name/model" --work "$work/$name/work"
+    --config tiny --folds 2 --labels "$home/smoke.csv" --threads 1 \
+    --out "$work/$name/model" --work "$work/$name/work"
   cargo run --quiet --locked --package flota -- model check "$work/$name/model"
 done
