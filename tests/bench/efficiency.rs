@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use flota_core::Limits;
 use flota_engine::{Model, Session, decode};
-use flota_worker::ModelFolder;
+use flota_worker::{Engines, ModelFolder};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -21,7 +21,7 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let cache = tempfile::tempdir()?;
     let folder = runtime.block_on(ModelFolder::open(&chosen.dir, cache.path()))?;
     let limits = folder.manifest().limits.clone();
-    let model = folder.load()?;
+    let model = folder.load(&Engines::tract())?;
     let fleet = runtime.block_on(Fleet::start(&chosen.dir, &chosen.name))?;
     let (mut bare, mut whole, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     let (mut server_share, mut wall) = (Vec::new(), Vec::new());

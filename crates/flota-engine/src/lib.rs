@@ -10,6 +10,9 @@ mod postprocess;
 mod preprocess;
 
 pub use decode::{Cause, DecodeError, DecodedImage, ImageFormat, decode};
-pub use infer::{Engine, InferError, LoadError, Session};
+pub use infer::{
+    Engine, InferError, LibraryError, LoadError, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY,
+    OnnxRuntime, Provider, Runtime, Session,
+};
 pub use model::Model;
 pub use preprocess::{Tensor, TensorData, preprocess};

@@ -8,8 +8,8 @@ use flota_core::{
 };
 
 use crate::{
-    DecodedImage, Engine, InferError, LoadError, Session, Tensor, infer, postprocess::postprocess,
-    preprocess,
+    DecodedImage, Engine, InferError, LoadError, Runtime, Session, Tensor,
+    postprocess::postprocess, preprocess,
 };
 
 /// A model that is ready to run, shared by the threads that run it.
@@ -20,17 +20,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the ONNX file `weights` and checks it, `labels` and the manifest against each other,
+    /// Loads the ONNX file `weights` into `runtime` and checks it, `labels` and the manifest against each other,
     /// down to a first run on a black picture. `labels` are empty for an embedding.
     ///
     /// # Errors
     /// What does not fit, and what would: see [`LoadError`].
     pub fn load(
+        runtime: &Runtime,
         manifest: Manifest,
         weights: &[u8],
         labels: Vec<String>,
     ) -> Result<Self, LoadError> {
-        let engine = infer::load(weights, &manifest.input, &manifest.output)?;
+        let engine = runtime.load(weights, &manifest.input, &manifest.output)?;
         let model = Self { manifest, labels, engine };
         model.check_labels()?;
         model.check_size()?;
@@ -135,6 +136,3 @@ impl fmt::Debug for Model {
         write!(f, "Model({} {})", self.manifest.name, self.manifest.version)
     }
 }
-
-#[cfg(test)]
-mod tests;

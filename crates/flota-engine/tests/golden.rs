@@ -6,10 +6,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its data fails")]
 
+#[path = "golden/contract.rs"]
+mod contract;
 #[path = "golden/data.rs"]
 mod data;
 #[path = "golden/hostile.rs"]
 mod hostile;
+#[path = "golden/installed.rs"]
+mod installed;
 #[path = "golden/memory.rs"]
 mod memory;
 #[path = "golden/networks.rs"]

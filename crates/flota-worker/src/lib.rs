@@ -2,6 +2,7 @@
 
 mod ask;
 mod command;
+mod engines;
 mod folder;
 mod health;
 mod life;
@@ -11,6 +12,7 @@ mod process;
 
 pub use ask::{HealthArgs, health};
 pub use command::{WorkerFlags, main, run};
+pub use engines::{Engines, install, install_dir};
 pub use folder::{FetchFileError, FolderError, MANIFEST_FILE, ModelFolder, look, predict};
 pub use pipeline::BeforeInfer;
 pub use process::WorkerProcess;

@@ -14,7 +14,7 @@ use tokio::task;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BeforeInfer, ModelFolder,
+    BeforeInfer, Engines, ModelFolder,
     health::Health,
     life,
     pipeline::{Parts, Pipeline, tasks_queue, thread_count},
@@ -57,7 +57,9 @@ impl WorkerProcess {
         let folder = opened?;
         let worker = WorkerName::from(&folder.manifest().name);
         let registration = folder.registration(worker.clone(), platform.clock.now());
-        let model = task::spawn_blocking(|| folder.load()).await.context("loading the model")??;
+        let engines = Engines::open(&settings.engine)?;
+        let loading = task::spawn_blocking(move || folder.load(&engines));
+        let model = loading.await.context("loading the model")??;
         let model = Arc::new(model);
         register(&platform, &registration).await?;
 

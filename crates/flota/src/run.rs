@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::DeadLetters(command) => on_runtime(commands::dead_letters(command)),
         Command::Model(ModelCommand::Check(args)) => on_runtime(check::check(args)),
         Command::Model(ModelCommand::Predict(args)) => on_runtime(commands::predict(args)),
+        Command::Engine(command) => on_runtime(commands::engine(command)),
     };
     ended.unwrap_or_else(|error| report(&error))
 }

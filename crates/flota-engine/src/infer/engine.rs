@@ -1,8 +1,10 @@
-//! What an engine must do.
+//! What an engine must do, and which there are.
+
+use std::fmt;
 
 use flota_core::{InputSpec, OutputSpec};
 
-use super::{InferError, LoadError, tract};
+use super::{InferError, LoadError, OnnxRuntime, tract};
 use crate::Tensor;
 
 /// A network that is loaded and checked, shared by all threads that run it.
@@ -10,7 +12,7 @@ pub trait Engine: Send + Sync {
     /// How many numbers the network answers of one image.
     fn output_count(&self) -> usize;
 
-    /// A session for one thread. Sessions share the weights.
+    /// A session for one thread. Sessions share the weights where the engine can.
     ///
     /// # Errors
     /// If the engine cannot set one up.
@@ -26,12 +28,36 @@ pub trait Session: Send {
     fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError>;
 }
 
-/// Loads the ONNX file `weights` into the engine of choice, and checks it against what the
-/// manifest says of its input and output.
-pub(crate) fn load(
-    weights: &[u8],
-    input: &InputSpec,
-    output: &OutputSpec,
-) -> Result<Box<dyn Engine>, LoadError> {
-    Ok(Box::new(tract::TractEngine::load(weights, input, output)?))
+/// What networks are loaded into.
+#[derive(Debug, Clone)]
+pub enum Runtime {
+    /// In Rust, and always there.
+    Tract,
+    /// By its library.
+    OnnxRuntime(OnnxRuntime),
+}
+
+impl Runtime {
+    /// Loads the ONNX file `weights`, and checks it against what the manifest says of its input and
+    /// output.
+    pub(crate) fn load(
+        &self,
+        weights: &[u8],
+        input: &InputSpec,
+        output: &OutputSpec,
+    ) -> Result<Box<dyn Engine>, LoadError> {
+        match self {
+            Self::Tract => Ok(Box::new(tract::TractEngine::load(weights, input, output)?)),
+            Self::OnnxRuntime(library) => Ok(Box::new(library.load(weights, input, output)?)),
+        }
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tract => f.write_str("tract"),
+            Self::OnnxRuntime(library) => library.fmt(f),
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! Which input and which output of a graph the manifest means.
 
+use flota_core::{Dtype, InputSpec};
+
 use super::LoadError;
+use crate::preprocess::shape_of;
 
 /// The place in `names` of the `role` that the manifest calls `wanted`, or of the only one.
 pub(super) fn find(
@@ -19,14 +22,39 @@ pub(super) fn find(
     }
 }
 
+/// Checks that the input `name`, of which the graph says that it takes tensors of `taken_type` (as
+/// ONNX calls it) and `taken_shape`, takes those that the manifest makes.
+pub(super) fn check_input(
+    name: &str,
+    taken_type: &str,
+    taken_shape: Option<&[Option<usize>]>,
+    input: &InputSpec,
+) -> Result<(), LoadError> {
+    let made_shape = shape_of(input);
+    let made_type = match input.dtype {
+        Dtype::F32 => "float",
+        Dtype::U8 => "uint8",
+    };
+    let is_fitting = taken_shape.is_none_or(|taken| fits(&made_shape, taken));
+    if taken_type == made_type && is_fitting {
+        return Ok(());
+    }
+    let taken_shape = taken_shape.map_or_else(|| "any shape".to_owned(), shown);
+    Err(LoadError::InputMismatch {
+        name: name.to_owned(),
+        made: format!("{made_type} {made_shape:?}"),
+        taken: format!("{taken_type} {taken_shape}"),
+    })
+}
+
 /// Whether tensors of `made` can be fed where a graph declares `taken`: free axes take any length.
-pub(super) fn fits(made: &[usize], taken: &[Option<usize>]) -> bool {
+fn fits(made: &[usize], taken: &[Option<usize>]) -> bool {
     made.len() == taken.len()
         && made.iter().zip(taken).all(|(made, taken)| taken.is_none_or(|taken| taken == *made))
 }
 
 /// A shape as people write it, free axes as `?`.
-pub(super) fn shown(shape: &[Option<usize>]) -> String {
+fn shown(shape: &[Option<usize>]) -> String {
     let axes: Vec<String> = shape
         .iter()
         .map(|axis| axis.map_or_else(|| "?".to_owned(), |length| length.to_string()))

@@ -3,8 +3,12 @@
 mod engine;
 mod error;
 mod graph;
+mod library;
+mod onnx_runtime;
 mod tract;
 
-pub(crate) use engine::load;
-pub use engine::{Engine, Session};
+pub use engine::{Engine, Runtime, Session};
 pub use error::{InferError, LoadError};
+pub use library::{
+    LibraryError, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime, Provider,
+};

@@ -159,17 +159,11 @@ fn fed_inputs(onnx_graph: &GraphProto) -> Vec<&ValueInfoProto> {
 }
 
 fn check_input(value: &ValueInfoProto, input: &InputSpec) -> Result<(), LoadError> {
-    let made_shape = shape_of(input);
-    let made_type = match input.dtype {
-        Dtype::F32 => "float",
-        Dtype::U8 => "uint8",
-    };
     let Some(type_proto::Value::TensorType(tensor)) =
         value.r#type.as_ref().and_then(|value| value.value.as_ref())
     else {
         return Ok(());
     };
-    let taken_type = type_name(tensor.elem_type);
     let taken_shape: Option<Vec<Option<usize>>> = tensor.shape.as_ref().map(|shape| {
         let length = |value: &Option<dimension::Value>| match value {
             Some(dimension::Value::DimValue(length)) if *length > 0 => {
@@ -179,16 +173,7 @@ fn check_input(value: &ValueInfoProto, input: &InputSpec) -> Result<(), LoadErro
         };
         shape.dim.iter().map(|axis| length(&axis.value)).collect()
     });
-    let is_fitting = taken_shape.as_ref().is_none_or(|taken| graph::fits(&made_shape, taken));
-    if taken_type == made_type && is_fitting {
-        return Ok(());
-    }
-    let taken_shape = taken_shape.map_or_else(|| "any shape".to_owned(), |s| graph::shown(&s));
-    Err(LoadError::InputMismatch {
-        name: value.name.clone(),
-        made: format!("{made_type} {made_shape:?}"),
-        taken: format!("{taken_type} {taken_shape}"),
-    })
+    graph::check_input(&value.name, &type_name(tensor.elem_type), taken_shape.as_deref(), input)
 }
 
 /// The names that ONNX gives to the types of its tensors (`TensorProto.DataType`).

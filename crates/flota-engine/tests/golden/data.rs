@@ -10,6 +10,8 @@ use flota_core::{Limits, Manifest};
 use flota_engine::{DecodedImage, Model, decode};
 use serde_json::Value;
 
+use crate::installed::runtimes;
+
 /// The folder of the data; `None`, with a warning that counts what is not run, where it is absent.
 ///
 /// # Panics
@@ -53,11 +55,13 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A model of `folder/models`, described by the lines of a manifest from `labels` on.
-pub fn model(folder: &Path, file: &str, labels: Vec<String>, rest: &str) -> Model {
+/// A model of `folder/models`, described by the lines of a manifest from `labels` on, in each engine.
+pub fn models(folder: &Path, file: &str, labels: &[String], rest: &str) -> [Model; 2] {
     let text = format!("name: golden\nversion: '1'\nweights: {{file: {file}}}\n{rest}");
     let manifest = Manifest::parse("model.yaml", &text).unwrap();
-    Model::load(manifest, &read(&folder.join("models").join(file)), labels).unwrap()
+    let weights = read(&folder.join("models").join(file));
+    runtimes()
+        .map(|runtime| Model::load(&runtime, manifest.clone(), &weights, labels.to_vec()).unwrap())
 }
 
 /// What the network answers of one picture.

@@ -3,7 +3,7 @@
 use flota_core::Manifest;
 use flota_engine::Model;
 
-use crate::data;
+use crate::{data, installed::runtimes};
 
 #[test]
 fn a_grey_network_of_a_fixed_batch_reads_a_nine() {
@@ -12,10 +12,11 @@ fn a_grey_network_of_a_fixed_batch_reads_a_nine() {
     let rest = "labels: {file: digits.txt}\n\
         input: {width: 28, height: 28, color: grey, scale: 1.0, resize: {mode: exact}}\n\
         output: {kind: scores, top_k: 1}";
-    let model = data::model(&folder, "mnist.onnx", digits, rest);
     let nine = data::picture(&folder.join("photos/coral_mnist_nine.bmp"));
-    let output = model.label(&data::numbers(&model, &nine)).unwrap();
-    assert_eq!(output.scores()[0].label, "9");
+    for model in data::models(&folder, "mnist.onnx", &digits, rest) {
+        let output = model.label(&data::numbers(&model, &nine)).unwrap();
+        assert_eq!(output.scores()[0].label, "9");
+    }
 }
 
 #[test]
@@ -29,8 +30,11 @@ fn a_network_of_several_outputs_says_which_it_has() {
              output: {{{name}kind: embedding}}}}"
         );
         let manifest = Manifest::parse("model.yaml", &text).unwrap();
-        let error = Model::load(manifest, &weights, Vec::new()).unwrap_err().to_string();
-        assert!(error.contains(wanted), "{error}");
-        assert!(error.contains("`scores`, `boxes`"), "{error}");
+        for runtime in runtimes() {
+            let loaded = Model::load(&runtime, manifest.clone(), &weights, Vec::new());
+            let error = loaded.unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+            assert!(error.contains("`scores`, `boxes`"), "{error}");
+        }
     }
 }

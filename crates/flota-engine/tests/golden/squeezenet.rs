@@ -17,7 +17,7 @@ const CLEAR_MARGIN: f64 = 0.05;
 const LABELS: &str = "labels: {file: imagenet_synset.txt, skip_words: 1}";
 const COLORS: &str = "mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]";
 
-fn squeezenet(folder: &Path, resize: &str, output: &str) -> Model {
+fn squeezenets(folder: &Path, resize: &str, output: &str) -> [Model; 2] {
     let rest = format!(
         "{LABELS}\ninput: {{width: 224, height: 224, resize: {resize}, {COLORS}}}\noutput: {output}"
     );
@@ -27,7 +27,7 @@ fn squeezenet(folder: &Path, resize: &str, output: &str) -> Model {
         panic!("the labels are in a file");
     };
     let synset = String::from_utf8(data::read(&folder.join("models/imagenet_synset.txt"))).unwrap();
-    data::model(folder, "squeezenet1.1-fp32.onnx", lines.read(&synset), &rest)
+    data::models(folder, "squeezenet1.1-fp32.onnx", &lines.read(&synset), &rest)
 }
 
 fn photos(expected: &Value) -> Vec<(&str, &str, &[Value])> {
@@ -45,6 +45,14 @@ fn photos(expected: &Value) -> Vec<(&str, &str, &[Value])> {
     photos
 }
 
+/// Each model with each photo.
+fn each<'a>(
+    models: &'a [Model],
+    expected: &'a Value,
+) -> impl Iterator<Item = (&'a Model, (&'a str, &'a str, &'a [Value]))> {
+    models.iter().flat_map(|model| photos(expected).into_iter().map(move |photo| (model, photo)))
+}
+
 fn index(entry: &Value) -> usize {
     usize::try_from(entry["index"].as_u64().unwrap()).unwrap()
 }
@@ -53,9 +61,9 @@ fn index(entry: &Value) -> usize {
 fn logits_agree_where_both_begin_with_the_same_pixels() {
     let Some(folder) = data::folder(PHOTO_COUNT, "SqueezeNet from pixels") else { return };
     let expected = data::expected(&folder);
-    let model = squeezenet(&folder, "{mode: exact}", "{kind: scores}");
-    for (_, golden, top) in photos(&expected) {
-        let logits = data::numbers(&model, &data::picture(&folder.join(golden)));
+    let models = squeezenets(&folder, "{mode: exact}", "{kind: scores}");
+    for (model, (_, golden, top)) in each(&models, &expected) {
+        let logits = data::numbers(model, &data::picture(&folder.join(golden)));
         let output = model.label(&logits).unwrap();
         for (rank, entry) in top.iter().enumerate() {
             let found = f64::from(logits[index(entry)]);
@@ -71,10 +79,10 @@ fn probabilities_agree_from_the_file_on() {
     let Some(folder) = data::folder(PHOTO_COUNT, "SqueezeNet from files") else { return };
     let expected = data::expected(&folder);
     let resize = "{mode: shorter_side, size: 256, crop: center}";
-    let model = squeezenet(&folder, resize, "{kind: softmax, apply: true, top_k: 100}");
+    let models = squeezenets(&folder, resize, "{kind: softmax, apply: true, top_k: 100}");
     let mut farthest = 0.0_f64;
-    for (photo, _, top) in photos(&expected) {
-        let logits = data::numbers(&model, &data::picture(&folder.join(photo)));
+    for (model, (photo, _, top)) in each(&models, &expected) {
+        let logits = data::numbers(model, &data::picture(&folder.join(photo)));
         let output = model.label(&logits).unwrap();
         let probability = |entry: &Value| entry["prob"].as_f64().unwrap();
         for entry in top {

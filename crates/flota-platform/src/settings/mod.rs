@@ -2,6 +2,7 @@
 
 mod bounds;
 mod dead_letters;
+mod engine;
 mod error;
 mod ingest;
 mod parse;
@@ -11,6 +12,7 @@ mod sections;
 mod sources;
 
 pub use dead_letters::DeadLetterSettings;
+pub use engine::{EngineKind, EngineProvider, EngineSettings};
 pub use error::SettingsError;
 pub use ingest::{IngestRule, IngestSettings, ObjectSettings};
 pub use parse::Secret;

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    DeadLetterSettings, IngestSettings, NotifierSettings, ObjectSettings, RecorderSettings, Role,
-    SweeperSettings, WorkerSettings, parse,
+    DeadLetterSettings, EngineSettings, IngestSettings, NotifierSettings, ObjectSettings,
+    RecorderSettings, Role, SweeperSettings, WorkerSettings, parse,
 };
 
 /// Everything that can be set. `default.toml` says what each key means.
@@ -26,6 +26,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Polling.
     pub queue: QueueSettings,
+    /// What runs the models.
+    pub engine: EngineSettings,
     /// Workers.
     pub worker: WorkerSettings,
     /// The recorder.

@@ -13,6 +13,7 @@ use flota_engine::Model;
 use jiff::Timestamp;
 
 use super::{FolderError, cache::Cache, error::field_of};
+use crate::Engines;
 
 /// The manifest's name in the folder.
 pub const MANIFEST_FILE: &str = "model.yaml";
@@ -70,14 +71,14 @@ impl ModelFolder {
         Registration { manifest: self.manifest.clone(), digest: self.digest, worker, at: now }
     }
 
-    /// Loads the network and checks it, manifest and labels against each other. It takes seconds of
+    /// Loads the network into one of `engines` and checks it, manifest and labels against each other. It takes seconds of
     /// a core.
     ///
     /// # Errors
     /// What does not fit what, with file, line and cure.
-    pub fn load(self) -> Result<Model, FolderError> {
+    pub fn load(self, engines: &Engines) -> Result<Model, FolderError> {
         let file = self.manifest_path.display().to_string();
-        Model::load(self.manifest, &self.weights, self.labels).map_err(|error| {
+        engines.load(self.manifest, &self.weights, self.labels).map_err(|error| {
             let field = field_of(&error);
             ManifestError::about(&file, &self.manifest_text, field, error.to_string()).into()
         })

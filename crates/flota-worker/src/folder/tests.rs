@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::Mutex};
 
 use super::ModelFolder;
+use crate::Engines;
 
 const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
 /// Bytes that are sent before a connection is cut.
@@ -110,7 +111,9 @@ impl Folders {
     async fn refusal(&self) -> String {
         match self.open().await {
             Err(error) => error,
-            Ok(folder) => folder.load().expect_err("the folder was taken").to_string(),
+            Ok(folder) => {
+                folder.load(&Engines::tract()).expect_err("the folder was taken").to_string()
+            }
         }
     }
 
@@ -137,7 +140,7 @@ async fn a_folder_is_opened_and_its_digest_is_of_its_contents() {
     let folder = folders.open().await.unwrap();
     let wanted = folder.manifest().digest(&Sha256::of(MEANS), None);
     assert_eq!(folder.digest(), wanted);
-    folder.load().unwrap();
+    folder.load(&Engines::tract()).unwrap();
 }
 
 #[tokio::test]
@@ -169,7 +172,7 @@ async fn what_is_wrong_with_a_folder_is_said_with_line_and_cure() {
 async fn weights_are_fetched_once() {
     let (url, asked) = serve(Server::Whole).await;
     let folders = Folders::fetched(&url, Sha256::of(MEANS));
-    folders.open().await.unwrap().load().unwrap();
+    folders.open().await.unwrap().load(&Engines::tract()).unwrap();
     folders.open().await.unwrap();
     assert_eq!(*asked.lock().await, [None]);
     assert!(folders.is_kept());

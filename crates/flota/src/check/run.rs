@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use flota_worker::{ModelFolder, predict};
+use flota_worker::{Engines, ModelFolder, predict};
 
 use super::golden::{self, Compared};
 use crate::{
@@ -17,7 +17,7 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let manifest = folder.manifest().clone();
     print(format!("manifest: {} {}", manifest.name, manifest.version))?;
     print(format!("weights and labels: there and whole; the digest is {}", folder.digest()))?;
-    let model = folder.load()?;
+    let model = folder.load(&Engines::open(&settings.engine)?)?;
     let labels = show::count(model.labels().len(), "label");
     print(format!("network: its input and output fit the manifest, and {labels}"))?;
     let Some(examples) = golden::read(&args.folder)? else {

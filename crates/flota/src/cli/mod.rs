@@ -2,6 +2,7 @@
 
 mod asking;
 mod dead_letters;
+mod engine;
 mod model;
 mod operating;
 mod starting;
@@ -11,6 +12,7 @@ pub(crate) use dead_letters::{
     DeadLettersCommand, DiscardArgs, GroupsArgs, ListArgs, ReplayArgs, ReplaysArgs, ShowArgs,
     StopArgs, WatchArgs,
 };
+pub(crate) use engine::{EngineCommand, InstallArgs};
 pub(crate) use model::{CheckArgs, ModelCommand, PredictArgs};
 pub(crate) use operating::{DoctorArgs, Format, FoundArgs, ProvisionArgs};
 pub(crate) use starting::{DemoArgs, ModelArgs, ServeArgs, SettingsArgs, UpArgs, WorkerArgs};
@@ -63,6 +65,9 @@ pub(crate) enum Command {
     /// Work on a model folder
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Fetch the engine that runs models fastest, or say which one would
+    #[command(subcommand)]
+    Engine(EngineCommand),
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod doctor;
+mod engine;
 mod found;
 mod models;
 mod predict;
@@ -13,6 +14,7 @@ mod up;
 
 pub(crate) use dead_letters::dead_letters;
 pub(crate) use doctor::doctor;
+pub(crate) use engine::engine;
 pub(crate) use models::models;
 pub(crate) use predict::predict;
 pub(crate) use provision::provision;

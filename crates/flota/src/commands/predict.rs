@@ -2,7 +2,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Context;
 use flota_core::{ModelName, ModelVersion, Output};
-use flota_worker::ModelFolder;
+use flota_worker::{Engines, ModelFolder};
 use indicatif::ProgressIterator;
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     found.notes().iter().for_each(note);
     let folder = ModelFolder::open(&args.folder, &settings.weights_dir()).await?;
     let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
-    let model = folder.load()?;
+    let model = folder.load(&Engines::open(&settings.engine)?)?;
     let predict = |image: &[u8]| flota_worker::predict(&model, image);
     let predictions: Vec<_> =
         found.files.iter().progress().map(|file| look(predict, file)).collect();

@@ -14,7 +14,7 @@ use flota_core::{
     limits::MAX_QUEUE_BATCH,
     ports::{NewMessage, UPLOADED_PREFIX},
 };
-use flota_engine::{InferError, Model, Session, Tensor, TensorData};
+use flota_engine::{InferError, Model, Runtime, Session, Tensor, TensorData};
 use flota_platform::{Platform, SystemClock, settings::Settings};
 use image::{ImageFormat, RgbImage};
 use tokio::task::JoinHandle;
@@ -73,7 +73,7 @@ impl Fleet {
     /// Starts the worker; the handle ends when it has drained.
     pub(super) fn start(&self) -> JoinHandle<()> {
         let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
-        let model = Model::load(self.manifest.clone(), MEANS, labels).unwrap();
+        let model = Model::load(&Runtime::Tract, self.manifest.clone(), MEANS, labels).unwrap();
         let session = Scripted { batches: self.batches.clone(), held: self.held.clone() };
         let pipeline = Pipeline::start(Parts {
             platform: self.platform.clone(),

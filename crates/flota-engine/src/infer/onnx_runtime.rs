@@ -1,0 +1,237 @@
+//! The engine that is fastest on most CPUs, and runs on GPUs: ONNX Runtime.
+//!
+//! Its library is loaded when it is asked for; nothing is linked. A session has one thread and the
+//! weights for itself. On a CPU, batch 1 is what it is fastest at; on a GPU it is not, so a batch is
+//! run whole where the graph leaves its length free.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use flota_core::{Dtype, InputSpec, OutputSpec};
+use ort::{
+    ErrorCode,
+    session::{Session as OrtSession, SessionInputValue},
+    value::{Outlet, Shape, TensorElementType, TensorRef, ValueType},
+};
+
+use super::{Engine, InferError, LoadError, OnnxRuntime, Session, graph};
+use crate::{Tensor, TensorData, preprocess::shape_of};
+
+impl OnnxRuntime {
+    pub(super) fn load(
+        &self,
+        weights: &[u8],
+        input: &InputSpec,
+        output: &OutputSpec,
+    ) -> Result<OnnxRuntimeEngine, LoadError> {
+        let session = self.session(weights).map_err(load_error)?;
+        let names = names(session.inputs());
+        let index = graph::find("input", input.name.as_deref(), &names)?;
+        if names.len() > 1 {
+            return Err(LoadError::ManyInputs { count: names.len(), known: graph::quoted(&names) });
+        }
+        let taken = &session.inputs()[index];
+        let is_batch_free = check_input(taken, input)?;
+        let outputs = self::names(session.outputs());
+        let index = graph::find("output", output.name.as_deref(), &outputs)?;
+        let names =
+            Arc::new(Names { input: taken.name().to_owned(), output: outputs[index].clone() });
+        let mut first = OnnxRuntimeSession {
+            session,
+            names,
+            output_count: 0,
+            is_batch_free,
+            numbers: Vec::new(),
+        };
+        let output_count = first.count_outputs(input)?;
+        first.output_count = output_count;
+        Ok(OnnxRuntimeEngine {
+            runtime: self.clone(),
+            weights: weights.into(),
+            names: Arc::clone(&first.names),
+            output_count,
+            is_batch_free,
+            first: Mutex::new(Some(first)),
+        })
+    }
+}
+
+/// A graph that has been loaded once, and is loaded again for each further session.
+pub(super) struct OnnxRuntimeEngine {
+    runtime: OnnxRuntime,
+    weights: Arc<[u8]>,
+    names: Arc<Names>,
+    output_count: usize,
+    is_batch_free: bool,
+    /// The session that the graph was checked with, for the first who asks.
+    first: Mutex<Option<OnnxRuntimeSession>>,
+}
+
+struct Names {
+    input: String,
+    output: String,
+}
+
+impl Engine for OnnxRuntimeEngine {
+    fn output_count(&self) -> usize {
+        self.output_count
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>, InferError> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(first) = first {
+            return Ok(Box::new(first));
+        }
+        Ok(Box::new(OnnxRuntimeSession {
+            session: self.runtime.session(&self.weights).map_err(infer_error)?,
+            names: Arc::clone(&self.names),
+            output_count: self.output_count,
+            is_batch_free: self.is_batch_free,
+            numbers: Vec::new(),
+        }))
+    }
+}
+
+struct OnnxRuntimeSession {
+    session: OrtSession,
+    names: Arc<Names>,
+    output_count: usize,
+    /// Whether several images can be run as one tensor.
+    is_batch_free: bool,
+    /// The tensors of a batch, one behind the other.
+    numbers: Vec<f32>,
+}
+
+impl Session for OnnxRuntimeSession {
+    fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+        if batch.len() > 1 && self.is_batch_free {
+            return self.run_whole(batch);
+        }
+        batch.iter().map(|tensor| self.run_one(tensor)).collect()
+    }
+}
+
+impl OnnxRuntimeSession {
+    fn run_one(&mut self, tensor: &Tensor) -> Result<Vec<f32>, InferError> {
+        let (_, numbers) = self.run_tensor(tensor.shape, &tensor.data)?;
+        if numbers.len() != self.output_count {
+            let (found, wanted) = (numbers.len(), self.output_count);
+            return Err(InferError::WrongCount { found, wanted });
+        }
+        Ok(numbers)
+    }
+
+    fn run_whole(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.clear();
+        let mut bytes = Vec::new();
+        for tensor in batch {
+            match &tensor.data {
+                TensorData::F32(one) => numbers.extend_from_slice(one),
+                TensorData::U8(one) => bytes.extend_from_slice(one),
+            }
+        }
+        let [_, rest @ ..] = batch[0].shape;
+        let shape = [batch.len(), rest[0], rest[1], rest[2]];
+        let data = if bytes.is_empty() { TensorData::F32(numbers) } else { TensorData::U8(bytes) };
+        let ran = self.run_tensor(shape, &data);
+        if let TensorData::F32(numbers) = data {
+            self.numbers = numbers;
+        }
+        let (answered, numbers) = ran?;
+        let wanted = batch.len() * self.output_count;
+        if answered.first() != i64::try_from(batch.len()).ok().as_ref() || numbers.len() != wanted {
+            return Err(InferError::WrongCount { found: numbers.len(), wanted });
+        }
+        Ok(numbers.chunks(self.output_count).map(<[f32]>::to_vec).collect())
+    }
+
+    /// The shape and the numbers of the output.
+    fn run_tensor(
+        &mut self,
+        shape: [usize; 4],
+        data: &TensorData,
+    ) -> Result<(Shape, Vec<f32>), InferError> {
+        let value: SessionInputValue<'_> = match data {
+            TensorData::F32(numbers) => {
+                TensorRef::from_array_view((shape, numbers.as_slice())).map_err(infer_error)?.into()
+            }
+            TensorData::U8(numbers) => {
+                TensorRef::from_array_view((shape, numbers.as_slice())).map_err(infer_error)?.into()
+            }
+        };
+        let inputs = vec![(Cow::from(self.names.input.as_str()), value)];
+        let outputs = self.session.run(inputs).map_err(infer_error)?;
+        let output = outputs.get(&self.names.output);
+        let output =
+            output.ok_or(InferError::WrongCount { found: 0, wanted: self.output_count })?;
+        let (shape, numbers) = output.try_extract_tensor::<f32>().map_err(infer_error)?;
+        Ok((shape.clone(), numbers.to_vec()))
+    }
+
+    /// How many numbers come of one image, found by a first run: graphs do not always say.
+    fn count_outputs(&mut self, input: &InputSpec) -> Result<usize, LoadError> {
+        let shape = shape_of(input);
+        let length = shape.iter().product();
+        let data = match input.dtype {
+            Dtype::F32 => TensorData::F32(vec![0.0; length]),
+            Dtype::U8 => TensorData::U8(vec![0; length]),
+        };
+        let wanted = self.session.outputs().iter().find(|o| o.name() == self.names.output);
+        let found = wanted.map_or_else(String::new, |output| output.dtype().to_string());
+        let is_floats = wanted.and_then(element_of) == Some(TensorElementType::Float32);
+        let mismatch = || LoadError::OutputMismatch { name: self.names.output.clone(), found };
+        if !is_floats {
+            return Err(mismatch());
+        }
+        let mismatch = mismatch();
+        let (shape, numbers) = self.run_tensor(shape, &data).map_err(LoadError::FirstRun)?;
+        if shape.is_empty() || numbers.is_empty() {
+            return Err(mismatch);
+        }
+        Ok(numbers.len())
+    }
+}
+
+/// Checks what the graph takes against what the manifest makes, and says whether the number of
+/// images is free.
+fn check_input(taken: &Outlet, input: &InputSpec) -> Result<bool, LoadError> {
+    let ValueType::Tensor { ty, shape, .. } = taken.dtype() else {
+        return graph::check_input(taken.name(), &taken.dtype().to_string(), None, input)
+            .map(|()| false);
+    };
+    let axes: Vec<Option<usize>> = shape.iter().map(|axis| usize::try_from(*axis).ok()).collect();
+    let type_name = match ty {
+        TensorElementType::Float32 => "float".to_owned(),
+        TensorElementType::Uint8 => "uint8".to_owned(),
+        other => other.to_string(),
+    };
+    graph::check_input(taken.name(), &type_name, Some(&axes), input)?;
+    Ok(axes.first() == Some(&None))
+}
+
+fn element_of(outlet: &Outlet) -> Option<TensorElementType> {
+    match outlet.dtype() {
+        ValueType::Tensor { ty, .. } => Some(*ty),
+        _ => None,
+    }
+}
+
+fn names(outlets: &[Outlet]) -> Vec<String> {
+    outlets.iter().map(|outlet| outlet.name().to_owned()).collect()
+}
+
+fn load_error(error: ort::Error) -> LoadError {
+    match error.code() {
+        ErrorCode::InvalidProtobuf | ErrorCode::InvalidArgument => {
+            LoadError::NotOnnx(error.to_string())
+        }
+        _ => LoadError::Engine(error.to_string()),
+    }
+}
+
+fn infer_error(error: ort::Error) -> InferError {
+    InferError::Engine { source: error.to_string().into() }
+}

@@ -1,0 +1,193 @@
+//! What every engine promises.
+
+use flota_core::{Manifest, Output};
+use flota_engine::{DecodedImage, ImageFormat, LoadError, Model, Runtime};
+
+use crate::installed::runtimes;
+
+const MEANS: &[u8] = include_bytes!("../fixtures/means.onnx");
+const BYTES: &[u8] = include_bytes!("../fixtures/bytes.onnx");
+const OVERFLOWING: &[u8] = include_bytes!("../fixtures/overflowing.onnx");
+
+const INPUT: &str = "name: image, width: 6, height: 4, scale: 1.0, resize: {mode: exact}";
+const OUTPUT: &str = "name: means, kind: regression, thresholds: {blue: 25}";
+
+fn load(
+    runtime: &Runtime,
+    weights: &[u8],
+    input: &str,
+    output: &str,
+    labels: &[&str],
+) -> Result<Model, LoadError> {
+    let has_labels = !output.contains("embedding");
+    let source = if has_labels { "labels: {file: labels.txt}," } else { "" };
+    let text = format!(
+        "{{name: means, version: '1', weights: {{file: means.onnx}}, {source} \
+         input: {{{input}}}, output: {{{output}}}}}"
+    );
+    let manifest = Manifest::parse("model.yaml", &text).unwrap();
+    Model::load(
+        runtime,
+        manifest,
+        weights,
+        labels.iter().map(|label| (*label).to_owned()).collect(),
+    )
+}
+
+fn refusal(
+    runtime: &Runtime,
+    weights: &[u8],
+    input: &str,
+    output: &str,
+    labels: &[&str],
+) -> String {
+    load(runtime, weights, input, output, labels).unwrap_err().to_string()
+}
+
+fn picture(rgb: [u8; 3]) -> DecodedImage {
+    DecodedImage { width: 6, height: 4, pixels: rgb.repeat(24), format: ImageFormat::Bmp }
+}
+
+fn scores(output: &Output) -> Vec<(&str, f32, Option<bool>)> {
+    output.scores().iter().map(|s| (s.label.as_str(), s.score, s.flagged)).collect()
+}
+
+const COLORS: [&str; 3] = ["red", "green", "blue"];
+
+#[test]
+fn a_model_says_what_its_network_computes() {
+    for runtime in runtimes() {
+        let model = load(&runtime, MEANS, INPUT, OUTPUT, &COLORS).unwrap();
+        let mut session = model.session().unwrap();
+        let batch = [[10, 20, 30], [1, 2, 3]].map(|rgb| model.prepare(&picture(rgb)));
+        let answers = session.run(&batch).unwrap();
+        let said: Vec<Output> =
+            answers.iter().map(|numbers| model.label(numbers).unwrap()).collect();
+        assert_eq!(
+            scores(&said[0]),
+            [("red", 10., None), ("green", 20., None), ("blue", 30., Some(true))]
+        );
+        assert_eq!(
+            scores(&said[1]),
+            [("red", 1., None), ("green", 2., None), ("blue", 3., Some(false))]
+        );
+        assert!(session.run(&[]).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_named_output_is_the_one_that_is_read() {
+    for runtime in runtimes() {
+        let model = load(&runtime, MEANS, INPUT, "name: doubles, kind: scores", &COLORS).unwrap();
+        let tensor = model.prepare(&picture([10, 20, 30]));
+        assert_eq!(model.session().unwrap().run(&[tensor]).unwrap(), [[20., 40., 60.]]);
+    }
+}
+
+#[test]
+fn bytes_by_pixels_are_fed_as_they_are() {
+    for runtime in runtimes() {
+        let input = "width: 6, height: 4, layout: nhwc, dtype: u8, resize: {mode: exact}";
+        let model = load(&runtime, BYTES, input, "kind: embedding", &[]).unwrap();
+        let tensor = model.prepare(&picture([10, 20, 30]));
+        let numbers = model.session().unwrap().run(&[tensor]).unwrap().remove(0);
+        assert_eq!(
+            model.label(&numbers).unwrap(),
+            Output::Embedding { vector: vec![10., 20., 30.] }
+        );
+    }
+}
+
+#[test]
+fn sessions_share_a_model_across_threads() {
+    for runtime in runtimes() {
+        let model = load(&runtime, MEANS, INPUT, OUTPUT, &COLORS).unwrap();
+        std::thread::scope(|scope| {
+            for level in 0..4 {
+                let model = &model;
+                scope.spawn(move || {
+                    let mut session = model.session().unwrap();
+                    let tensor = model.prepare(&picture([level; 3]));
+                    assert_eq!(session.run(&[tensor]).unwrap(), [[f32::from(level); 3]]);
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_what_would() {
+    for runtime in runtimes() {
+        let wrong_name = INPUT.replace("image", "img");
+        let nhwc = format!("{INPUT}, layout: nhwc");
+        let bytes = "name: image, width: 6, height: 4, dtype: u8, resize: {mode: exact}";
+        for (weights, input, output, labels, wanted) in [
+            (&b"not a network"[..], INPUT, OUTPUT, &COLORS[..], "the weights are not an ONNX file"),
+            (b"", INPUT, OUTPUT, &COLORS, "the weights are not an ONNX file"),
+            (&MEANS[..100], INPUT, OUTPUT, &COLORS, "the weights are not an ONNX file"),
+            (MEANS, &wrong_name, OUTPUT, &COLORS, "the graph has no input `img`; it has `image`"),
+            (
+                MEANS,
+                INPUT,
+                "name: mean, kind: scores",
+                &COLORS,
+                "no output `mean`; it has `means`, `doub",
+            ),
+            (
+                MEANS,
+                INPUT,
+                "kind: scores",
+                &COLORS,
+                "more than one output: name one of `means`, `doubles`",
+            ),
+            (
+                MEANS,
+                &nhwc,
+                OUTPUT,
+                &COLORS,
+                "a tensor of float [1, 4, 6, 3], but input `image` takes float [?, 3, ?, ?]",
+            ),
+            (MEANS, bytes, OUTPUT, &COLORS, "uint8 [1, 3, 4, 6], but input `image` takes float"),
+            (MEANS, INPUT, OUTPUT, &COLORS[..2], "there are 2 labels for 3 outputs"),
+            (
+                MEANS,
+                INPUT,
+                OUTPUT,
+                &["red", "green", "bleu"],
+                "names `blue`, which is not among the labels",
+            ),
+        ] {
+            let message = refusal(&runtime, weights, input, output, labels);
+            assert!(message.contains(wanted), "{message:?}, wanted {wanted:?}");
+        }
+        let long = "x".repeat(20_000);
+        let message =
+            refusal(&runtime, MEANS, INPUT, "name: means, kind: scores", &[&long, &long[1..], "z"]);
+        assert!(message.contains("a prediction may grow too large"), "{message}");
+    }
+}
+
+#[test]
+fn an_answer_beyond_all_numbers_harms_its_own_image_alone() {
+    for runtime in runtimes() {
+        let input = INPUT.replace("scale: 1.0", "scale: 1.0, color: rgb");
+        let model = load(&runtime, OVERFLOWING, &input, OUTPUT, &COLORS).unwrap();
+        let batch = [[255, 0, 0], [1, 1, 1]].map(|rgb| model.prepare(&picture(rgb)));
+        let answers = model.session().unwrap().run(&batch).unwrap();
+        let error = model.label(&answers[0]).unwrap_err();
+        assert_eq!(error.code(), flota_core::Code::InferFailed);
+        assert!(model.label(&answers[1]).is_ok());
+    }
+}
+
+#[test]
+fn an_operator_that_the_engine_lacks_is_named() {
+    let known = b"GlobalAveragePool";
+    let at = MEANS.windows(known.len()).position(|bytes| bytes == known).unwrap();
+    let mut weights = MEANS.to_vec();
+    weights[at..at + known.len()].copy_from_slice(b"GlobalAverageCool");
+    for runtime in runtimes() {
+        let message = refusal(&runtime, &weights, INPUT, OUTPUT, &COLORS);
+        assert!(message.contains("GlobalAverageCool"), "{runtime}: {message}");
+    }
+}

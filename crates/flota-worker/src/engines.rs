@@ -1,0 +1,140 @@
+//! Which engine runs the models of a process, and where ONNX Runtime's library is.
+
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use flota_core::Manifest;
+use flota_engine::{
+    LoadError, Model, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime, Provider, Runtime,
+};
+use flota_platform::settings::{EngineKind, EngineProvider, EngineSettings};
+
+/// What people who use ONNX Runtime set to say where it is.
+const USUAL_VARIABLE: &str = "ORT_DYLIB_PATH";
+const HINT: &str = "`flota engine install` fetches ONNX Runtime, which runs most models two to four \
+    times faster";
+
+/// The engine that models are loaded into, and the one for those that it refuses.
+#[derive(Debug, Clone)]
+pub struct Engines {
+    first: Runtime,
+    second: Option<Runtime>,
+}
+
+impl Engines {
+    /// The engines that `settings` ask for.
+    ///
+    /// # Errors
+    /// If ONNX Runtime is asked for and cannot be used.
+    pub fn open(settings: &EngineSettings) -> Result<Self> {
+        let alone = |first| Ok(Self { first, second: None });
+        let library = match &settings.library {
+            Some(named) => Some(named.clone()),
+            None => found_library(),
+        };
+        match (settings.kind, library) {
+            (EngineKind::Tract, _) => alone(Runtime::Tract),
+            (EngineKind::OnnxRuntime, Some(library)) => alone(open(&library, settings.provider)?),
+            (EngineKind::OnnxRuntime, None) => bail!(
+                "ONNX Runtime is not found: run `flota engine install`, or name its library as \
+                 `engine.library`"
+            ),
+            (EngineKind::Auto, None) if settings.provider != EngineProvider::Cpu => bail!(
+                "`engine.provider` is a GPU, and ONNX Runtime is not found: name the library of \
+                 its GPU package as `engine.library`"
+            ),
+            (EngineKind::Auto, None) => {
+                tracing::info!("tract runs the models. {HINT}");
+                alone(Runtime::Tract)
+            }
+            (EngineKind::Auto, Some(library)) => match open(&library, settings.provider) {
+                Ok(first) => {
+                    tracing::info!(library = %library.display(), "{first} runs the models");
+                    Ok(Self { first, second: Some(Runtime::Tract) })
+                }
+                Err(error) if settings.provider == EngineProvider::Cpu => {
+                    tracing::warn!("tract runs the models: {error:#}");
+                    alone(Runtime::Tract)
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// tract alone.
+    #[must_use]
+    pub fn tract() -> Self {
+        Self { first: Runtime::Tract, second: None }
+    }
+
+    /// Loads a model into the first engine that can run its graph.
+    pub(crate) fn load(
+        &self,
+        manifest: Manifest,
+        weights: &[u8],
+        labels: Vec<String>,
+    ) -> Result<Model, LoadError> {
+        let Some(second) = &self.second else {
+            return Model::load(&self.first, manifest, weights, labels);
+        };
+        let name = manifest.name.clone();
+        match Model::load(&self.first, manifest.clone(), weights, labels.clone()) {
+            Err(LoadError::Engine(reason)) => {
+                tracing::warn!(model = %name, reason, "{} refuses the model, {second} runs it",
+                    self.first);
+                Model::load(second, manifest, weights, labels)
+            }
+            loaded => loaded,
+        }
+    }
+}
+
+impl fmt::Display for Engines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.second {
+            None => self.first.fmt(f),
+            Some(second) => write!(f, "{}, and {second} for what it refuses", self.first),
+        }
+    }
+}
+
+fn open(library: &Path, provider: EngineProvider) -> Result<Runtime> {
+    let provider = match provider {
+        EngineProvider::Cpu => Provider::Cpu,
+        EngineProvider::Cuda => Provider::Cuda,
+        EngineProvider::TensorRt => Provider::TensorRt,
+    };
+    Ok(Runtime::OnnxRuntime(OnnxRuntime::open(library, provider)?))
+}
+
+fn found_library() -> Option<PathBuf> {
+    if let Some(named) = env::var_os(USUAL_VARIABLE).filter(|named| !named.is_empty()) {
+        return Some(named.into());
+    }
+    let installed = install_dir()?.join(ONNX_RUNTIME_LIBRARY);
+    installed.is_file().then_some(installed)
+}
+
+/// Where ONNX Runtime is put, and found, where nothing else is said.
+pub fn install_dir() -> Option<PathBuf> {
+    Some(dirs::cache_dir()?.join("flota/onnxruntime"))
+}
+
+/// Fetches the pinned ONNX Runtime into `dir`, and returns its library. It blocks.
+///
+/// # Errors
+/// If there is no Python with pip or venv, or pip cannot fetch it.
+pub fn install(dir: &Path) -> Result<PathBuf> {
+    let ran = Command::new("python3").args(["-c", ONNX_RUNTIME_INSTALLER]).arg(dir).output();
+    let ran = ran.context("Python fetches ONNX Runtime: install python3")?;
+    if !ran.status.success() {
+        bail!("{}", String::from_utf8_lossy(&ran.stderr).trim());
+    }
+    let library = dir.join(ONNX_RUNTIME_LIBRARY);
+    OnnxRuntime::open(&library, Provider::Cpu).context("it was fetched, and does not load")?;
+    Ok(library)
+}
