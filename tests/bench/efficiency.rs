@@ -3,8 +3,7 @@
 use std::thread;
 
 use anyhow::{Context, Result};
-use flota_core::Limits;
-use flota_engine::{Model, Session, decode};
+use flota_engine::{Model, Session};
 use flota_worker::{Engines, ModelFolder};
 use tokio::runtime::Runtime;
 
@@ -20,14 +19,13 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let chosen = models::choose(options)?;
     let cache = tempfile::tempdir()?;
     let folder = runtime.block_on(ModelFolder::open(&chosen.dir, cache.path()))?;
-    let limits = folder.manifest().limits.clone();
     let model = folder.load(&Engines::tract())?;
     let fleet = runtime.block_on(Fleet::start(&chosen.dir, &chosen.name))?;
     let (mut bare, mut whole, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     let (mut server_share, mut wall) = (Vec::new(), Vec::new());
     for round in 0..=options.rounds {
         let pictures = images::draw(options.images, u32::try_from(round)?)?;
-        let bare_s = bare_loop(&model, &limits, &pictures)?;
+        let bare_s = bare_loop(&model, &pictures)?;
         let run = runtime.block_on(end_to_end(&fleet, pictures, &chosen.name))?;
         // The first round warms caches and allocators.
         if round > 0 {
@@ -68,7 +66,7 @@ async fn end_to_end(fleet: &Fleet, pictures: Vec<Vec<u8>>, model: &str) -> Resul
 }
 
 /// Decode, prepare, run and label on a thread per core, as a worker does; CPU seconds.
-fn bare_loop(model: &Model, limits: &Limits, pictures: &[Vec<u8>]) -> Result<f64> {
+fn bare_loop(model: &Model, pictures: &[Vec<u8>]) -> Result<f64> {
     let process = std::process::id();
     let before = cpu_seconds(process)?;
     let core_count = thread::available_parallelism()?.get();
@@ -78,7 +76,7 @@ fn bare_loop(model: &Model, limits: &Limits, pictures: &[Vec<u8>]) -> Result<f64
             .chunks(share)
             .map(|share| {
                 let session = model.session();
-                scope.spawn(move || run_share(model, session?, limits, share))
+                scope.spawn(move || run_share(model, session?, share))
             })
             .collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
@@ -86,14 +84,9 @@ fn bare_loop(model: &Model, limits: &Limits, pictures: &[Vec<u8>]) -> Result<f64
     Ok(cpu_seconds(process)? - before)
 }
 
-fn run_share(
-    model: &Model,
-    mut session: Box<dyn Session>,
-    limits: &Limits,
-    pictures: &[Vec<u8>],
-) -> Result<()> {
+fn run_share(model: &Model, mut session: Box<dyn Session>, pictures: &[Vec<u8>]) -> Result<()> {
     for picture in pictures {
-        let image = decode(picture, limits)?;
+        let image = model.decode(picture)?;
         let answers = session.run(&[model.prepare(&image)])?;
         model.label(answers.first().context("an answer for an image")?)?;
     }

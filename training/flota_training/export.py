@@ -80,6 +80,10 @@ def run(session, tensor):
     return np.concatenate([session.run(None, {name: one[None]})[0] for one in np.asarray(tensor)])
 
 
+# ONNX Runtime is asked by its own package.
+TRACT = {**os.environ, "FLOTA__ENGINE__KIND": "tract"}
+
+
 def predict(flota, folder, pictures, labels):
     """What the product itself says of pictures (bytes, of the network's size, so that nothing is
     resized): `flota model predict`, whose command `flota` is a list of words."""
@@ -93,7 +97,7 @@ def predict(flota, folder, pictures, labels):
             for file, picture in zip(files, pictures[start:]):
                 Image.fromarray(picture).save(file, compress_level=1)
             command = [*flota, "model", "predict", str(folder), *map(str, files), "--json"]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, check=True, capture_output=True, text=True, env=TRACT)
             answers += scores_of(json.loads(done.stdout), files, labels)
     return np.array(answers)
 

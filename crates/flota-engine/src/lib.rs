@@ -9,7 +9,7 @@ mod model;
 mod postprocess;
 mod preprocess;
 
-pub use decode::{Cause, DecodeError, DecodedImage, ImageFormat, decode};
+pub use decode::{Cause, DecodeError, DecodedImage, ImageFormat, decode, decode_for};
 pub use infer::{
     Engine, InferError, LibraryError, LoadError, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY,
     OnnxRuntime, Provider, Runtime, Session,

@@ -8,7 +8,7 @@ use flota_core::{
 };
 
 use crate::{
-    DecodedImage, Engine, InferError, LoadError, Runtime, Session, Tensor,
+    DecodeError, DecodedImage, Engine, InferError, LoadError, Runtime, Session, Tensor, decode_for,
     postprocess::postprocess, preprocess,
 };
 
@@ -55,6 +55,14 @@ impl Model {
     /// If the engine cannot set one up.
     pub fn session(&self) -> Result<Box<dyn Session>, InferError> {
         self.engine.session()
+    }
+
+    /// Decodes the image in `bytes` for this model, within the manifest's limits.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn decode(&self, bytes: &[u8]) -> Result<DecodedImage, DecodeError> {
+        decode_for(bytes, &self.manifest.limits, Some(&self.manifest.input))
     }
 
     /// The tensor that the network takes of `image`.

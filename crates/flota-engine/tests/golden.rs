@@ -22,5 +22,7 @@ mod networks;
 mod nsfwjs;
 #[path = "golden/orientation.rs"]
 mod orientation;
+#[path = "golden/scaled.rs"]
+mod scaled;
 #[path = "golden/squeezenet.rs"]
 mod squeezenet;

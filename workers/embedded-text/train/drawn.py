@@ -18,7 +18,9 @@ def golden_pictures():
     """Name to picture, with Pillow's own font, so that they look the same wherever they are made. All
     but the tall one are as large as the network's input, so that nobody has to resize them."""
     fonts, rng = built_in(), np.random.default_rng(SEED)
-    scenes = [drawings.scene(np.random.default_rng((SEED, index)), SIDE, SIDE) for index in range(6)]
+    scenes = [
+        drawings.scene(np.random.default_rng((SEED, index)), SIDE, SIDE) for index in range(6)
+    ]
     found = {
         "plain": scenes[0],
         "phone": _stamped(scenes[1], "+49 151 2345678", 0.1, (0.05, 0.85), (255, 255, 255), 1.0),

@@ -45,6 +45,36 @@ pub struct InputSpec {
     /// What is then divided by, per channel in the tensor's order; nothing where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f32>>,
+    /// What decoding a JPEG may spare, by a decoder that can.
+    #[serde(default, skip_serializing_if = "JpegSpec::is_usual")]
+    pub jpeg: JpegSpec,
+}
+
+/// What decoding a JPEG may spare: libjpeg-turbo can, the decoder that needs no C compiler cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JpegSpec {
+    /// A picture may be decoded to a half, a quarter or an eighth of its sides while it stays so many
+    /// times as large as it is resized to. 0: it is always decoded whole.
+    #[serde(deserialize_with = "within::<0, MAX_MIN_SCALE, _, _>")]
+    pub min_scale: u32,
+    /// Whether colours that were stored at half the size are repeated instead of interpolated.
+    pub fast_upsampling: bool,
+}
+
+/// More than that nobody sees.
+const MAX_MIN_SCALE: u64 = 16;
+
+impl Default for JpegSpec {
+    fn default() -> Self {
+        Self { min_scale: 2, fast_upsampling: false }
+    }
+}
+
+impl JpegSpec {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The order of a tensor's axes: images, channels, height, width.

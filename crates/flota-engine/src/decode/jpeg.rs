@@ -1,6 +1,6 @@
 //! JPEG: whatever ends early is refused, only a missing end marker is forgiven.
 
-use flota_core::Limits;
+use flota_core::{InputSpec, Limits};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::{JpegDecoder, errors::DecodeErrors};
 
@@ -17,13 +17,23 @@ use super::{
 const COEFFICIENT_BYTES: u64 = 2;
 
 /// Decodes `bytes`, which begin like a JPEG.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, DecodeError> {
+#[cfg_attr(not(feature = "turbojpeg"), expect(unused_variables, reason = "it is always whole"))]
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    input: Option<&InputSpec>,
+) -> Result<DecodedImage, DecodeError> {
     let segments = jpeg_segments::read(bytes)?;
-    let Segments { frame, stream, adobe_transform, orientation } = segments;
+    let Segments { frame, stream, adobe_transform, orientation } = &segments;
+    let (adobe_transform, orientation) = (*adobe_transform, *orientation);
     check_size(ImageFormat::Jpeg, (frame.width, frame.height), limits)?;
     let is_transposing = orientation::is_transposing(orientation);
-    check_memory(stream.len() as u64 + memory_bytes(&frame, is_transposing), limits)?;
+    check_memory(stream.len() as u64 + memory_bytes(frame, is_transposing), limits)?;
 
+    #[cfg(feature = "turbojpeg")]
+    if super::turbo::reads(frame, adobe_transform) {
+        return super::turbo::decode(&segments, input);
+    }
     let is_unnamed_rgb =
         frame.component_count() == 3 && adobe_transform == Some(0) && !frame.is_named_rgb();
     let colors = match frame.component_count() {
@@ -32,24 +42,25 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, Deco
         _ if is_unnamed_rgb => ColorSpace::YCbCr,
         _ => ColorSpace::RGB,
     };
+    let (size, component_count) = ((frame.width, frame.height), frame.component_count());
     let options = DecoderOptions::new_fast()
         .set_strict_mode(true)
         .set_max_width(frame.width as usize)
         .set_max_height(frame.height as usize)
         .jpeg_set_max_scans(MAX_SCANS)
         .jpeg_set_out_colorspace(colors);
+    let stream = segments.poisoned();
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&stream), options);
     let pixels = decoder.decode().map_err(from_zune)?;
-    let pixels = match frame.component_count() {
+    let pixels = match component_count {
         4 => FourColors::of(adobe_transform).to_rgb(pixels),
         _ => pixels,
     };
-    if pixels.len() != frame.width as usize * frame.height as usize * RGB_BYTES {
+    if pixels.len() != size.0 as usize * size.1 as usize * RGB_BYTES {
         return Err(corrupt("the picture has not the size of its header"));
     }
-    let (pixels, (width, height)) =
-        orientation::turn(pixels, (frame.width, frame.height), orientation);
-    Ok(DecodedImage { width, height, pixels, format: ImageFormat::Jpeg })
+    let (pixels, size) = orientation::turn(pixels, size, orientation);
+    Ok(DecodedImage::whole(size, pixels, ImageFormat::Jpeg))
 }
 
 fn memory_bytes(frame: &Frame, is_transposing: bool) -> u64 {

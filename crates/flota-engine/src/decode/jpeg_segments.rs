@@ -24,7 +24,7 @@ const APP14: u8 = 0xee;
 
 /// Most scans that are decoded: encoders write about ten, and each costs a pass over the picture.
 pub(super) const MAX_SCANS: usize = 64;
-/// Put between the last scan and the end marker: 64 bits of one. No Huffman code is all ones
+/// What [`Segments::poisoned`] puts between the last scan and the end marker: 64 bits of one. No Huffman code is all ones
 /// (ITU-T T.81, C), so a scan that was cut off fails here where it would else go on with zeros.
 /// A finished scan never reads it.
 const POISON: [u8; 16] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
@@ -32,7 +32,7 @@ const POISON: [u8; 16] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 
 /// A JPEG file whose segments are whole.
 #[derive(Debug)]
 pub(super) struct Segments {
-    /// What is to be decoded.
+    /// What is to be decoded, with an end marker.
     pub stream: Vec<u8>,
     /// The picture's header.
     pub frame: Frame,
@@ -40,6 +40,16 @@ pub(super) struct Segments {
     pub adobe_transform: Option<u8>,
     /// How the picture is to be turned.
     pub orientation: Orientation,
+}
+
+impl Segments {
+    /// The stream for a decoder that would go on where a scan was cut off.
+    pub(super) fn poisoned(mut self) -> Vec<u8> {
+        let end = self.stream.split_off(self.stream.len() - 2);
+        self.stream.extend(POISON);
+        self.stream.extend(end);
+        self.stream
+    }
 }
 
 /// Reads the segments of `bytes`, a file that begins like a JPEG.
@@ -211,7 +221,6 @@ impl<'a> Reader<'a> {
         if !is_whole {
             return Err(corrupt("the file ends before its last scan"));
         }
-        self.stream.extend(POISON);
         self.stream.extend([0xff, EOI]);
         Ok(Segments {
             stream: self.stream,

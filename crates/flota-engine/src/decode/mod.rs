@@ -10,7 +10,9 @@ mod picture;
 mod raster;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "turbojpeg")]
+mod turbo;
 
 pub use error::{Cause, DecodeError};
-pub(crate) use picture::RGB_BYTES;
-pub use picture::{DecodedImage, ImageFormat, decode};
+pub use picture::{DecodedImage, ImageFormat, decode, decode_for};
+pub(crate) use picture::{EIGHTHS, RGB_BYTES};

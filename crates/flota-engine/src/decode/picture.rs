@@ -5,12 +5,15 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use flota_core::Limits;
+use flota_core::{InputSpec, Limits};
 
 use super::{DecodeError, jpeg, raster};
 
 /// Bytes of a pixel of a [`DecodedImage`].
 pub(crate) const RGB_BYTES: usize = 3;
+
+/// Parts of a side that a JPEG can be decoded to.
+pub(crate) const EIGHTHS: u32 = 8;
 
 /// A picture as it is looked at: upright, opaque, red, green and blue in a byte each.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,6 +26,10 @@ pub struct DecodedImage {
     pub pixels: Vec<u8>,
     /// What it was encoded as.
     pub format: ImageFormat,
+    /// Width and height that it was encoded with, upright.
+    pub original: (u32, u32),
+    /// How many of eight pixels of a side were decoded; a last one may be there in part.
+    pub eighths: u32,
 }
 
 /// A format that is read.
@@ -85,10 +92,15 @@ impl ImageFormat {
 }
 
 impl DecodedImage {
+    /// A picture that was decoded whole.
+    pub fn whole((width, height): (u32, u32), pixels: Vec<u8>, format: ImageFormat) -> Self {
+        Self { width, height, pixels, format, original: (width, height), eighths: EIGHTHS }
+    }
+
     /// A black picture, to try a network with.
     pub(crate) fn black(width: u32, height: u32) -> Self {
         let pixels = vec![0; width as usize * height as usize * RGB_BYTES];
-        Self { width, height, pixels, format: ImageFormat::Bmp }
+        Self::whole((width, height), pixels, ImageFormat::Bmp)
     }
 }
 
@@ -110,6 +122,18 @@ impl fmt::Debug for DecodedImage {
 /// # Errors
 /// See [`DecodeError`]; nothing is returned of a file that ends early.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, DecodeError> {
+    decode_for(bytes, limits, None)
+}
+
+/// As [`decode`], but a JPEG may come out smaller, as `input` allows.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_for(
+    bytes: &[u8],
+    limits: &Limits,
+    input: Option<&InputSpec>,
+) -> Result<DecodedImage, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -120,7 +144,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, DecodeError
     }
     let format = ImageFormat::of(bytes)?;
     let decoded = catch_unwind(AssertUnwindSafe(|| match format {
-        ImageFormat::Jpeg => jpeg::decode(bytes, limits),
+        ImageFormat::Jpeg => jpeg::decode(bytes, limits, input),
         _ => raster::decode(bytes, format, limits),
     }));
     decoded.unwrap_or_else(|_| Err(DecodeError::corrupt(format, "the decoder panicked")))

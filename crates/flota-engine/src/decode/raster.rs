@@ -32,7 +32,7 @@ pub(super) fn decode(
     let image = DynamicImage::from_decoder(decoder).map_err(|error| from_image(format, error))?;
     let pixels = flatten(image);
     let (pixels, (width, height)) = orientation::turn(pixels, (width, height), orientation);
-    Ok(DecodedImage { width, height, pixels, format })
+    Ok(DecodedImage::whole((width, height), pixels, format))
 }
 
 /// What a BMP header declares, read here because the crate has a limit of its own and calls what

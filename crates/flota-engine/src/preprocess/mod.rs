@@ -8,5 +8,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "turbojpeg")]
+pub(crate) use tensor::scaled_size;
 pub(crate) use tensor::shape_of;
 pub use tensor::{Tensor, TensorData, preprocess};

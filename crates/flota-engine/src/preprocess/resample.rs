@@ -7,7 +7,10 @@ use fast_image_resize::{
 use flota_core::Filter;
 
 use super::placement::Placement;
-use crate::{DecodedImage, decode::RGB_BYTES};
+use crate::{
+    DecodedImage,
+    decode::{EIGHTHS, RGB_BYTES},
+};
 
 /// The canvas of `placement` with `image` on it, as pixels of three bytes.
 pub(super) fn resample(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
@@ -37,10 +40,18 @@ fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> 
         Filter::BicubicAntialias => FilterType::CatmullRom,
         Filter::BilinearAntialias | Filter::BilinearAlignCorners => FilterType::Bilinear,
     };
-    let (left, width) =
-        span(image.width, placement.scaled.0, placement.crop.0, placement.visible.0);
-    let (top, height) =
-        span(image.height, placement.scaled.1, placement.crop.1, placement.visible.1);
+    let (left, width) = span(
+        covered(image, image.original.0),
+        placement.scaled.0,
+        placement.crop.0,
+        placement.visible.0,
+    );
+    let (top, height) = span(
+        covered(image, image.original.1),
+        placement.scaled.1,
+        placement.crop.1,
+        placement.visible.1,
+    );
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(filter))
         .crop(left, top, width, height);
@@ -50,12 +61,17 @@ fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> 
     target.into_vec()
 }
 
+/// How many of the picture's lines stand for `original` of those that were encoded.
+fn covered(image: &DecodedImage, original: u32) -> f64 {
+    f64::from(original) * f64::from(image.eighths) / f64::from(EIGHTHS)
+}
+
 /// Where the `visible` of `scaled` lines from `crop` on begin among the picture's, and how many of
 /// those they take.
-fn span(length: u32, scaled: u32, crop: u32, visible: u32) -> (f64, f64) {
+fn span(length: f64, scaled: u32, crop: u32, visible: u32) -> (f64, f64) {
     if visible == scaled {
-        return (0.0, f64::from(length));
+        return (0.0, length);
     }
-    let per_line = f64::from(length) / f64::from(scaled);
+    let per_line = length / f64::from(scaled);
     (f64::from(crop) * per_line, f64::from(visible) * per_line)
 }

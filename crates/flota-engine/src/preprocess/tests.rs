@@ -11,7 +11,7 @@ fn pattern(width: u32, height: u32) -> DecodedImage {
             pixels.extend([x * 7 + y * 13, x * x + y, x * y].map(|value| (value % 256) as u8));
         }
     }
-    DecodedImage { width, height, pixels, format: ImageFormat::Bmp }
+    DecodedImage::whole((width, height), pixels, ImageFormat::Bmp)
 }
 
 fn spec(size: (u32, u32), rest: &str) -> InputSpec {
@@ -105,7 +105,7 @@ fn a_picture_of_the_right_size_is_not_touched() {
 #[test]
 fn align_corners_lays_corners_on_corners_and_does_not_round() {
     let pixels = vec![0, 0, 0, 100, 10, 1];
-    let image = DecodedImage { width: 2, height: 1, pixels, format: ImageFormat::Bmp };
+    let image = DecodedImage::whole((2, 1), pixels, ImageFormat::Bmp);
     let rest = "resize: {mode: exact}, filter: bilinear_align_corners, scale: 1.0";
     let planes = [0., 25., 50., 75., 100., 0., 2.5, 5., 7.5, 10., 0., 0.25, 0.5, 0.75, 1.];
     assert_eq!(floats(&image, &spec((5, 1), rest)), planes);
@@ -123,8 +123,7 @@ fn align_corners_lays_corners_on_corners_and_does_not_round() {
 
 #[test]
 fn a_letterbox_is_filled_beside_the_picture() {
-    let image =
-        DecodedImage { width: 4, height: 2, pixels: vec![200; 24], format: ImageFormat::Bmp };
+    let image = DecodedImage::whole((4, 2), vec![200; 24], ImageFormat::Bmp);
     for filter in ["bilinear_antialias", "bilinear_align_corners"] {
         let rest = format!(
             "resize: {{mode: letterbox, fill: [1, 2, 3]}}, filter: {filter}, layout: nhwc, dtype: u8"
@@ -138,7 +137,7 @@ fn a_letterbox_is_filled_beside_the_picture() {
 #[test]
 fn channels_are_ordered_laid_out_and_normalised_as_asked() {
     let pixels = vec![10, 20, 30, 40, 50, 60];
-    let image = DecodedImage { width: 2, height: 1, pixels, format: ImageFormat::Bmp };
+    let image = DecodedImage::whole((2, 1), pixels, ImageFormat::Bmp);
     let found = |rest: &str| {
         let spec = spec((2, 1), &format!("resize: {{mode: exact}}, {rest}"));
         let tensor = preprocess(&image, &spec);

@@ -45,7 +45,7 @@ fn refusal(
 }
 
 fn picture(rgb: [u8; 3]) -> DecodedImage {
-    DecodedImage { width: 6, height: 4, pixels: rgb.repeat(24), format: ImageFormat::Bmp }
+    DecodedImage::whole((6, 4), rgb.repeat(24), ImageFormat::Bmp)
 }
 
 fn scores(output: &Output) -> Vec<(&str, f32, Option<bool>)> {

@@ -124,7 +124,7 @@ fn read_manifest(dir: &Path) -> Result<(PathBuf, String), FolderError> {
 /// # Errors
 /// If the image cannot be decoded, or the network cannot run on it.
 pub fn predict(model: &Model, bytes: &[u8]) -> anyhow::Result<Output> {
-    let image = flota_engine::decode(bytes, &model.manifest().limits)?;
+    let image = model.decode(bytes)?;
     let answers = model.session()?.run(&[model.prepare(&image)])?;
     let numbers = answers.first().context("the network gave no answer")?;
     Ok(model.label(numbers)?)

@@ -118,11 +118,11 @@ impl Compute {
 
     /// Decodes an image. The pass goes with it to its thread, which goes on whoever waits.
     async fn decode(&self, sha256: Sha256, bytes: Bytes, pass: Pass) -> Result<Prepared, Failure> {
-        let (model, limits) = (Arc::clone(&self.model), self.limits.clone());
+        let model = Arc::clone(&self.model);
         let watchdog = self.watchdog.clone();
         let decoding = self.threads.run(move || {
             let _held = (pass, watchdog.watch("decode", sha256));
-            prepare(&model, &limits, &bytes)
+            prepare(&model, &bytes)
         });
         decoding.await.unwrap_or_else(|Panicked| {
             tracing::error!(image.sha256 = %sha256, "the decoder panicked");
@@ -131,16 +131,15 @@ impl Compute {
     }
 }
 
-fn prepare(model: &Model, limits: &Limits, bytes: &[u8]) -> Result<Prepared, Failure> {
+fn prepare(model: &Model, bytes: &[u8]) -> Result<Prepared, Failure> {
     let began = Instant::now();
-    let image = flota_engine::decode(bytes, limits)
-        .map_err(|error| Failure::logged(error.code(), &error))?;
+    let image = model.decode(bytes).map_err(|error| Failure::logged(error.code(), &error))?;
     let tensor = model.prepare(&image);
     let took = began.elapsed();
     metrics::stage("decode", took);
     let facts = ImageFacts {
-        width: image.width,
-        height: image.height,
+        width: image.original.0,
+        height: image.original.1,
         format: image.format.to_string(),
         size_bytes: bytes.len() as u64,
     };

@@ -1,0 +1,76 @@
+//! JPEG by libjpeg-turbo: as large as it is needed, and no larger.
+
+use flota_core::{Filter, InputSpec, JpegSpec};
+use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
+
+use super::{
+    DecodeError, DecodedImage, ImageFormat,
+    jpeg_frame::{Frame, corrupt},
+    jpeg_segments::{MAX_SCANS, Segments},
+    orientation,
+    picture::{EIGHTHS, RGB_BYTES},
+};
+use crate::preprocess::scaled_size;
+
+/// The parts of a side that libjpeg-turbo has fast code for, the smallest first.
+const FAST_EIGHTHS: [u32; 3] = [1, 2, 4];
+
+/// Whether this decoder reads pictures of such a frame; colours other than the usual are left to
+/// the one decoder that knows all of them.
+pub(super) fn reads(frame: &Frame, adobe_transform: Option<u8>) -> bool {
+    match frame.component_count() {
+        1 => true,
+        3 => adobe_transform != Some(0) && !frame.is_named_rgb(),
+        _ => false,
+    }
+}
+
+/// Decodes what `segments` hold, as large as `input` needs it.
+pub(super) fn decode(
+    segments: &Segments,
+    input: Option<&InputSpec>,
+) -> Result<DecodedImage, DecodeError> {
+    let Segments { frame, stream, orientation, .. } = segments;
+    let original = match orientation::is_transposing(*orientation) {
+        true => (frame.height, frame.width),
+        false => (frame.width, frame.height),
+    };
+    let eighths = input.map_or(EIGHTHS, |input| eighths(original, input));
+    let jpeg = input.map_or_else(JpegSpec::default, |input| input.jpeg);
+    let pixels_of = |side: u32| (side * eighths).div_ceil(EIGHTHS);
+    let size = (pixels_of(frame.width), pixels_of(frame.height));
+    let (width, height) = (size.0 as usize, size.1 as usize);
+    let mut pixels = vec![0; width * height * RGB_BYTES];
+    let output = Image {
+        pixels: pixels.as_mut_slice(),
+        width,
+        pitch: width * RGB_BYTES,
+        height,
+        format: PixelFormat::RGB,
+    };
+    let mut decompressor = Decompressor::new().map_err(corrupt)?;
+    decompressor.set_fast_upsample(jpeg.fast_upsampling).map_err(corrupt)?;
+    decompressor.set_scan_limit(MAX_SCANS as u32).map_err(corrupt)?;
+    let factor = ScalingFactor::new(eighths as usize, EIGHTHS as usize);
+    decompressor.set_scaling_factor(factor).map_err(corrupt)?;
+    // What libjpeg-turbo only warns of, such as data that end early, is an error here too.
+    decompressor.decompress(stream, output).map_err(corrupt)?;
+    let (pixels, (width, height)) = orientation::turn(pixels, size, *orientation);
+    Ok(DecodedImage { width, height, pixels, format: ImageFormat::Jpeg, original, eighths })
+}
+
+/// How many of eight pixels of a side are enough for a picture of `size`.
+fn eighths(size: (u32, u32), input: &InputSpec) -> u32 {
+    // Four neighbours of the whole picture are not those of a smaller one.
+    if input.jpeg.min_scale == 0 || input.filter == Filter::BilinearAlignCorners {
+        return EIGHTHS;
+    }
+    let scaled = scaled_size(size, input);
+    let is_enough = |eighths: u32| {
+        [(size.0, scaled.0), (size.1, scaled.1)].into_iter().all(|(side, scaled)| {
+            let least = u64::from(scaled) * u64::from(input.jpeg.min_scale) * u64::from(EIGHTHS);
+            u64::from(side) * u64::from(eighths) >= least
+        })
+    };
+    FAST_EIGHTHS.into_iter().find(|eighths| is_enough(*eighths)).unwrap_or(EIGHTHS)
+}
