@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use flota_platform::{Platform, settings::Settings, shutdown::Shutdown, telemetry};
 
-use crate::{HealthArgs, WorkerProcess, health};
+use crate::{HealthArgs, WorkerProcess, health, memory::share_one_heap};
 
 /// What every worker takes on its command line.
 #[derive(Debug, Clone, Args)]
@@ -65,6 +65,7 @@ pub fn run(worker: WorkerProcess, flags: &WorkerFlags) -> ExitCode {
 }
 
 fn try_run(worker: WorkerProcess, flags: &WorkerFlags) -> Result<()> {
+    share_one_heap();
     let settings = Settings::load(flags.config.as_deref(), &flags.set)?;
     telemetry::init(&settings.log)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;

@@ -6,6 +6,7 @@ mod engines;
 mod folder;
 mod health;
 mod life;
+mod memory;
 mod metrics;
 mod pipeline;
 mod process;
