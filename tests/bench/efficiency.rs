@@ -4,11 +4,13 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use flota_engine::{Model, Session};
+use flota_platform::settings::{EngineKind, Settings};
 use flota_worker::{Engines, ModelFolder};
 use tokio::runtime::Runtime;
 
 use crate::{
     Options,
+    engine::read_all,
     fleet::Fleet,
     images,
     measure::{Figure, cpu_seconds, resident_mb},
@@ -19,12 +21,21 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let chosen = models::choose(options)?;
     let cache = tempfile::tempdir()?;
     let folder = runtime.block_on(ModelFolder::open(&chosen.dir, cache.path()))?;
-    let model = folder.load(&Engines::tract())?;
-    let fleet = runtime.block_on(Fleet::start(&chosen.dir, &chosen.name))?;
+    let mut engine = Settings::default().engine;
+    (engine.kind, engine.library) = match &options.library {
+        Some(library) => (EngineKind::OnnxRuntime, Some(library.clone())),
+        None => (EngineKind::Tract, None),
+    };
+    let model = folder.load(&Engines::open(&engine)?)?;
+    let fleet = Fleet::start(&chosen.dir, &chosen.name, options.library.as_deref());
+    let fleet = runtime.block_on(fleet)?;
     let (mut bare, mut whole, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     let (mut server_share, mut wall) = (Vec::new(), Vec::new());
     for round in 0..=options.rounds {
-        let pictures = images::draw(options.images, u32::try_from(round)?)?;
+        let pictures = match &options.pictures {
+            Some(dir) => images::distinct(&read_all(dir)?, options.images, round as u64),
+            None => images::draw(options.images, u32::try_from(round)?)?,
+        };
         let bare_s = bare_loop(&model, &pictures)?;
         let run = runtime.block_on(end_to_end(&fleet, pictures, &chosen.name))?;
         // The first round warms caches and allocators.

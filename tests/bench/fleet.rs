@@ -51,10 +51,14 @@ pub fn flota(data: &Path, port: u16) -> Command {
 
 impl Fleet {
     /// Starts a server and a worker of the model in `model_dir`, and waits until both are there.
-    pub async fn start(model_dir: &Path, model: &str) -> Result<Self> {
+    /// With `library` the worker runs the model on ONNX Runtime, else on tract.
+    pub async fn start(model_dir: &Path, model: &str, library: Option<&Path>) -> Result<Self> {
         let (data, port) = (tempfile::tempdir()?, free_port()?);
         let server = flota(data.path(), port).arg("serve").spawn().context("starting flota")?;
-        let worker = flota(data.path(), port).arg("worker").arg(model_dir).spawn()?;
+        let mut worker = flota(data.path(), port);
+        worker.env("FLOTA__ENGINE__KIND", if library.is_some() { "onnxruntime" } else { "tract" });
+        worker.env("FLOTA__ENGINE__LIBRARY", library.unwrap_or(Path::new("")));
+        let worker = worker.arg("worker").arg(model_dir).spawn()?;
         let client = FleetClient::new(port)?;
         let fleet = Self { server, worker, client, _data: data };
         fleet.client.ready(model).await?;

@@ -13,13 +13,18 @@ pub fn draw(count: usize, seed: u32) -> Result<Vec<Vec<u8>>> {
     let picture_count = count.min(MAX_PICTURES);
     let pictures: Vec<Vec<u8>> =
         (0..picture_count as u32).map(|n| jpeg(seed.wrapping_add(n))).collect::<Result<_>>()?;
-    // Bytes after the end of the picture change its hash and not its decoding.
-    let distinct = |n: usize| {
-        let mut bytes = pictures[n % picture_count].clone();
-        bytes.extend_from_slice(&(u64::from(seed) << 32 | n as u64).to_le_bytes());
+    Ok(distinct(&pictures, count, seed.into()))
+}
+
+/// `count` files of `pictures` that differ in content: bytes after the end of a picture change its
+/// hash and not its decoding.
+pub fn distinct(pictures: &[Vec<u8>], count: usize, seed: u64) -> Vec<Vec<u8>> {
+    let file = |n: usize| {
+        let mut bytes = pictures[n % pictures.len()].clone();
+        bytes.extend_from_slice(&(seed << 32 | n as u64).to_le_bytes());
         bytes
     };
-    Ok((0..count).map(distinct).collect())
+    (0..count).map(file).collect()
 }
 
 fn jpeg(seed: u32) -> Result<Vec<u8>> {

@@ -5,6 +5,7 @@
 //! It reads `/proc`, so it runs on Linux.
 
 mod efficiency;
+mod engine;
 mod fleet;
 mod images;
 mod measure;
@@ -26,6 +27,12 @@ pub struct Options {
     /// golden data (`FLOTA_GOLDEN_DATA`, or `../shared/data`), else `workers/image-quality`.
     #[arg(long, value_name = "DIR")]
     model_dir: Option<PathBuf>,
+    /// Folder of the pictures that the part `engine` decodes, in place of drawn ones.
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
+    /// The library of ONNX Runtime: `efficiency` then measures with it, and `engine` both engines.
+    #[arg(long, value_name = "FILE")]
+    library: Option<PathBuf>,
     /// Images of each round and side.
     #[arg(long, default_value_t = 400, value_name = "COUNT")]
     images: usize,
@@ -38,7 +45,7 @@ pub struct Options {
     /// Seconds for which the idle fleet is watched.
     #[arg(long, default_value_t = 20, value_name = "SECONDS")]
     idle_seconds: u64,
-    /// Only the part with this name: `efficiency`, `queue` or `standing`.
+    /// Only the part with this name: `engine`, `efficiency`, `queue` or `standing`.
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// One JSON object on standard output in place of the table.
@@ -54,6 +61,9 @@ fn main() -> Result<()> {
     let wanted = |part: &str| options.only.as_deref().is_none_or(|only| only == part);
     let runtime = Runtime::new().context("starting the runtime")?;
     let mut figures = Vec::new();
+    if wanted("engine") {
+        figures.extend(engine::measure(&runtime, &options)?);
+    }
     if wanted("efficiency") {
         figures.extend(efficiency::measure(&runtime, &options)?);
     }

@@ -23,6 +23,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("FLOTA__DEAD_LETTERS__CRASH_NETS_INTERVAL_MS", "500"),
     ("FLOTA__DEAD_LETTERS__INTERVAL_MS", "500"),
     ("FLOTA__DEAD_LETTERS__STEP_MS", "100"),
+    ("FLOTA__ENGINE__CALIBRATE_MS", "0"),
     ("FLOTA__ENGINE__KIND", "tract"),
     ("FLOTA__LOG__LEVEL", "info"),
     ("FLOTA__LOG__FORMAT", "human"),

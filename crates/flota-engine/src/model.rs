@@ -1,6 +1,9 @@
 //! A model: its manifest, its labels and its network, loaded and found to fit each other.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
 use flota_core::{
     MAX_EMBEDDING_LENGTH, MAX_SCORE_CHARS, Manifest, Output, OutputKind, OutputTooLarge,
@@ -16,7 +19,10 @@ use crate::{
 pub struct Model {
     manifest: Manifest,
     labels: Vec<String>,
+    runtime: Runtime,
     engine: Box<dyn Engine>,
+    /// The session that the model was checked with, for the first who asks: making one takes long.
+    checked: Mutex<Option<Box<dyn Session>>>,
 }
 
 impl Model {
@@ -32,7 +38,8 @@ impl Model {
         labels: Vec<String>,
     ) -> Result<Self, LoadError> {
         let engine = runtime.load(weights, &manifest.input, &manifest.output)?;
-        let model = Self { manifest, labels, engine };
+        let model =
+            Self { manifest, labels, runtime: runtime.clone(), engine, checked: Mutex::default() };
         model.check_labels()?;
         model.check_size()?;
         model.check_run().map_err(LoadError::FirstRun)?;
@@ -42,6 +49,11 @@ impl Model {
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What runs it.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// The labels, in the order of the network's outputs.
@@ -54,7 +66,8 @@ impl Model {
     /// # Errors
     /// If the engine cannot set one up.
     pub fn session(&self) -> Result<Box<dyn Session>, InferError> {
-        self.engine.session()
+        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        checked.map_or_else(|| self.engine.session(), Ok)
     }
 
     /// Decodes the image in `bytes` for this model, within the manifest's limits.
@@ -76,6 +89,12 @@ impl Model {
     /// If one of them is not finite.
     pub fn label(&self, numbers: &[f32]) -> Result<Output, InferError> {
         postprocess(numbers, &self.labels, &self.manifest.output)
+    }
+
+    /// The tensor of a black picture, to try the network with.
+    pub fn black(&self) -> Tensor {
+        let (width, height) = (self.manifest.input.width, self.manifest.input.height);
+        self.prepare(&DecodedImage::black(width, height))
     }
 
     fn check_labels(&self) -> Result<(), LoadError> {
@@ -114,9 +133,9 @@ impl Model {
     }
 
     fn check_run(&self) -> Result<(), InferError> {
-        let (width, height) = (self.manifest.input.width, self.manifest.input.height);
-        let black = DecodedImage::black(width, height);
-        let answers = self.session()?.run(&[self.prepare(&black)])?;
+        let mut session = self.session()?;
+        let answers = session.run(&[self.black()])?;
+        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
         answers.iter().try_for_each(|answer| self.label(answer).map(drop))
     }
 }

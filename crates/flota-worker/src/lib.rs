@@ -1,6 +1,7 @@
 //! Turns a model folder into a running worker process: poll, fetch, decode, batch, infer, report.
 
 mod ask;
+mod calibration;
 mod command;
 mod engines;
 mod folder;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     BeforeInfer, Engines, ModelFolder,
+    calibration::{self, Calibration},
     health::Health,
     life,
     pipeline::{Parts, Pipeline, tasks_queue, thread_count},
@@ -58,9 +59,14 @@ impl WorkerProcess {
         let worker = WorkerName::from(&folder.manifest().name);
         let registration = folder.registration(worker.clone(), platform.clock.now());
         let engines = Engines::open(&settings.engine)?;
-        let loading = task::spawn_blocking(move || folder.load(&engines));
-        let model = loading.await.context("loading the model")??;
-        let model = Arc::new(model);
+        let (digest, time) = (registration.digest, settings.engine.calibrate);
+        let calibrations = calibration::dir(&weights_dir);
+        let loading = task::spawn_blocking(move || {
+            let model = folder.load(&engines)?;
+            let found = Calibration::of(&model, digest, &calibrations, time)?;
+            anyhow::Ok((Arc::new(model), found))
+        });
+        let (model, calibration) = loading.await.context("loading the model")??;
         register(&platform, &registration).await?;
 
         let infer_threads = thread_count(settings.worker.infer_threads);
@@ -70,6 +76,7 @@ impl WorkerProcess {
             settings: settings.worker.clone(),
             objects: settings.objects.clone(),
             sessions: sessions(&model, infer_threads)?,
+            batch_size: calibration.batch_size,
             model: Arc::clone(&model),
             before_infer: self.before_infer,
         })?;
@@ -90,7 +97,8 @@ impl WorkerProcess {
         };
         tracing::info!(
             model = %manifest.name, version = %manifest.version, queue = %queue,
-            worker.instance = line.instance, infer_threads, "worker ready on http://{address}"
+            worker.instance = line.instance, infer_threads, batch_size = calibration.batch_size,
+            engine = %model.runtime(), "worker ready on http://{address}"
         );
         let life = tokio::spawn(life::keep(platform, line, settings.worker.life, stop.clone()));
         consumer.run(stop).await;

@@ -9,7 +9,7 @@ QUALITY = 85
 
 
 def draw(folder, count, megapixels, seed):
-    """`count` files of 4:3 that differ in content."""
+    """`count` files of 4:3 that differ in content, alone in `folder`."""
     folder.mkdir(parents=True)
     width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
     size = (width, round(width * 3 / 4))
@@ -18,6 +18,7 @@ def draw(folder, count, megapixels, seed):
         file = folder / f"drawn-{n}.jpg"
         picture(size, seed * MAX_PICTURES + n).save(file, quality=QUALITY)
         encoded.append(file.read_bytes())
+        file.unlink()
     files = []
     for n in range(count):
         file = folder / f"{n:05}.jpg"

@@ -1,6 +1,6 @@
 """Flota beside what people use today, on this machine, with the same network and the same images.
 
-    python3 tests/bench/peers/run.py [--rounds 5] [--images 100] [--model mobilenet-v2] [--json]
+    python3 tests/bench/peers/run.py [--rounds 5] [--images 100] [--model mobilenet-v2] [--parts] [--json]
 
 Installs the pinned packages into target/peers, once. All contestants are started, then take turns in each
 round, so that a noisy machine is noisy to all of them; the first round is not counted.
@@ -28,6 +28,7 @@ def main():
     arguments.add_argument("--images", type=int, default=100, help="images of each round")
     arguments.add_argument("--model", default="mobilenet-v2", help="mobilenet-v2 or resnet50")
     arguments.add_argument("--megapixels", type=float, default=2.0)
+    arguments.add_argument("--parts", action="store_true", help="decoding and inference alone")
     arguments.add_argument("--json", action="store_true")
     options = arguments.parse_args()
     python = installed("packages", "-r", HERE / "requirements.txt")
@@ -51,6 +52,7 @@ def installed(name, *packages):
 
 def measure(options, emulator_python):
     import networks
+    import parts
     import pictures
     from contestants import Boto3, Celery, Flota
 
@@ -64,6 +66,9 @@ def measure(options, emulator_python):
         work = Path(place)
         networks.write(work / "models")
         model = work / "models" / options.model
+        if options.parts:
+            show_parts(options, parts.measure(options, ROOT, library, model, work))
+            return
         emulator = Emulator(emulator_python, work)
         started = {}
         try:
@@ -146,6 +151,25 @@ class Emulator:
         self.child.wait()
 
 
+def show_parts(options, measured):
+    rows = [
+        {
+            "part": name,
+            "cpu_ms_per_image": round(statistics.median(values), 2),
+            "lowest": round(min(values), 2),
+            "highest": round(max(values), 2),
+        }
+        for name, values in measured.items()
+    ]
+    if options.json:
+        print(
+            json.dumps({"model": options.model, "rounds": options.rounds, "parts": rows}, indent=2)
+        )
+        return
+    print(f"{options.model}, {options.rounds} rounds:")
+    table(rows)
+
+
 def show(options, figures):
     base = statistics.median(figures["Flota"]["cpu_ms"])
     rows = []
@@ -167,6 +191,10 @@ def show(options, figures):
         print(json.dumps({**what, "contestants": rows}, indent=2))
         return
     print(f"{options.model}, {options.megapixels:g} megapixels, {options.rounds} rounds:")
+    table(rows)
+
+
+def table(rows):
     head = list(rows[0])
     print("| " + " | ".join(name.replace("_", " ") for name in head) + " |")
     print("|" + "---|" * len(head))

@@ -38,6 +38,11 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// Whether it runs networks on a GPU, which wants many images at once.
+    pub fn is_on_gpu(&self) -> bool {
+        matches!(self, Self::OnnxRuntime(library) if library.is_on_gpu())
+    }
+
     /// Loads the ONNX file `weights`, and checks it against what the manifest says of its input and
     /// output.
     pub(crate) fn load(

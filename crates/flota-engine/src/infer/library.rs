@@ -84,6 +84,10 @@ impl OnnxRuntime {
         Ok(Self { library, provider })
     }
 
+    pub(super) fn is_on_gpu(&self) -> bool {
+        self.provider != Provider::Cpu
+    }
+
     /// A graph that is ready to run, in one thread.
     pub(super) fn session(&self, weights: &[u8]) -> ort::Result<Session> {
         let builder = Session::builder(&self.library.environment)?

@@ -9,9 +9,9 @@ use flota_core::{
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    AwsSettings, Backend, DeadLetterSettings, IngestRule, IngestSettings, LogSettings,
-    NetworkSettings, NotifierSettings, QueueSettings, RecorderSettings, ServerSettings, Settings,
-    SweeperSettings, WorkerSettings,
+    AwsSettings, Backend, DeadLetterSettings, EngineKind, EngineProvider, EngineSettings,
+    IngestRule, IngestSettings, LogSettings, NetworkSettings, NotifierSettings, QueueSettings,
+    RecorderSettings, ServerSettings, Settings, SweeperSettings, WorkerSettings,
 };
 use crate::net::AddressPolicy;
 
@@ -43,6 +43,8 @@ const MAX_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// heartbeat must have time for a second try.
 const MIN_CALL_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time for trying sizes of batches: nobody waits longer for a worker.
+const MAX_CALIBRATION: Duration = Duration::from_secs(60);
 /// Longest wait for a full pack: an upload is looked at that much later.
 const MAX_PACK_WAIT: Duration = Duration::from_secs(5);
 /// Most rules for uploads: each event is held to all of them.
@@ -69,6 +71,7 @@ pub(super) fn check(settings: &Settings) -> Checked {
     aws(&settings.aws, settings.backend)?;
     server(&settings.server)?;
     queue(&settings.queue)?;
+    engine(&settings.engine)?;
     worker(&settings.worker, &settings.queue)?;
     recorder(&settings.recorder, &settings.queue)?;
     ingest(&settings.ingest, &settings.queue)?;
@@ -101,6 +104,14 @@ fn server(server: &ServerSettings) -> Checked {
 
 fn queue(queue: &QueueSettings) -> Checked {
     time("queue.poll_wait_ms", queue.poll_wait, Duration::from_millis(1)..=MAX_POLL_WAIT)
+}
+
+fn engine(engine: &EngineSettings) -> Checked {
+    let is_cpu = engine.provider == EngineProvider::Cpu;
+    hold(is_cpu || engine.kind != EngineKind::Tract, "engine.provider", || {
+        "\"cpu\" where engine.kind is \"tract\"".to_owned()
+    })?;
+    time("engine.calibrate_ms", engine.calibrate, Duration::ZERO..=MAX_CALIBRATION)
 }
 
 fn worker(worker: &WorkerSettings, queue: &QueueSettings) -> Checked {

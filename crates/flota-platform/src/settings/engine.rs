@@ -1,6 +1,6 @@
 //! What runs the models.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use serde::Deserialize;
 
@@ -19,6 +19,9 @@ pub struct EngineSettings {
     /// What ONNX Runtime runs models on.
     #[serde(deserialize_with = "parse::from_text")]
     pub provider: EngineProvider,
+    /// How long a worker tries sizes of batches at its first start; zero: it does not.
+    #[serde(rename = "calibrate_ms", deserialize_with = "parse::millis")]
+    pub calibrate: Duration,
 }
 
 /// Which engine runs the models.

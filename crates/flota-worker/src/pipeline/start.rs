@@ -2,7 +2,7 @@
 
 use std::{io, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
-use flota_core::{Lane, Manifest, QueueName, WorkerName};
+use flota_core::{BatchSpec, Lane, Manifest, QueueName, WorkerName};
 use flota_engine::{Model, Session};
 use flota_platform::{
     Platform,
@@ -36,6 +36,8 @@ pub(crate) struct Parts {
     /// What is believed of images that lie in S3.
     pub(crate) objects: ObjectSettings,
     pub(crate) model: Arc<Model>,
+    /// Most images of a batch.
+    pub(crate) batch_size: u32,
     /// One for each inference thread.
     pub(crate) sessions: Vec<Box<dyn Session>>,
     pub(crate) before_infer: Option<BeforeInfer>,
@@ -47,14 +49,24 @@ impl Pipeline {
     /// # Errors
     /// If the system starts no more threads.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { platform, prefix, settings, objects, model, sessions, before_infer } = parts;
+        let Parts {
+            platform,
+            prefix,
+            settings,
+            objects,
+            model,
+            batch_size,
+            sessions,
+            before_infer,
+        } = parts;
         let manifest = model.manifest().clone();
         let watchdog = Watchdog::new(Duration::from_secs(manifest.limits.max_seconds.into()));
         watchdog.arm()?;
 
-        let (items, waiting) = mpsc::channel(manifest.batch.max_size.max(1) as usize);
+        let batch = BatchSpec { max_size: batch_size, ..manifest.batch.clone() };
+        let (items, waiting) = mpsc::channel(batch.max_size.max(1) as usize);
         let (ready, batches) = mpsc::channel(READY_BATCH_COUNT);
-        tokio::spawn(batch_all(manifest.batch.clone(), waiting, ready));
+        tokio::spawn(batch_all(batch, waiting, ready));
         let (shared, watch) = (Arc::clone(&model), watchdog.clone());
         Inference { model: shared, watchdog: watch, before_infer }.start(sessions, batches)?;
 

@@ -80,6 +80,7 @@ impl Fleet {
             prefix: self.settings.prefix.clone(),
             settings: self.settings.worker.clone(),
             objects: self.settings.objects.clone(),
+            batch_size: self.manifest.batch.max_size,
             model: Arc::new(model),
             sessions: vec![Box::new(session)],
             before_infer: None,
