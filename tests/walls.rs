@@ -34,6 +34,7 @@ const ENTERS_ONLY: &[(&str, &[&str])] = &[
     ("ort", &["flota-engine"]),
     ("rusqlite", &["flota-platform"]),
     ("tract-onnx", &["flota-engine"]),
+    ("turbojpeg", &["flota-engine"]),
     ("zune-jpeg", &["flota-engine"]),
 ];
 /// The model folder that is copied, and what the copy is called.

@@ -21,13 +21,12 @@ pub struct Model {
     labels: Vec<String>,
     runtime: Runtime,
     engine: Box<dyn Engine>,
-    /// The session that the model was checked with, for the first who asks: making one takes long.
-    checked: Mutex<Option<Box<dyn Session>>>,
+    spare: Mutex<Option<Box<dyn Session>>>,
 }
 
 impl Model {
-    /// Loads the ONNX file `weights` into `runtime` and checks it, `labels` and the manifest against each other,
-    /// down to a first run on a black picture. `labels` are empty for an embedding.
+    /// Loads the ONNX file `weights` into `runtime` and checks it, `labels` and the manifest against
+    /// each other, down to a first run on a black picture. `labels` are empty for an embedding.
     ///
     /// # Errors
     /// What does not fit, and what would: see [`LoadError`].
@@ -39,7 +38,7 @@ impl Model {
     ) -> Result<Self, LoadError> {
         let engine = runtime.load(weights, &manifest.input, &manifest.output)?;
         let model =
-            Self { manifest, labels, runtime: runtime.clone(), engine, checked: Mutex::default() };
+            Self { manifest, labels, runtime: runtime.clone(), engine, spare: Mutex::default() };
         model.check_labels()?;
         model.check_size()?;
         model.check_run().map_err(LoadError::FirstRun)?;
@@ -61,13 +60,13 @@ impl Model {
         &self.labels
     }
 
-    /// A session for one thread; all share the weights.
+    /// A session for one thread; those of tract share the weights.
     ///
     /// # Errors
     /// If the engine cannot set one up.
     pub fn session(&self) -> Result<Box<dyn Session>, InferError> {
-        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner).take();
-        checked.map_or_else(|| self.engine.session(), Ok)
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        spare.map_or_else(|| self.engine.session(), Ok)
     }
 
     /// Decodes the image in `bytes` for this model, within the manifest's limits.
@@ -76,6 +75,11 @@ impl Model {
     /// See [`DecodeError`].
     pub fn decode(&self, bytes: &[u8]) -> Result<DecodedImage, DecodeError> {
         decode_for(bytes, &self.manifest.limits, Some(&self.manifest.input))
+    }
+
+    /// Takes a session back that is done with, for the next who asks: making one takes long.
+    pub fn put_back(&self, session: Box<dyn Session>) {
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
     }
 
     /// The tensor that the network takes of `image`.
@@ -135,7 +139,7 @@ impl Model {
     fn check_run(&self) -> Result<(), InferError> {
         let mut session = self.session()?;
         let answers = session.run(&[self.black()])?;
-        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        self.put_back(session);
         answers.iter().try_for_each(|answer| self.label(answer).map(drop))
     }
 }

@@ -3,20 +3,18 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use flota_core::Sha256;
-use flota_engine::Model;
+use flota_engine::{InferError, Model, Session};
 use serde::{Deserialize, Serialize};
 
 /// A larger batch must be faster by so much for each image, for it costs memory and waiting.
 const WORTH_IT: f64 = 0.95;
-/// Runs of a size; the fastest counts, for a busy machine makes only slower.
-const MIN_RUNS: usize = 2;
 
 /// What was found for a model, an engine and a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,8 +23,15 @@ pub(crate) struct Calibration {
     pub(crate) batch_size: u32,
     /// Seconds for an image in batches of each size that was tried.
     tried: Vec<(u32, f64)>,
+    /// What it is true of.
+    of: Circumstances,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Circumstances {
     engine: String,
     machine: String,
+    max_size: u32,
 }
 
 impl Calibration {
@@ -37,17 +42,18 @@ impl Calibration {
     /// If the model cannot run.
     pub(crate) fn of(model: &Model, digest: Sha256, dir: &Path, time: Duration) -> Result<Self> {
         let max_size = model.manifest().batch.max_size.max(1);
-        let (engine, machine) = (model.runtime().to_string(), machine());
+        let of = Circumstances { engine: model.runtime().build(), machine: machine(), max_size };
         if max_size == 1 || time.is_zero() {
             let batch_size = if model.runtime().is_on_gpu() { max_size } else { 1 };
-            return Ok(Self { batch_size, tried: Vec::new(), engine, machine });
+            return Ok(Self { batch_size, tried: Vec::new(), of });
         }
-        let file = dir.join(format!("{digest}-{}.json", engine.replace(' ', "-").to_lowercase()));
-        if let Some(kept) = read(&file).filter(|kept| kept.machine == machine) {
-            return Ok(Self { batch_size: kept.batch_size.min(max_size), ..kept });
+        let engine = model.runtime().to_string().replace(' ', "-").to_lowercase();
+        let file = dir.join(format!("{digest}-{engine}.json"));
+        if let Some(kept) = read(&file).filter(|kept| kept.of == of) {
+            return Ok(kept);
         }
         let tried = try_sizes(model, max_size, time)?;
-        let found = Self { batch_size: best(&tried), tried, engine, machine };
+        let found = Self { batch_size: best(&tried), tried, of };
         if let Err(error) = found.keep(&file) {
             tracing::warn!(path = %file.display(), %error, "what was measured is not kept");
         }
@@ -64,38 +70,53 @@ impl Calibration {
     }
 }
 
-/// Where it is remembered: with the user, as it is of the machine; where there is none in `otherwise`.
-pub(crate) fn dir(otherwise: &Path) -> PathBuf {
-    dirs::cache_dir().unwrap_or_else(|| otherwise.to_owned()).join("flota/calibrations")
-}
-
 fn read(file: &Path) -> Option<Calibration> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
-/// Doubles the size as long as that makes an image faster.
+/// Doubles the size as long as that makes an image faster, the model can, and the time lasts.
 fn try_sizes(model: &Model, max_size: u32, time: Duration) -> Result<Vec<(u32, f64)>> {
     let mut session = model.session().context("setting up the engine")?;
-    let mut tried = Vec::new();
+    let began = Instant::now();
     let share = time / (max_size.ilog2() + 1);
+    let mut tried: Vec<(u32, f64)> = Vec::new();
     let mut size = 1;
-    while size <= max_size {
-        let batch: Vec<_> = (0..size).map(|_| model.black()).collect();
-        session.run(&batch).with_context(|| format!("trying a batch of {size}"))?;
-        let (began, mut fastest, mut runs) = (Instant::now(), f64::MAX, 0);
-        while runs < MIN_RUNS || began.elapsed() < share {
-            let run = Instant::now();
-            session.run(&batch).with_context(|| format!("trying a batch of {size}"))?;
-            fastest = fastest.min(run.elapsed().as_secs_f64());
-            runs += 1;
-        }
-        tried.push((size, fastest / f64::from(size)));
-        if best(&tried) != size {
+    while size <= max_size && best(&tried) == size.div_ceil(2) {
+        let expected_s = tried.last().map_or(0.0, |(_, seconds)| seconds * f64::from(size));
+        if began.elapsed().as_secs_f64() + expected_s > time.as_secs_f64() {
             break;
+        }
+        match fastest_run(session.as_mut(), model, size, share) {
+            Ok(seconds) => tried.push((size, seconds / f64::from(size))),
+            Err(error) if tried.is_empty() => return Err(error).context("trying the model"),
+            Err(error) => {
+                tracing::warn!(size, %error, "the model does not take so many images at once");
+                break;
+            }
         }
         size *= 2;
     }
+    model.put_back(session);
     Ok(tried)
+}
+
+/// The fastest counts, for a busy machine makes only slower.
+fn fastest_run(
+    session: &mut dyn Session,
+    model: &Model,
+    size: u32,
+    share: Duration,
+) -> Result<f64, InferError> {
+    let batch: Vec<_> = (0..size).map(|_| model.black()).collect();
+    let (began, mut fastest) = (Instant::now(), f64::MAX);
+    loop {
+        let run = Instant::now();
+        session.run(&batch)?;
+        fastest = fastest.min(run.elapsed().as_secs_f64());
+        if began.elapsed() >= share {
+            return Ok(fastest);
+        }
+    }
 }
 
 /// The largest size up to which each was worth it.
@@ -156,7 +177,8 @@ mod tests {
         assert_eq!(Calibration::of(&model, digest, dir.path(), TIME).unwrap(), found);
 
         let file = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
-        let elsewhere = Calibration { batch_size: 7, machine: "another".to_owned(), ..found };
+        let of = Circumstances { machine: "another".to_owned(), ..found.of.clone() };
+        let elsewhere = Calibration { batch_size: 7, of, ..found };
         elsewhere.keep(&file).unwrap();
         let again = Calibration::of(&model, digest, dir.path(), TIME).unwrap();
         assert_ne!(again.batch_size, 7, "sizes are powers of two");

@@ -23,6 +23,8 @@ const HINT: &str = "`flota engine install` fetches ONNX Runtime, which runs most
 pub struct Engines {
     first: Runtime,
     second: Option<Runtime>,
+    /// Why it is the first.
+    reason: String,
 }
 
 impl Engines {
@@ -31,14 +33,17 @@ impl Engines {
     /// # Errors
     /// If ONNX Runtime is asked for and cannot be used.
     pub fn open(settings: &EngineSettings) -> Result<Self> {
-        let alone = |first| Ok(Self { first, second: None });
+        let alone = |first, reason: String| Ok(Self { first, second: None, reason });
         let library = match &settings.library {
             Some(named) => Some(named.clone()),
             None => found_library(),
         };
         match (settings.kind, library) {
-            (EngineKind::Tract, _) => alone(Runtime::Tract),
-            (EngineKind::OnnxRuntime, Some(library)) => alone(open(&library, settings.provider)?),
+            (EngineKind::Tract, _) => alone(Runtime::Tract, "`engine.kind` says so".to_owned()),
+            (EngineKind::OnnxRuntime, Some(library)) => {
+                let reason = format!("`engine.kind` says so; it is {}", library.display());
+                alone(open(&library, settings.provider)?, reason)
+            }
             (EngineKind::OnnxRuntime, None) => bail!(
                 "ONNX Runtime is not found: run `flota engine install`, or name its library as \
                  `engine.library`"
@@ -49,16 +54,19 @@ impl Engines {
             ),
             (EngineKind::Auto, None) => {
                 tracing::info!("tract runs the models. {HINT}");
-                alone(Runtime::Tract)
+                alone(Runtime::Tract, HINT.to_owned())
             }
             (EngineKind::Auto, Some(library)) => match open(&library, settings.provider) {
                 Ok(first) => {
                     tracing::info!(library = %library.display(), "{first} runs the models");
-                    Ok(Self { first, second: Some(Runtime::Tract) })
+                    // Nobody who wants a GPU wants to wait for a processor.
+                    let is_cpu = settings.provider == EngineProvider::Cpu;
+                    let second = is_cpu.then_some(Runtime::Tract);
+                    Ok(Self { first, second, reason: format!("it is {}", library.display()) })
                 }
                 Err(error) if settings.provider == EngineProvider::Cpu => {
                     tracing::warn!("tract runs the models: {error:#}");
-                    alone(Runtime::Tract)
+                    alone(Runtime::Tract, format!("{error:#}"))
                 }
                 Err(error) => Err(error),
             },
@@ -68,7 +76,12 @@ impl Engines {
     /// tract alone.
     #[must_use]
     pub fn tract() -> Self {
-        Self { first: Runtime::Tract, second: None }
+        Self { first: Runtime::Tract, second: None, reason: String::new() }
+    }
+
+    /// Why models are loaded into the engine that they are.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// Loads a model into the first engine that can run its graph.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     BeforeInfer, Engines, ModelFolder,
-    calibration::{self, Calibration},
+    calibration::Calibration,
     health::Health,
     life,
     pipeline::{Parts, Pipeline, tasks_queue, thread_count},
@@ -60,7 +60,7 @@ impl WorkerProcess {
         let registration = folder.registration(worker.clone(), platform.clock.now());
         let engines = Engines::open(&settings.engine)?;
         let (digest, time) = (registration.digest, settings.engine.calibrate);
-        let calibrations = calibration::dir(&weights_dir);
+        let calibrations = weights_dir.join("calibrations");
         let loading = task::spawn_blocking(move || {
             let model = folder.load(&engines)?;
             let found = Calibration::of(&model, digest, &calibrations, time)?;
@@ -142,10 +142,10 @@ fn consume_settings(settings: &Settings, model: &Model) -> ConsumeSettings {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, net::TcpListener};
+    use std::{fs, net::TcpListener, time::Duration};
 
     use flota_core::Sha256;
-    use flota_platform::SystemClock;
+    use flota_platform::{SystemClock, settings::EngineKind};
     use tempfile::TempDir;
 
     use super::*;
@@ -167,7 +167,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("model.yaml"), MANIFEST).unwrap();
             fs::write(folder.path().join("means.onnx"), MEANS).unwrap();
-            let settings = Settings::default();
+            let mut settings = Settings::default();
+            settings.engine.kind = EngineKind::Tract;
+            settings.engine.calibrate = Duration::ZERO;
             let platform = Platform::memory(&settings, Arc::new(SystemClock)).unwrap();
             Self { folder, settings, platform, stop: CancellationToken::new() }
         }

@@ -13,7 +13,7 @@ use super::{
     picture::{RGB_BYTES, check_memory, check_size},
 };
 
-/// Bytes of a coefficient, of which a progressive picture keeps all until its last scan.
+/// Bytes of a coefficient, where all are kept until the last scan.
 const COEFFICIENT_BYTES: u64 = 2;
 
 /// Decodes `bytes`, which begin like a JPEG.
@@ -31,9 +31,12 @@ pub(super) fn decode(
     check_memory(stream.len() as u64 + memory_bytes(frame, is_transposing), limits)?;
 
     #[cfg(feature = "turbojpeg")]
-    if super::turbo::reads(frame, adobe_transform) {
-        return super::turbo::decode(&segments, input);
+    if super::turbo::reads(frame, adobe_transform)
+        && let Ok(image) = super::turbo::decode(&segments, input)
+    {
+        return Ok(image);
     }
+    // What libjpeg-turbo refuses or warns of is decided by the one decoder that all builds have.
     let is_unnamed_rgb =
         frame.component_count() == 3 && adobe_transform == Some(0) && !frame.is_named_rgb();
     let colors = match frame.component_count() {
@@ -66,7 +69,7 @@ pub(super) fn decode(
 fn memory_bytes(frame: &Frame, is_transposing: bool) -> u64 {
     let pixels = u64::from(frame.width) * u64::from(frame.height);
     let rgb_bytes = pixels * RGB_BYTES as u64;
-    let coefficients = if frame.is_progressive { frame.sample_count() } else { 0 };
+    let coefficients = if frame.keeps_coefficients { frame.sample_count() } else { 0 };
     pixels * frame.component_count().max(RGB_BYTES) as u64
         + coefficients * COEFFICIENT_BYTES
         + if is_transposing { rgb_bytes } else { 0 }

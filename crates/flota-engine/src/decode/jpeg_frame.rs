@@ -11,6 +11,9 @@ pub(super) struct Frame {
     pub width: u32,
     pub height: u32,
     pub is_progressive: bool,
+    /// Whether the decoder keeps all coefficients until the last scan: not only of progressive
+    /// pictures, but wherever a scan has a part of the components.
+    pub keeps_coefficients: bool,
     components: Vec<Component>,
 }
 
@@ -64,6 +67,7 @@ impl Frame {
             width: u32::from(u16::from_be_bytes([w1, w0])),
             height: u32::from(u16::from_be_bytes([h1, h0])),
             is_progressive,
+            keeps_coefficients: is_progressive,
             components,
         })
     }
@@ -87,6 +91,7 @@ impl Frame {
             sent.ok_or_else(damaged)?.fill(Some(bit));
             scanned.push(index);
         }
+        self.keeps_coefficients |= scanned.len() < self.components.len();
         Ok(self.scan_unit_count(&scanned))
     }
 
@@ -143,4 +148,19 @@ impl Frame {
 /// A JPEG that is cut off or damaged, and how that was seen.
 pub(super) fn corrupt(cause: impl Into<Cause>) -> DecodeError {
     DecodeError::corrupt(ImageFormat::Jpeg, cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_with_a_part_of_the_components_makes_a_decoder_keep_all() {
+        let header = [8, 0, 8, 0, 8, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+        let mut frame = Frame::read(&header, false).unwrap();
+        frame.scan(&[3, 1, 0, 2, 0, 3, 0, 0, 63, 0]).unwrap();
+        assert!(!frame.keeps_coefficients);
+        frame.scan(&[1, 1, 0, 0, 63, 0]).unwrap();
+        assert!(frame.keeps_coefficients);
+    }
 }

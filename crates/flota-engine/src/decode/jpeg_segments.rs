@@ -24,9 +24,9 @@ const APP14: u8 = 0xee;
 
 /// Most scans that are decoded: encoders write about ten, and each costs a pass over the picture.
 pub(super) const MAX_SCANS: usize = 64;
-/// What [`Segments::poisoned`] puts between the last scan and the end marker: 64 bits of one. No Huffman code is all ones
-/// (ITU-T T.81, C), so a scan that was cut off fails here where it would else go on with zeros.
-/// A finished scan never reads it.
+/// What [`Segments::poisoned`] puts between the last scan and the end marker: 64 bits of one. No
+/// Huffman code is all ones (ITU-T T.81, C), so a scan that was cut off fails here where it would
+/// else go on with zeros. A finished scan never reads it.
 const POISON: [u8; 16] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
 
 /// A JPEG file whose segments are whole.

@@ -44,6 +44,18 @@ pub(super) fn turn(
     (pixels, size)
 }
 
+/// Whether turning makes the last column or row of an upright picture its first: whatever stood at
+/// the right or the bottom then stands at the left or the top.
+#[cfg(feature = "turbojpeg")]
+pub(super) fn is_turned_over(orientation: Orientation) -> (bool, bool) {
+    const FIRST: u8 = 1;
+    let mut corners = vec![0; 4 * RGB_BYTES];
+    corners[0] = FIRST;
+    let (turned, _) = turn(corners, (2, 2), orientation);
+    let corner = turned.iter().position(|value| *value == FIRST).unwrap_or_default() / RGB_BYTES;
+    (corner % 2 == 1, corner / 2 == 1)
+}
+
 fn mirror(pixels: &mut [u8], width: usize) {
     for row in pixels.chunks_exact_mut(width * RGB_BYTES) {
         let (row, _) = row.as_chunks_mut::<RGB_BYTES>();

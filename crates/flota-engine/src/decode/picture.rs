@@ -28,8 +28,10 @@ pub struct DecodedImage {
     pub format: ImageFormat,
     /// Width and height that it was encoded with, upright.
     pub original: (u32, u32),
-    /// How many of eight pixels of a side were decoded; a last one may be there in part.
+    /// How many of eight pixels of a side were decoded; one at an end may be there in part.
     pub eighths: u32,
+    /// Whether that one is the first of a row and of a column, for the picture was turned over.
+    pub is_turned_over: (bool, bool),
 }
 
 /// A format that is read.
@@ -94,7 +96,15 @@ impl ImageFormat {
 impl DecodedImage {
     /// A picture that was decoded whole.
     pub fn whole((width, height): (u32, u32), pixels: Vec<u8>, format: ImageFormat) -> Self {
-        Self { width, height, pixels, format, original: (width, height), eighths: EIGHTHS }
+        Self {
+            width,
+            height,
+            pixels,
+            format,
+            original: (width, height),
+            eighths: EIGHTHS,
+            is_turned_over: (false, false),
+        }
     }
 
     /// A black picture, to try a network with.

@@ -168,19 +168,17 @@ fn what_is_transparent_lies_over_white() {
     assert_eq!(decoded(&encoded(grey, image::ImageFormat::Png)).pixels, [127; 3]);
 }
 
+/// `jpeg` with an EXIF segment that holds an orientation and nothing else.
+fn oriented(jpeg: &[u8], value: u8) -> Vec<u8> {
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    exif.extend([value, 0, 0, 0, 0, 0, 0, 0]);
+    let length = (exif.len() + 2) as u16;
+    [&jpeg[..2], &[0xff, 0xe1], &length.to_be_bytes(), &exif, &jpeg[2..]].concat()
+}
+
 #[test]
 fn exif_turns_the_picture_upright() {
-    let tiff = |value: u8| {
-        let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
-        exif.extend([value, 0, 0, 0, 0, 0, 0, 0]);
-        exif
-    };
-    let turned = |value: u8| {
-        let exif = tiff(value);
-        let length = (exif.len() + 2) as u16;
-        let head = [&BASELINE[..2], &[0xff, 0xe1], &length.to_be_bytes(), &exif].concat();
-        decoded(&[head, BASELINE[2..].to_vec()].concat())
-    };
+    let turned = |value: u8| decoded(&oriented(BASELINE, value));
     let upright = decoded(BASELINE);
     for value in [0, 1, 9] {
         assert_eq!(turned(value).pixels, upright.pixels, "EXIF {value}");
@@ -319,5 +317,37 @@ fn a_tiff_beyond_its_decoders_own_limit_is_too_large() {
         let error = decode(&tiff_of(&large), &Limits::default()).unwrap_err();
         assert_eq!(error.code(), Code::ImageTooLarge, "{error:?}");
         assert_eq!(error.to_string(), "decoding the TIFF takes more than the limits allow");
+    }
+}
+
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn a_smaller_decode_lies_where_the_whole_one_does_however_it_is_turned() {
+    use crate::{TensorData, decode_for, preprocess};
+
+    let text = "{name: a, version: '1', weights: {file: a}, output: {kind: embedding}, \
+        input: {width: 24, height: 16, dtype: u8, resize: {mode: exact}}}";
+    let input = flota_core::Manifest::parse("model.yaml", text).unwrap().input;
+    // Both sides are odd, and one more than what can be divided by eight.
+    let wave = |x: u32, y: u32| (f64::from(x) / 23.0).sin() * (f64::from(y) / 17.0).cos();
+    let drawn = RgbImage::from_fn(401, 337, |x, y| {
+        let shade = (128.0 + 100.0 * wave(x, y)) as u8;
+        Rgb([shade, (x / 2) as u8, (y / 2) as u8])
+    });
+    let (colours, grey) = (DynamicImage::from(drawn.clone()), DynamicImage::from(drawn).to_luma8());
+    for image in [colours, grey.into()] {
+        let jpeg = encoded(image, image::ImageFormat::Jpeg);
+        for orientation in 1..=8 {
+            let bytes = oriented(&jpeg, orientation);
+            let whole = decoded(&bytes);
+            let scaled = decode_for(&bytes, &Limits::default(), Some(&input)).unwrap();
+            assert_eq!(scaled.original, (whole.width, whole.height));
+            assert_eq!(whole.width > whole.height, orientation < 5, "it was turned");
+            assert!(scaled.eighths < 8, "it is smaller");
+            let tensors = [whole, scaled].map(|image| preprocess(&image, &input).data);
+            let [TensorData::U8(whole), TensorData::U8(scaled)] = tensors else { panic!("bytes") };
+            let farthest = whole.iter().zip(&scaled).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(farthest <= Some(4), "orientation {orientation}: {farthest:?} levels off");
+        }
     }
 }

@@ -53,10 +53,12 @@ pub(super) fn decode(
     decompressor.set_scan_limit(MAX_SCANS as u32).map_err(corrupt)?;
     let factor = ScalingFactor::new(eighths as usize, EIGHTHS as usize);
     decompressor.set_scaling_factor(factor).map_err(corrupt)?;
-    // What libjpeg-turbo only warns of, such as data that end early, is an error here too.
+    // What libjpeg-turbo only warns of is an error here too.
     decompressor.decompress(stream, output).map_err(corrupt)?;
     let (pixels, (width, height)) = orientation::turn(pixels, size, *orientation);
-    Ok(DecodedImage { width, height, pixels, format: ImageFormat::Jpeg, original, eighths })
+    let is_turned_over = orientation::is_turned_over(*orientation);
+    let format = ImageFormat::Jpeg;
+    Ok(DecodedImage { width, height, pixels, format, original, eighths, is_turned_over })
 }
 
 /// How many of eight pixels of a side are enough for a picture of `size`.

@@ -38,6 +38,14 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// Which build of the engine it is, as far as it says.
+    pub fn build(&self) -> String {
+        match self {
+            Self::Tract => "tract 0.23".to_owned(),
+            Self::OnnxRuntime(library) => format!("{library}, {}", ort::info()),
+        }
+    }
+
     /// Whether it runs networks on a GPU, which wants many images at once.
     pub fn is_on_gpu(&self) -> bool {
         matches!(self, Self::OnnxRuntime(library) if library.is_on_gpu())

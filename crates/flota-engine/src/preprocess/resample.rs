@@ -40,18 +40,10 @@ fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> 
         Filter::BicubicAntialias => FilterType::CatmullRom,
         Filter::BilinearAntialias | Filter::BilinearAlignCorners => FilterType::Bilinear,
     };
-    let (left, width) = span(
-        covered(image, image.original.0),
-        placement.scaled.0,
-        placement.crop.0,
-        placement.visible.0,
-    );
-    let (top, height) = span(
-        covered(image, image.original.1),
-        placement.scaled.1,
-        placement.crop.1,
-        placement.visible.1,
-    );
+    let columns = covered(image, image.width, image.original.0, image.is_turned_over.0);
+    let rows = covered(image, image.height, image.original.1, image.is_turned_over.1);
+    let (left, width) = span(columns, placement.scaled.0, placement.crop.0, placement.visible.0);
+    let (top, height) = span(rows, placement.scaled.1, placement.crop.1, placement.visible.1);
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(filter))
         .crop(left, top, width, height);
@@ -61,17 +53,19 @@ fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> 
     target.into_vec()
 }
 
-/// How many of the picture's lines stand for `original` of those that were encoded.
-fn covered(image: &DecodedImage, original: u32) -> f64 {
-    f64::from(original) * f64::from(image.eighths) / f64::from(EIGHTHS)
+/// Where the picture begins among the `decoded` lines that stand for `original` ones, and how many
+/// it takes.
+fn covered(image: &DecodedImage, decoded: u32, original: u32, is_turned_over: bool) -> (f64, f64) {
+    let length = f64::from(original) * f64::from(image.eighths) / f64::from(EIGHTHS);
+    (if is_turned_over { f64::from(decoded) - length } else { 0.0 }, length)
 }
 
-/// Where the `visible` of `scaled` lines from `crop` on begin among the picture's, and how many of
-/// those they take.
-fn span(length: f64, scaled: u32, crop: u32, visible: u32) -> (f64, f64) {
+/// Where the `visible` of `scaled` lines from `crop` on begin among the decoded ones, and how many
+/// of those they take.
+fn span((begin, length): (f64, f64), scaled: u32, crop: u32, visible: u32) -> (f64, f64) {
     if visible == scaled {
-        return (0.0, length);
+        return (begin, length);
     }
     let per_line = length / f64::from(scaled);
-    (f64::from(crop) * per_line, f64::from(visible) * per_line)
+    (begin + f64::from(crop) * per_line, f64::from(visible) * per_line)
 }

@@ -2,7 +2,7 @@
 //!
 //! The counters see every allocation of the thread through the global allocator; decoding runs in
 //! the thread that asks for it, so the peak is that of the decoder and nothing else. Memory that a
-//! decoder would map by itself is not seen; none of ours does.
+//! decoder would map by itself is not seen, nor what libjpeg-turbo allocates where that is built in.
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
 use std::{

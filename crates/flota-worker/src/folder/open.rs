@@ -9,7 +9,7 @@ use anyhow::Context;
 use flota_core::{
     Asset, LabelSource, Manifest, ManifestError, Output, Sha256, WorkerName, ports::Registration,
 };
-use flota_engine::Model;
+use flota_engine::{Model, Session};
 use jiff::Timestamp;
 
 use super::{FolderError, cache::Cache, error::field_of};
@@ -71,8 +71,8 @@ impl ModelFolder {
         Registration { manifest: self.manifest.clone(), digest: self.digest, worker, at: now }
     }
 
-    /// Loads the network into one of `engines` and checks it, manifest and labels against each other. It takes seconds of
-    /// a core.
+    /// Loads the network into one of `engines` and checks it, manifest and labels against each
+    /// other. It takes seconds of a core.
     ///
     /// # Errors
     /// What does not fit what, with file, line and cure.
@@ -119,13 +119,14 @@ fn read_manifest(dir: &Path) -> Result<(PathBuf, String), FolderError> {
     }
 }
 
-/// What `model` says of the image in `bytes`, without a queue: for checking a model folder.
+/// What `model`, run by `session`, says of the image in `bytes`, without a queue: for checking a
+/// model folder.
 ///
 /// # Errors
 /// If the image cannot be decoded, or the network cannot run on it.
-pub fn predict(model: &Model, bytes: &[u8]) -> anyhow::Result<Output> {
+pub fn predict(model: &Model, session: &mut dyn Session, bytes: &[u8]) -> anyhow::Result<Output> {
     let image = model.decode(bytes)?;
-    let answers = model.session()?.run(&[model.prepare(&image)])?;
+    let answers = session.run(&[model.prepare(&image)])?;
     let numbers = answers.first().context("the network gave no answer")?;
     Ok(model.label(numbers)?)
 }

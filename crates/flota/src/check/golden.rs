@@ -60,7 +60,7 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Option<Examples>> {
 /// # Errors
 /// If the image cannot be read, or the model cannot run on it.
 pub(super) fn compare(
-    predict: impl Fn(&[u8]) -> anyhow::Result<Output>,
+    predict: impl FnOnce(&[u8]) -> anyhow::Result<Output>,
     folder: &Path,
     example: &Example,
     tolerance: f32,

@@ -24,11 +24,12 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         print(format!("golden examples: none, for there is no {}", golden::EXAMPLES_FILE))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let predict = |image: &[u8]| predict(&model, image);
+    let mut session = model.session()?;
+    let mut predict = |image: &[u8]| predict(&model, session.as_mut(), image);
     let mut mismatch_count = 0;
     for example in &examples.examples {
         let image = plain(&example.image);
-        match golden::compare(predict, &args.folder, example, examples.tolerance)? {
+        match golden::compare(&mut predict, &args.folder, example, examples.tolerance)? {
             Compared::Equal { largest_difference } => {
                 print(format!("golden {image}: as wanted, within {largest_difference:.2e}"))?;
             }

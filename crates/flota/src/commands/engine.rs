@@ -30,6 +30,8 @@ async fn install_into(args: InstallArgs) -> anyhow::Result<()> {
 }
 
 fn show(args: &SettingsArgs) -> anyhow::Result<()> {
-    print(Engines::open(&args.load()?.engine)?)?;
+    let engines = Engines::open(&args.load()?.engine)?;
+    print(&engines)?;
+    note(engines.reason());
     Ok(())
 }

@@ -45,9 +45,10 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     let folder = ModelFolder::open(&args.folder, &settings.weights_dir()).await?;
     let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
     let model = folder.load(&Engines::open(&settings.engine)?)?;
-    let predict = |image: &[u8]| flota_worker::predict(&model, image);
+    let mut session = model.session()?;
+    let mut predict = |image: &[u8]| flota_worker::predict(&model, session.as_mut(), image);
     let predictions: Vec<_> =
-        found.files.iter().progress().map(|file| look(predict, file)).collect();
+        found.files.iter().progress().map(|file| look(&mut predict, file)).collect();
     let failed = predictions.iter().any(|line| matches!(line.seen, Seen::Error(_)));
     if args.json {
         print_json(&Answer { model: name, version, predictions })?;
@@ -57,7 +58,7 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn look(predict: impl Fn(&[u8]) -> anyhow::Result<Output>, file: &Path) -> Line {
+fn look(predict: impl FnOnce(&[u8]) -> anyhow::Result<Output>, file: &Path) -> Line {
     let said = fs::read(file).context("cannot be read").and_then(|bytes| predict(&bytes));
     let seen = said.map_or_else(|error| Seen::Error(format!("{error:#}")), Seen::Output);
     Line { image: file.display().to_string(), seen }

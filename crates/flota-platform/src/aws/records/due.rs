@@ -83,29 +83,55 @@ pub(super) async fn claim(
 ) -> PortResult<Vec<Item>> {
     let mut claimed = Vec::new();
     for _ in 0..MAX_LOOKS {
-        let candidates = candidates(table, kind, now).await?;
-        let keys = candidates.iter().map(|key| round_key(*key)).collect();
-        let (mut due, mut early) = (Vec::new(), Vec::new());
-        for item in table.get_many(CLAIMING, keys).await? {
-            match read_time(&item, DUE_AT)? {
-                Some(due_at) if due_at <= now => due.push((due_at, key_of(&item)?)),
-                Some(_) => early.push(postpone(table, kind, key_of(&item)?, now)),
-                None => {}
+        match claim_some(table, kind, (now, next), limit, &mut claimed).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) if claimed.is_empty() => return Err(error),
+            // What is claimed is to be done before the claim ends.
+            Err(error) => {
+                tracing::warn!(%error, ?kind, "not all that is due could be claimed");
+                break;
             }
-        }
-        due.sort();
-        due.truncate(limit - claimed.len());
-        let claims: Vec<_> =
-            due.into_iter().map(|(_, key)| claim_one(table, kind, key, now, next)).collect();
-        let some: Vec<Option<Item>> =
-            stream::iter(claims).buffered(WRITES_AT_ONCE).try_collect().await?;
-        claimed.extend(some.into_iter().flatten());
-        stream::iter(early).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;
-        if claimed.len() == limit || candidates.len() < LOOK {
-            break;
         }
     }
     Ok(claimed)
+}
+
+/// Looks once and adds to `claimed` what it could claim, up to `limit`. True if there may be more.
+async fn claim_some(
+    table: &Table,
+    kind: Kind,
+    (now, next): (Timestamp, Timestamp),
+    limit: usize,
+    claimed: &mut Vec<Item>,
+) -> PortResult<bool> {
+    let candidates = candidates(table, kind, now).await?;
+    let keys = candidates.iter().map(|key| round_key(*key)).collect();
+    let (mut due, mut early) = (Vec::new(), Vec::new());
+    for item in table.get_many(CLAIMING, keys).await? {
+        match read_time(&item, DUE_AT)? {
+            Some(due_at) if due_at <= now => due.push((due_at, key_of(&item)?)),
+            Some(_) => early.push(postpone(table, kind, key_of(&item)?, now)),
+            None => {}
+        }
+    }
+    due.sort();
+    due.truncate(limit - claimed.len());
+    let claims: Vec<_> =
+        due.into_iter().map(|(_, key)| claim_one(table, kind, key, now, next)).collect();
+    let mut claims = stream::iter(claims).buffered(WRITES_AT_ONCE);
+    let mut failure = None;
+    while let Some(claim) = claims.next().await {
+        match claim {
+            Ok(item) => claimed.extend(item),
+            Err(error) => failure = Some(error),
+        }
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    stream::iter(early).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;
+    Ok(claimed.len() < limit && candidates.len() == LOOK)
 }
 
 const CLAIMING: &str = "claiming what is due";
@@ -134,8 +160,10 @@ async fn candidates(table: &Table, kind: Kind, now: Timestamp) -> PortResult<Vec
             patience = PATIENCE;
         }
     }
-    if let (true, Some(error)) = (due.is_empty(), failure) {
-        return Err(error);
+    match failure {
+        Some(error) if due.is_empty() => return Err(error),
+        Some(error) => tracing::warn!(%error, ?kind, "a part of what is due cannot be looked at"),
+        None => {}
     }
     due.sort();
     Ok(due.into_iter().map(|(_, key)| key).take(LOOK).collect())
