@@ -22,8 +22,14 @@ for trainer in workers/*/train/train.py; do
   home=$(dirname "$trainer")
   name=$(basename "$(dirname "$home")")
   echo "training $name"
-  PYTHONPATH=training OMP_NUM_THREADS=1 "$environment/bin/python" "$trainer" \
-    --config tiny --folds 2 --labels "$home/smoke.csv" --threads 1 \
-    --out "$work/$name/model" --work "$work/$name/work"
+  for run in model again; do
+    PYTHONPATH=training OMP_NUM_THREADS=1 "$environment/bin/python" "$trainer" \
+      --config tiny --folds 2 --labels "$home/smoke.csv" --threads 1 \
+      --out "$work/$name/$run" --work "$work/$name/work-$run"
+  done
+  if ! cmp "$work/$name/model/$name.onnx" "$work/$name/again/$name.onnx"; then
+    echo "training $name twice with one seed made two networks"
+    exit 1
+  fi
   cargo run --quiet --locked --package flota -- model check "$work/$name/model"
 done

@@ -172,15 +172,8 @@ def _lit(face: Image.Image, rng: np.random.Generator) -> Image.Image:
     across, down = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]
     slope = rng.uniform(-0.3, 0.3, 2)
     light = rng.uniform(0.5, 1.0) * (1 + slope[0] * across + slope[1] * down)
-    grain = (
-        np.asarray(
-            Image.effect_noise((width // 3 + 1, height // 3 + 1), rng.uniform(5, 40)).resize(
-                (width, height)
-            ),
-            np.float32,
-        )
-        - 128.0
-    )
+    coarse = rng.normal(0, rng.uniform(5, 40), (height // 3 + 1, width // 3 + 1))
+    grain = np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((width, height)))
     lit = (pixels * rng.uniform(0.75, 0.95) + rng.uniform(5, 30)) * light[..., None] + grain[
         ..., None
     ] * rng.uniform(0, 0.25)
