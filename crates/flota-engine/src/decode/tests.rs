@@ -3,7 +3,7 @@ use std::io::Cursor;
 use flota_core::{Code, Limits};
 use image::{DynamicImage, ImageBuffer, Rgb, RgbImage};
 
-use super::{DecodedImage, ImageFormat, decode};
+use super::{DecodedImage, ImageFormat, decode, decode_for};
 
 const BASELINE: &[u8] = include_bytes!("../../tests/fixtures/baseline.jpg");
 const PROGRESSIVE: &[u8] = include_bytes!("../../tests/fixtures/progressive.jpg");
@@ -323,7 +323,7 @@ fn a_tiff_beyond_its_decoders_own_limit_is_too_large() {
 #[cfg(feature = "turbojpeg")]
 #[test]
 fn a_smaller_decode_lies_where_the_whole_one_does_however_it_is_turned() {
-    use crate::{TensorData, decode_for, preprocess};
+    use crate::{TensorData, preprocess};
 
     let text = "{name: a, version: '1', weights: {file: a}, output: {kind: embedding}, \
         input: {width: 24, height: 16, dtype: u8, resize: {mode: exact}}}";
@@ -350,4 +350,20 @@ fn a_smaller_decode_lies_where_the_whole_one_does_however_it_is_turned() {
             assert!(farthest <= Some(4), "orientation {orientation}: {farthest:?} levels off");
         }
     }
+}
+
+/// Some cameras write such.
+#[test]
+fn padding_before_the_end_marker_harms_nothing() {
+    let (picture, end) = BASELINE.split_at(BASELINE.len() - END_BYTES);
+    let padded = [picture, &[0; 7], end].concat();
+    let image = decode_for(&padded, &Limits::default(), None).unwrap();
+    let (found, wanted) = (pixel(&image, 20, 15), pixel(&decoded(BASELINE), 20, 15));
+    // Where libjpeg-turbo has refused it, another decoder has read it.
+    let is_near = found.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 3);
+    assert!(is_near, "{found:?}, wanted {wanted:?}");
+    assert_eq!(
+        code(&[&BASELINE[..BASELINE.len() / 2], &[0; 7], end].concat()),
+        Code::DecodeCorrupt
+    );
 }
