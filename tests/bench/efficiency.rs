@@ -4,13 +4,12 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use flota_engine::{Model, Session};
-use flota_platform::settings::{EngineKind, Settings};
-use flota_worker::{Engines, ModelFolder};
+use flota_worker::ModelFolder;
 use tokio::runtime::Runtime;
 
 use crate::{
     Options,
-    engine::read_all,
+    engine::{engines, read_all},
     fleet::Fleet,
     images,
     measure::{Figure, cpu_seconds, resident_mb},
@@ -21,12 +20,7 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let chosen = models::choose(options)?;
     let cache = tempfile::tempdir()?;
     let folder = runtime.block_on(ModelFolder::open(&chosen.dir, cache.path()))?;
-    let mut engine = Settings::default().engine;
-    (engine.kind, engine.library) = match &options.library {
-        Some(library) => (EngineKind::OnnxRuntime, Some(library.clone())),
-        None => (EngineKind::Tract, None),
-    };
-    let model = folder.load(&Engines::open(&engine)?)?;
+    let model = folder.load(&engines(options.library.as_deref())?)?;
     let fleet = Fleet::start(&chosen.dir, &chosen.name, options.library.as_deref());
     let fleet = runtime.block_on(fleet)?;
     let (mut bare, mut whole, mut ratio) = (Vec::new(), Vec::new(), Vec::new());

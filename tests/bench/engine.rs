@@ -1,7 +1,7 @@
 //! What the engine alone costs: one thread, one image after the other, no queue.
 
 use std::{
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
 };
 
@@ -28,16 +28,12 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
         None => images::draw(options.images, 0)?,
     };
     let mut loaded = Vec::new();
-    for kind in [EngineKind::Tract, EngineKind::OnnxRuntime] {
-        let library = options.library.clone();
-        if kind == EngineKind::OnnxRuntime && library.is_none() {
-            eprintln!("ONNX Runtime is not measured: name its library with --library");
-            continue;
-        }
-        let mut settings = Settings::default().engine;
-        (settings.kind, settings.library) = (kind, library);
+    for library in iter::once(None).chain(options.library.as_deref().map(Some)) {
         let folder = runtime.block_on(ModelFolder::open(&chosen.dir, cache.path()))?;
-        loaded.push(folder.load(&Engines::open(&settings)?)?);
+        loaded.push(folder.load(&engines(library)?)?);
+    }
+    if options.library.is_none() {
+        eprintln!("ONNX Runtime is not measured: name its library with --library");
     }
     let prepared = loaded.first().context("tract is always there")?;
     let mut decode = Vec::new();
@@ -65,6 +61,14 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
         figures.push(Figure::new(format!("{name}: {}", model.runtime()), unit, "", infer));
     }
     Ok(figures)
+}
+
+/// ONNX Runtime by its `library`, or tract.
+pub fn engines(library: Option<&Path>) -> Result<Engines> {
+    let mut settings = Settings::default().engine;
+    settings.kind = if library.is_some() { EngineKind::OnnxRuntime } else { EngineKind::Tract };
+    settings.library = library.map(Path::to_owned);
+    Engines::open(&settings)
 }
 
 fn infer_ms(session: &mut dyn Session, model: &Model) -> Result<f64> {

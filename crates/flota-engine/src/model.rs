@@ -12,7 +12,7 @@ use flota_core::{
 
 use crate::{
     DecodeError, DecodedImage, Engine, InferError, LoadError, Runtime, Session, Tensor, decode_for,
-    postprocess::postprocess, preprocess,
+    infer::Loaded, postprocess::postprocess, preprocess,
 };
 
 /// A model that is ready to run, shared by the threads that run it.
@@ -36,9 +36,15 @@ impl Model {
         weights: &[u8],
         labels: Vec<String>,
     ) -> Result<Self, LoadError> {
-        let engine = runtime.load(weights, &manifest.input, &manifest.output)?;
-        let model =
-            Self { manifest, labels, runtime: runtime.clone(), engine, spare: Mutex::default() };
+        let Loaded { engine, session } =
+            runtime.load(weights, &manifest.input, &manifest.output)?;
+        let model = Self {
+            manifest,
+            labels,
+            runtime: runtime.clone(),
+            engine,
+            spare: Mutex::new(Some(session)),
+        };
         model.check_labels()?;
         model.check_size()?;
         model.check_run().map_err(LoadError::FirstRun)?;

@@ -15,8 +15,8 @@ use flota_platform::settings::{EngineKind, EngineProvider, EngineSettings};
 
 /// What people who use ONNX Runtime set to say where it is.
 const USUAL_VARIABLE: &str = "ORT_DYLIB_PATH";
-const HINT: &str = "`flota engine install` fetches ONNX Runtime, which runs most models two to four \
-    times faster";
+const HINT: &str = "`flota engine install` fetches ONNX Runtime, which runs models up to five times \
+    as fast";
 
 /// The engine that models are loaded into, and the one for those that it refuses.
 #[derive(Debug, Clone)]

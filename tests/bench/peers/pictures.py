@@ -1,4 +1,10 @@
-"""Photo-like JPEGs, drawn, so that anybody has the same."""
+"""Photo-like JPEGs, drawn, so that anybody has the same.
+
+python pictures.py FOLDER COUNT MEGAPIXELS
+"""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -38,3 +44,7 @@ def picture(size, seed):
         layer = layer.resize(size, Image.Resampling.BICUBIC)
         total += (np.asarray(layer, float) - 128) * (3 / scale**0.5)
     return Image.fromarray(np.clip(total + 128, 0, 255).astype(np.uint8))
+
+
+if __name__ == "__main__":
+    draw(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), 0)

@@ -28,6 +28,12 @@ pub trait Session: Send {
     fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError>;
 }
 
+/// A network in an engine, with the session that comes of checking it: making one takes long.
+pub(crate) struct Loaded {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) session: Box<dyn Session>,
+}
+
 /// What networks are loaded into.
 #[derive(Debug, Clone)]
 pub enum Runtime {
@@ -41,7 +47,7 @@ impl Runtime {
     /// Which build of the engine it is, as far as it says.
     pub fn build(&self) -> String {
         match self {
-            Self::Tract => "tract 0.23".to_owned(),
+            Self::Tract => format!("tract of Flota {}", env!("CARGO_PKG_VERSION")),
             Self::OnnxRuntime(library) => format!("{library}, {}", ort::info()),
         }
     }
@@ -58,10 +64,17 @@ impl Runtime {
         weights: &[u8],
         input: &InputSpec,
         output: &OutputSpec,
-    ) -> Result<Box<dyn Engine>, LoadError> {
+    ) -> Result<Loaded, LoadError> {
         match self {
-            Self::Tract => Ok(Box::new(tract::TractEngine::load(weights, input, output)?)),
-            Self::OnnxRuntime(library) => Ok(Box::new(library.load(weights, input, output)?)),
+            Self::Tract => {
+                let engine = tract::TractEngine::load(weights, input, output)?;
+                let session = engine.session().map_err(LoadError::FirstRun)?;
+                Ok(Loaded { engine: Box::new(engine), session })
+            }
+            Self::OnnxRuntime(library) => {
+                let (engine, session) = library.load(weights, input, output)?;
+                Ok(Loaded { engine: Box::new(engine), session: Box::new(session) })
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ mod library;
 mod onnx_runtime;
 mod tract;
 
+pub(crate) use engine::Loaded;
 pub use engine::{Engine, Runtime, Session};
 pub use error::{InferError, LoadError};
 pub use library::{

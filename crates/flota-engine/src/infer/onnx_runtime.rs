@@ -4,10 +4,7 @@
 //! weights for itself. On a CPU, batch 1 is what it is fastest at; on a GPU it is not, so a batch is
 //! run whole where the graph leaves its length free.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{borrow::Cow, sync::Arc};
 
 use flota_core::{Dtype, InputSpec, OutputSpec};
 use ort::{
@@ -25,7 +22,7 @@ impl OnnxRuntime {
         weights: &[u8],
         input: &InputSpec,
         output: &OutputSpec,
-    ) -> Result<OnnxRuntimeEngine, LoadError> {
+    ) -> Result<(OnnxRuntimeEngine, OnnxRuntimeSession), LoadError> {
         let session = self.session(weights).map_err(load_error)?;
         let names = names(session.inputs());
         let index = graph::find("input", input.name.as_deref(), &names)?;
@@ -45,16 +42,15 @@ impl OnnxRuntime {
             is_batch_free,
             numbers: Vec::new(),
         };
-        let output_count = first.count_outputs(input)?;
-        first.output_count = output_count;
-        Ok(OnnxRuntimeEngine {
+        first.output_count = first.count_outputs(input)?;
+        let engine = OnnxRuntimeEngine {
             runtime: self.clone(),
             weights: weights.into(),
             names: Arc::clone(&first.names),
-            output_count,
+            output_count: first.output_count,
             is_batch_free,
-            first: Mutex::new(Some(first)),
-        })
+        };
+        Ok((engine, first))
     }
 }
 
@@ -65,8 +61,6 @@ pub(super) struct OnnxRuntimeEngine {
     names: Arc<Names>,
     output_count: usize,
     is_batch_free: bool,
-    /// The session that the graph was checked with, for the first who asks.
-    first: Mutex<Option<OnnxRuntimeSession>>,
 }
 
 struct Names {
@@ -80,10 +74,6 @@ impl Engine for OnnxRuntimeEngine {
     }
 
     fn session(&self) -> Result<Box<dyn Session>, InferError> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(first) = first {
-            return Ok(Box::new(first));
-        }
         Ok(Box::new(OnnxRuntimeSession {
             session: self.runtime.session(&self.weights).map_err(infer_error)?,
             names: Arc::clone(&self.names),
@@ -94,7 +84,7 @@ impl Engine for OnnxRuntimeEngine {
     }
 }
 
-struct OnnxRuntimeSession {
+pub(super) struct OnnxRuntimeSession {
     session: OrtSession,
     names: Arc<Names>,
     output_count: usize,
@@ -182,11 +172,10 @@ impl OnnxRuntimeSession {
         let wanted = self.session.outputs().iter().find(|o| o.name() == self.names.output);
         let found = wanted.map_or_else(String::new, |output| output.dtype().to_string());
         let is_floats = wanted.and_then(element_of) == Some(TensorElementType::Float32);
-        let mismatch = || LoadError::OutputMismatch { name: self.names.output.clone(), found };
+        let mismatch = LoadError::OutputMismatch { name: self.names.output.clone(), found };
         if !is_floats {
-            return Err(mismatch());
+            return Err(mismatch);
         }
-        let mismatch = mismatch();
         let (shape, numbers) = self.run_tensor(shape, &data).map_err(LoadError::FirstRun)?;
         if shape.is_empty() || numbers.is_empty() {
             return Err(mismatch);
