@@ -151,3 +151,34 @@ pub fn install(dir: &Path) -> Result<PathBuf> {
     OnnxRuntime::open(&library, Provider::Cpu).context("it was fetched, and does not load")?;
     Ok(library)
 }
+
+#[cfg(test)]
+mod tests {
+    use flota_platform::settings::Settings;
+
+    use super::*;
+
+    fn settings(kind: EngineKind, provider: EngineProvider) -> EngineSettings {
+        let library = Some(PathBuf::from("/nowhere/libonnxruntime.so"));
+        EngineSettings { kind, provider, library, ..Settings::default().engine }
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_leaves_tract_and_the_reason() {
+        let engines = Engines::open(&settings(EngineKind::Auto, EngineProvider::Cpu)).unwrap();
+        assert_eq!(engines.to_string(), "tract");
+        assert!(engines.reason().contains("/nowhere/libonnxruntime.so"), "{}", engines.reason());
+    }
+
+    #[test]
+    fn who_asks_for_onnx_runtime_or_a_gpu_gets_it_or_an_error() {
+        for (kind, provider) in [
+            (EngineKind::OnnxRuntime, EngineProvider::Cpu),
+            (EngineKind::Auto, EngineProvider::Cuda),
+            (EngineKind::Auto, EngineProvider::TensorRt),
+        ] {
+            let error = Engines::open(&settings(kind, provider)).unwrap_err().to_string();
+            assert!(error.contains("cannot be used"), "{error}");
+        }
+    }
+}
