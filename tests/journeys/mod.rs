@@ -3,6 +3,7 @@
 mod aws;
 mod bad_input;
 mod command;
+mod groups;
 mod kills;
 mod poison;
 mod replay;

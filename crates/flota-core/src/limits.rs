@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// Most tasks (images x models) in a request: its packs' records then stay few and small.
 pub const MAX_REQUEST_TASKS: usize = 1_000;
 /// Most tasks in a pack: an outcomes message and a pack's record stay within a few kilobytes.
@@ -30,6 +32,8 @@ pub const MAX_QUEUE_BATCH: usize = 10;
 pub const MAX_RECEIVE_COUNT: u32 = 1_000;
 /// Longest delay of a message: what SQS takes. Longer waits live in the store.
 pub const MAX_MESSAGE_DELAY: Duration = Duration::from_secs(15 * 60);
+/// Longest that a message lies on a queue: what SQS takes.
+pub const MAX_MESSAGE_AGE: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Longest long poll: what SQS takes.
 pub const MAX_POLL_WAIT: Duration = Duration::from_secs(20);
 /// Longest lease from its receipt: what SQS takes. A lease that claims to end later has expired,

@@ -80,7 +80,19 @@ impl Model {
     /// # Errors
     /// See [`DecodeError`].
     pub fn decode(&self, bytes: &[u8]) -> Result<DecodedImage, DecodeError> {
-        decode_for(bytes, &self.manifest.limits, Some(&self.manifest.input))
+        Self::decode_together(&[self], bytes)
+    }
+
+    /// Decodes the image in `bytes` once for all of `models`, of which there is one at least: within
+    /// the narrowest of their limits, and as large as the largest of their inputs needs it.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]. What is too large for one may be within the limits of another.
+    pub fn decode_together(models: &[&Self], bytes: &[u8]) -> Result<DecodedImage, DecodeError> {
+        let limits = models.iter().map(|model| model.manifest.limits.clone());
+        let limits = limits.reduce(|a, b| a.narrowest(&b)).expect("there is a model");
+        let inputs: Vec<_> = models.iter().map(|model| &model.manifest.input).collect();
+        decode_for(bytes, &limits, &inputs)
     }
 
     /// Takes a session back that is done with, for the next who asks: making one takes long.

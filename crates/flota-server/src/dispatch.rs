@@ -1,11 +1,11 @@
 //! Putting a round's open tasks on their workers' queues.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flota_core::{
-    Origin, Pack, QueueName, Request, TaskMessage, TasksMessage, WireError,
+    ModelName, Origin, Pack, QueueName, Request, TaskMessage, TasksMessage, WireError, WorkerName,
     limits::MAX_QUEUE_BATCH,
-    ports::{NewMessage, Queue},
+    ports::{Clock, Models, NewMessage, Queue},
 };
 use futures::future::join_all;
 use metrics::counter;
@@ -14,13 +14,29 @@ use tracing::{error, warn};
 /// Sends packs; what it cannot send it leaves to the sweeper.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
-    queue: Arc<dyn Queue>,
-    prefix: String,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The beginning of the queues' names.
+    pub(crate) prefix: String,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(queue: Arc<dyn Queue>, prefix: String) -> Self {
-        Self { queue, prefix }
+    /// As [`Dispatcher::send`], but to the workers that serve the models now: some may have moved
+    /// since the request was accepted.
+    pub(crate) async fn send_again(&self, request: &Request, round: u32, packs: &[Pack]) -> bool {
+        let known = match self.models.list(self.clock.now()).await {
+            Ok(known) => known,
+            Err(error) => {
+                warn!(request.id = %request.id, %error, "tasks are sent to the workers of old");
+                return self.send(request, round, packs).await;
+            }
+        };
+        let workers: BTreeMap<ModelName, WorkerName> = known
+            .into_iter()
+            .map(|model| (model.registration.manifest.name, model.registration.worker))
+            .collect();
+        self.send(request, round, &reroute(request, packs, &workers)).await
     }
 
     /// Sends each of `packs`, which hold only the tasks that are to run, as one message. True if
@@ -85,6 +101,25 @@ fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, Wir
     let group = request.client.to_string();
     let trace = Some(body.origin.trace());
     Ok(NewMessage { body: body.encode()?, delay: Duration::ZERO, group, trace })
+}
+
+/// `packs`, each cut into what goes to one of `workers`, by worker. What none of them serves stays
+/// where it was to go.
+fn reroute(
+    request: &Request,
+    packs: &[Pack],
+    workers: &BTreeMap<ModelName, WorkerName>,
+) -> Vec<Pack> {
+    let mut routed: BTreeMap<(WorkerName, u32), Vec<u32>> = BTreeMap::new();
+    for pack in packs {
+        for n in &pack.tasks {
+            let model = request.task(*n).map(|task| &task.route.model);
+            let worker = model.and_then(|model| workers.get(model)).unwrap_or(&pack.worker);
+            routed.entry((worker.clone(), pack.index)).or_default().push(*n);
+        }
+    }
+    let pack = |((worker, index), tasks)| Pack { index, worker, tasks };
+    routed.into_iter().map(pack).collect()
 }
 
 /// Those of `packs` that hold a task for which `is_open` says true, with only those tasks.

@@ -22,6 +22,7 @@ use crate::{
     dispatch::Dispatcher,
     ingest,
     intake::Intake,
+    moves::Moves,
     notifier::{Attempts, Notifier, SigningSecrets},
     recorder::{Recorder, Recording},
     replay::{Replayer, Reruns},
@@ -39,6 +40,7 @@ pub(crate) struct Roles {
     pub(crate) notifier: Notifier,
     pub(crate) replayer: Replayer,
     pub(crate) crash_nets: CrashNets,
+    pub(crate) moves: Moves,
 }
 
 impl Roles {
@@ -52,7 +54,12 @@ impl Roles {
     ) -> Self {
         let settings = Arc::new(settings);
         let wakeups = Arc::new(Wakeups::default());
-        let dispatcher = Dispatcher::new(platform.queue.clone(), settings.prefix.clone());
+        let dispatcher = Dispatcher {
+            queue: platform.queue.clone(),
+            models: platform.models.clone(),
+            clock: platform.clock.clone(),
+            prefix: settings.prefix.clone(),
+        };
         let recording = Arc::new(Recording {
             requests: platform.requests.clone(),
             predictions: platform.predictions.clone(),
@@ -95,6 +102,13 @@ impl Roles {
             prefix: settings.prefix.clone(),
             interval: settings.dead_letters.crash_nets_interval,
         };
+        let moves = Moves {
+            queue: platform.queue.clone(),
+            models: platform.models.clone(),
+            dead_letters: platform.dead_letters.clone(),
+            clock: platform.clock.clone(),
+            prefix: settings.prefix.clone(),
+        };
         let attempts = Attempts {
             callbacks: platform.callbacks.clone(),
             requests: platform.requests.clone(),
@@ -126,7 +140,7 @@ impl Roles {
             stop,
             upload_budget: Arc::new(UploadBudget::default()),
         });
-        Self { router, recorder, ingest, sweeper, notifier, replayer, crash_nets }
+        Self { router, recorder, ingest, sweeper, notifier, replayer, crash_nets, moves }
     }
 }
 

@@ -46,6 +46,7 @@ pub async fn run(
         working.start("sweeper", |stop| roles.sweeper.run(stop));
         working.start("replayer", |stop| roles.replayer.run(stop));
         working.start("crash nets", |stop| roles.crash_nets.run(stop));
+        working.start("moving of tasks", |stop| roles.moves.run(stop));
     }
     if has(Role::Notifier) {
         delivering.start("notifier", |stop| roles.notifier.run(stop));

@@ -78,7 +78,7 @@ impl Sweeper {
         if age >= self.settings.lost_after {
             return self.end_as_lost(&request, round, &open, now).await;
         }
-        if self.dispatcher.send(&request, round.key.round, &open).await {
+        if self.dispatcher.send_again(&request, round.key.round, &open).await {
             count("resent");
             info!(request.id = %request.id, round = round.key.round, pack_count = open.len(),
                 "tasks without an outcome sent again");
@@ -158,7 +158,7 @@ mod tests {
     use flota_core::ports::Finish;
 
     use super::*;
-    use crate::testing::{Fixture, succeeded};
+    use crate::testing::{Fixture, register, succeeded};
 
     fn sweeper(fixture: &Fixture) -> Sweeper {
         fixture.roles.lock().unwrap().take().expect("taken once").sweeper
@@ -206,6 +206,21 @@ mod tests {
             times_sent += again.len();
         }
         assert_eq!(times_sent, 4, "at 5, 10, 20 and 40 minutes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_sent_again_goes_to_who_serves_its_model_now() {
+        let fixture = Fixture::new().await;
+        fixture.submit(25, &["cat", "dog"], None).await;
+        fixture.take_tasks("cat").await;
+        fixture.take_tasks("dog").await;
+        register(&fixture.platform, "cat", "1", "photo").await;
+        pass(300).await;
+        assert_eq!(sweeper(&fixture).sweep().await.unwrap(), 1);
+        for (worker, count) in [("photo", 25), ("dog", 25), ("cat", 0)] {
+            let messages = fixture.take_tasks(worker).await;
+            assert_eq!(messages.iter().map(|m| m.tasks.len()).sum::<usize>(), count, "{worker}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -132,7 +132,7 @@ impl Fixture {
         let receivers = Arc::new(Receivers::default());
         platform.poster = receivers.clone();
         for model in ["cat", "dog"] {
-            register(&platform, model, "1").await;
+            register(&platform, model, "1", model).await;
         }
         let (stop, roles) = roles(&platform, &settings);
         let router = roles.router.clone();
@@ -232,6 +232,7 @@ impl Fixture {
             tokio::spawn(roles.notifier.run(stop())),
             tokio::spawn(roles.replayer.run(stop())),
             tokio::spawn(roles.crash_nets.run(stop())),
+            tokio::spawn(roles.moves.run(stop())),
         ];
         running.extend(ingest);
         running
@@ -269,8 +270,8 @@ pub(crate) async fn until(mut is_met: impl AsyncFnMut() -> bool) {
     panic!("what was waited for did not come about");
 }
 
-/// Makes a version of a model the current one.
-pub(crate) async fn register(platform: &Platform, model: &str, version: &str) {
+/// Makes a version of a model the current one, served by `worker`.
+pub(crate) async fn register(platform: &Platform, model: &str, version: &str, worker: &str) {
     let manifest = format!(
         r#"
 name: {model}
@@ -283,9 +284,9 @@ output: {{kind: softmax}}
         zeros = "0".repeat(64),
     );
     let manifest = Manifest::parse("model.yaml", &manifest).unwrap();
-    let worker = WorkerName::from(&manifest.name);
+    let worker: WorkerName = worker.parse().unwrap();
     let at = platform.clock.now();
-    let registration = Registration { manifest, digest: Sha256::of(b""), worker, at };
+    let registration = Registration::new(manifest, Sha256::of(b""), worker, at);
     platform.models.register(&registration).await.unwrap();
 }
 

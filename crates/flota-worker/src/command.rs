@@ -49,7 +49,7 @@ pub fn main(folder: &str) -> ExitCode {
         return health(&args);
     }
     let folder = model_dir.unwrap_or_else(|| PathBuf::from(folder));
-    run(WorkerProcess::new(folder), &flags)
+    run(WorkerProcess::new(None, vec![folder]), &flags)
 }
 
 /// Runs `worker` to its end, with settings, logs and signals as `flags` and the environment have

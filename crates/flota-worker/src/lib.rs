@@ -7,6 +7,7 @@ mod engines;
 mod folder;
 mod health;
 mod life;
+mod load;
 mod memory;
 mod metrics;
 mod pipeline;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flota_core::{Ending, TaskOutcome};
+use flota_core::{Ending, ModelName, TaskOutcome};
 use metrics::{counter, gauge, histogram};
 
 /// A duration as timings have it: in milliseconds, to the microsecond.
@@ -10,15 +10,17 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1_000.0
 }
 
-/// A task has ended, and that is durable.
-pub(crate) fn ended(outcome: &TaskOutcome) {
+/// A task of `model` has ended, and that is durable.
+pub(crate) fn ended(model: &ModelName, outcome: &TaskOutcome) {
     let (ending, code) = match &outcome.outcome.ending {
         Ending::Succeeded { .. } => ("succeeded", ""),
         Ending::Failed { code, .. } => ("failed", code.as_str()),
         Ending::Expired => ("expired", ""),
         Ending::Canceled => ("canceled", ""),
     };
-    counter!("flota_worker_tasks_total", "outcome" => ending, "code" => code).increment(1);
+    let model = model.to_string();
+    counter!("flota_worker_tasks_total", "model" => model, "outcome" => ending, "code" => code)
+        .increment(1);
 }
 
 /// A prediction was known before.

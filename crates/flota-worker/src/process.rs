@@ -4,33 +4,33 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use flota_core::{
-    WorkerName,
+    Lane, Manifest, QueueName, WorkerName,
     consume::{ConsumeSettings, Consumer},
     ports::{Registration, RegistrationOutcome, WorkerLine},
 };
-use flota_engine::{Model, Session};
 use flota_platform::{Platform, settings::Settings, telemetry::Metrics};
-use tokio::task;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BeforeInfer, Engines, ModelFolder,
-    calibration::Calibration,
+    BeforeInfer,
     health::Health,
     life,
-    pipeline::{Parts, Pipeline, tasks_queue, thread_count},
+    load::{self, Ready},
+    pipeline::{Parts, Pipeline},
 };
 
-/// A worker that serves one model.
+/// A worker that serves one model, or several that share the fetch and the decode of an image.
 pub struct WorkerProcess {
-    folder: PathBuf,
+    name: Option<WorkerName>,
+    folders: Vec<PathBuf>,
     before_infer: Option<BeforeInfer>,
 }
 
 impl WorkerProcess {
-    /// A worker that serves the model in `folder`.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder, before_infer: None }
+    /// The worker `name` that serves the models in `folders`. One that serves a single model may be
+    /// without a name, and has the model's.
+    pub fn new(name: Option<WorkerName>, folders: Vec<PathBuf>) -> Self {
+        Self { name, folders, before_infer: None }
     }
 
     /// Has `hook` called with each image before it is inferred, for tests of crashes.
@@ -40,11 +40,11 @@ impl WorkerProcess {
         self
     }
 
-    /// Registers the model and runs its tasks until `stop`, then drains.
+    /// Registers the models and runs their tasks until `stop`, then drains.
     ///
     /// # Errors
-    /// If the folder cannot be served, the version is known with another digest, the store cannot
-    /// be reached, or the address for health and metrics is taken.
+    /// If a folder cannot be served, two hold the same model, a version is known with another
+    /// digest, the store cannot be reached, or the address for health and metrics is taken.
     pub async fn run(
         self,
         settings: Settings,
@@ -53,53 +53,49 @@ impl WorkerProcess {
     ) -> Result<()> {
         let metrics = Metrics::install()?;
         let weights_dir = settings.weights_dir();
-        let opening = ModelFolder::open(&self.folder, &weights_dir);
+        let opening = load::open(&self.folders, &weights_dir);
         let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(()) };
-        let folder = opened?;
-        let worker = WorkerName::from(&folder.manifest().name);
-        let registration = folder.registration(worker.clone(), platform.clock.now());
-        let engines = Engines::open(&settings.engine)?;
-        let (digest, time) = (registration.digest, settings.engine.calibrate);
-        let calibrations = weights_dir.join("calibrations");
-        let loading = task::spawn_blocking(move || {
-            let model = folder.load(&engines)?;
-            let found = Calibration::of(&model, digest, &calibrations, time)?;
-            anyhow::Ok((Arc::new(model), found))
-        });
-        let (model, calibration) = loading.await.context("loading the model")??;
-        register(&platform, &registration).await?;
-
-        let infer_threads = thread_count(settings.worker.infer_threads);
+        let folders = opened?;
+        let worker = match (self.name, folders.as_slice()) {
+            (Some(name), _) => name,
+            (None, [only]) => WorkerName::from(&only.manifest().name),
+            (None, _) => bail!("a worker of several models needs a name"),
+        };
+        let ready = load::load(folders, &worker, &settings, platform.clock.now()).await?;
+        let mut models = Vec::with_capacity(ready.len());
+        for Ready { registration, loaded } in ready {
+            register(&platform, &registration).await?;
+            let Manifest { name, version, .. } = &registration.manifest;
+            tracing::info!(model = %name, %version, batch_size = loaded.batch_size,
+                engine = %loaded.model.runtime(), "model loaded");
+            models.push(loaded);
+        }
+        let served = models.iter().map(|loaded| loaded.model.manifest());
+        let line = WorkerLine {
+            instance: format!("{worker}-{}", platform.clock.uuid().simple()),
+            worker: worker.clone(),
+            models: served.map(|model| (model.name.clone(), model.version.clone())).collect(),
+            until: platform.clock.now(),
+        };
+        let queue = QueueName::tasks(&settings.prefix, &worker, Lane::Normal);
         let pipeline = Pipeline::start(Parts {
             platform: platform.clone(),
+            worker,
             prefix: settings.prefix.clone(),
             settings: settings.worker.clone(),
             objects: settings.objects.clone(),
-            sessions: sessions(&model, infer_threads)?,
-            batch_size: calibration.batch_size,
-            model: Arc::clone(&model),
+            models,
             before_infer: self.before_infer,
         })?;
-        let manifest = model.manifest();
-        let consume = consume_settings(&settings, &model);
-        let queue = consume.queue.clone();
+        let consume = consume_settings(&settings, queue.clone());
         let clock = Arc::clone(&platform.clock);
         let consumer =
             Consumer::new(Arc::clone(&platform.queue), clock, consume, Arc::new(pipeline));
 
         let health = Health { polls: consumer.health(), metrics, stop: stop.clone() };
         let address = health.serve(settings.worker.listen).await?;
-        let line = WorkerLine {
-            instance: format!("{worker}-{}", platform.clock.uuid().simple()),
-            worker,
-            models: vec![(manifest.name.clone(), manifest.version.clone())],
-            until: platform.clock.now(),
-        };
-        tracing::info!(
-            model = %manifest.name, version = %manifest.version, queue = %queue,
-            worker.instance = line.instance, infer_threads, batch_size = calibration.batch_size,
-            engine = %model.runtime(), "worker ready on http://{address}"
-        );
+        tracing::info!(queue = %queue, worker.instance = line.instance,
+            "worker ready on http://{address}");
         let life = tokio::spawn(life::keep(platform, line, settings.worker.life, stop.clone()));
         consumer.run(stop).await;
         life.await.context("the line of life")?;
@@ -123,15 +119,10 @@ async fn register(platform: &Platform, registration: &Registration) -> Result<()
     }
 }
 
-fn sessions(model: &Model, count: usize) -> Result<Vec<Box<dyn Session>>> {
-    let sessions = (0..count).map(|_| model.session()).collect::<Result<_, _>>();
-    sessions.context("setting up the engine")
-}
-
-fn consume_settings(settings: &Settings, model: &Model) -> ConsumeSettings {
+fn consume_settings(settings: &Settings, queue: QueueName) -> ConsumeSettings {
     let worker = &settings.worker;
     ConsumeSettings {
-        queue: tasks_queue(&settings.prefix, model.manifest()),
+        queue,
         capacity: worker.capacity_tasks,
         lease: worker.lease,
         max_lease: worker.max_lease,
@@ -149,6 +140,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::ModelFolder;
 
     const MEANS: &[u8] = include_bytes!("../../flota-engine/tests/fixtures/means.onnx");
     const MANIFEST: &str = "{name: means, version: '1', weights: {file: means.onnx}, \
@@ -175,7 +167,7 @@ mod tests {
         }
 
         fn run(&self) -> impl Future<Output = Result<()>> + Send + use<> {
-            let process = WorkerProcess::new(self.folder.path().to_owned());
+            let process = WorkerProcess::new(None, vec![self.folder.path().to_owned()]);
             process.run(self.settings.clone(), self.platform.clone(), self.stop.clone())
         }
 

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use flota_worker::WorkerProcess;
 
 use crate::{
@@ -18,9 +18,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         // A worker makes its own runtime: its threads are part of what it is.
-        Command::Worker(WorkerArgs { folder, flags }) => {
-            return flota_worker::run(WorkerProcess::new(folder), &flags);
-        }
+        Command::Worker(args) => return worker(args),
         Command::Provision(args) => on_runtime(commands::provision(args)),
         Command::Doctor(args) => on_runtime(commands::doctor(args)),
         Command::Health(args) => return flota_worker::health(&args),
@@ -36,6 +34,14 @@ pub fn main() -> ExitCode {
         Command::Engine(command) => on_runtime(commands::engine(command)),
     };
     ended.unwrap_or_else(|error| report(&error))
+}
+
+fn worker(WorkerArgs { folders, name, flags }: WorkerArgs) -> ExitCode {
+    if name.is_none() && folders.len() > 1 {
+        let wanted = "a worker of several models needs a name: --name NAME";
+        Cli::command().error(ErrorKind::MissingRequiredArgument, wanted).exit();
+    }
+    flota_worker::run(WorkerProcess::new(name, folders), &flags)
 }
 
 fn on_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {

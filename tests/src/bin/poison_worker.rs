@@ -16,7 +16,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     let Cli { folder, flags } = Cli::parse();
-    flota_worker::run(WorkerProcess::new(folder).before_infer(crash_on_poison), &flags)
+    flota_worker::run(WorkerProcess::new(None, vec![folder]).before_infer(crash_on_poison), &flags)
 }
 
 fn crash_on_poison(image: &Sha256) {

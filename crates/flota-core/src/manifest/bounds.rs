@@ -67,6 +67,20 @@ pub struct Limits {
     pub max_seconds: u32,
 }
 
+impl Limits {
+    /// What both allow.
+    #[must_use]
+    pub fn narrowest(&self, other: &Self) -> Self {
+        Self {
+            max_bytes: self.max_bytes.min(other.max_bytes),
+            max_pixels: self.max_pixels.min(other.max_pixels),
+            max_dimension: self.max_dimension.min(other.max_dimension),
+            max_memory_bytes: self.max_memory_bytes.min(other.max_memory_bytes),
+            max_seconds: self.max_seconds.min(other.max_seconds),
+        }
+    }
+}
+
 impl Default for Limits {
     /// 20 MiB of file and 40 million pixels: a camera's JPEG on its side, which needs six bytes a
     /// pixel while it is turned upright, then stays within 256 MiB.

@@ -16,4 +16,6 @@ pub use queue::{Delivery, Depth, NewMessage, Queue, Receipt};
 pub use records::{
     Accept, Accepted, Aliases, Callbacks, Finish, IdempotencyKey, Predictions, Recorded, Requests,
 };
-pub use registry::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine};
+pub use registry::{
+    Models, RegisteredModel, Registration, RegistrationOutcome, Service, WorkerLine,
+};

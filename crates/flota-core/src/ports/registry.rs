@@ -1,8 +1,12 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Manifest, ModelName, ModelVersion, PortResult, Sha256, WorkerName};
+use crate::{
+    Manifest, ModelName, ModelVersion, PortResult, Sha256, WorkerName, limits::MAX_MESSAGE_AGE,
+};
 
 /// The models that are known, so that names can be checked even when no worker runs.
 #[async_trait]
@@ -34,8 +38,40 @@ pub struct Registration {
     pub digest: Sha256,
     /// The worker that serves it.
     pub worker: WorkerName,
+    /// The workers that served it before, each with the time until which it did. Tasks may lie on
+    /// their queues still.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former_workers: BTreeMap<WorkerName, Timestamp>,
     /// When it was registered.
     pub at: Timestamp,
+}
+
+/// Who served a model so far: what is read of an earlier [`Registration`], whose manifest need not
+/// be readable any more.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Service {
+    /// Its worker.
+    pub worker: WorkerName,
+    /// Those before it.
+    #[serde(default)]
+    pub former_workers: BTreeMap<WorkerName, Timestamp>,
+}
+
+impl Registration {
+    /// A model that `worker` serves from `at` on.
+    pub fn new(manifest: Manifest, digest: Sha256, worker: WorkerName, at: Timestamp) -> Self {
+        Self { manifest, digest, worker, former_workers: BTreeMap::new(), at }
+    }
+
+    /// Remembers who served the model before, but for those on whose queues nothing can lie any more.
+    pub fn follow(&mut self, earlier: Service) {
+        self.former_workers = earlier.former_workers;
+        if earlier.worker != self.worker {
+            self.former_workers.insert(earlier.worker, self.at);
+        }
+        let is_kept = |until: Timestamp| self.at.duration_since(until) < MAX_MESSAGE_AGE;
+        self.former_workers.retain(|worker, until| *worker != self.worker && is_kept(*until));
+    }
 }
 
 /// What became of a registration.

@@ -21,7 +21,7 @@ const COEFFICIENT_BYTES: u64 = 2;
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
-    input: Option<&InputSpec>,
+    inputs: &[&InputSpec],
 ) -> Result<DecodedImage, DecodeError> {
     let segments = jpeg_segments::read(bytes)?;
     let Segments { frame, stream, adobe_transform, orientation } = &segments;
@@ -32,7 +32,7 @@ pub(super) fn decode(
 
     #[cfg(feature = "turbojpeg")]
     if super::turbo::reads(frame, adobe_transform)
-        && let Ok(image) = super::turbo::decode(&segments, input)
+        && let Ok(image) = super::turbo::decode(&segments, inputs)
     {
         return Ok(image);
     }

@@ -132,17 +132,17 @@ impl fmt::Debug for DecodedImage {
 /// # Errors
 /// See [`DecodeError`]; nothing is returned of a file that ends early.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, DecodeError> {
-    decode_for(bytes, limits, None)
+    decode_for(bytes, limits, &[])
 }
 
-/// As [`decode`], but a JPEG may come out smaller, as `input` allows.
+/// As [`decode`], but a JPEG may come out smaller, as each of `inputs` allows.
 ///
 /// # Errors
 /// As [`decode`].
 pub fn decode_for(
     bytes: &[u8],
     limits: &Limits,
-    input: Option<&InputSpec>,
+    inputs: &[&InputSpec],
 ) -> Result<DecodedImage, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
@@ -154,7 +154,7 @@ pub fn decode_for(
     }
     let format = ImageFormat::of(bytes)?;
     let decoded = catch_unwind(AssertUnwindSafe(|| match format {
-        ImageFormat::Jpeg => jpeg::decode(bytes, limits, input),
+        ImageFormat::Jpeg => jpeg::decode(bytes, limits, inputs),
         _ => raster::decode(bytes, format, limits),
     }));
     decoded.unwrap_or_else(|_| Err(DecodeError::corrupt(format, "the decoder panicked")))

@@ -340,7 +340,7 @@ fn a_smaller_decode_lies_where_the_whole_one_does_however_it_is_turned() {
         for orientation in 1..=8 {
             let bytes = oriented(&jpeg, orientation);
             let whole = decoded(&bytes);
-            let scaled = decode_for(&bytes, &Limits::default(), Some(&input)).unwrap();
+            let scaled = decode_for(&bytes, &Limits::default(), &[&input]).unwrap();
             assert_eq!(scaled.original, (whole.width, whole.height));
             assert_eq!(whole.width > whole.height, orientation < 5, "it was turned");
             assert!(scaled.eighths < 8, "it is smaller");
@@ -357,7 +357,7 @@ fn a_smaller_decode_lies_where_the_whole_one_does_however_it_is_turned() {
 fn padding_before_the_end_marker_harms_nothing() {
     let (picture, end) = BASELINE.split_at(BASELINE.len() - END_BYTES);
     let padded = [picture, &[0; 7], end].concat();
-    let image = decode_for(&padded, &Limits::default(), None).unwrap();
+    let image = decode_for(&padded, &Limits::default(), &[]).unwrap();
     let (found, wanted) = (pixel(&image, 20, 15), pixel(&decoded(BASELINE), 20, 15));
     // Where libjpeg-turbo has refused it, another decoder has read it.
     let is_near = found.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 3);

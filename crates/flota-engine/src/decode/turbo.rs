@@ -1,6 +1,6 @@
 //! JPEG by libjpeg-turbo: as large as it is needed, and no larger.
 
-use flota_core::{Filter, InputSpec, JpegSpec};
+use flota_core::{Filter, InputSpec};
 use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{
@@ -25,18 +25,18 @@ pub(super) fn reads(frame: &Frame, adobe_transform: Option<u8>) -> bool {
     }
 }
 
-/// Decodes what `segments` hold, as large as `input` needs it.
+/// Decodes what `segments` hold, as large as the largest of `inputs` needs it.
 pub(super) fn decode(
     segments: &Segments,
-    input: Option<&InputSpec>,
+    inputs: &[&InputSpec],
 ) -> Result<DecodedImage, DecodeError> {
     let Segments { frame, stream, orientation, .. } = segments;
     let original = match orientation::is_transposing(*orientation) {
         true => (frame.height, frame.width),
         false => (frame.width, frame.height),
     };
-    let eighths = input.map_or(EIGHTHS, |input| eighths(original, input));
-    let jpeg = input.map_or_else(JpegSpec::default, |input| input.jpeg);
+    let eighths = inputs.iter().map(|input| eighths(original, input)).max().unwrap_or(EIGHTHS);
+    let is_fast = !inputs.is_empty() && inputs.iter().all(|input| input.jpeg.fast_upsampling);
     let pixels_of = |side: u32| (side * eighths).div_ceil(EIGHTHS);
     let size = (pixels_of(frame.width), pixels_of(frame.height));
     let (width, height) = (size.0 as usize, size.1 as usize);
@@ -49,7 +49,7 @@ pub(super) fn decode(
         format: PixelFormat::RGB,
     };
     let mut decompressor = Decompressor::new().map_err(corrupt)?;
-    decompressor.set_fast_upsample(jpeg.fast_upsampling).map_err(corrupt)?;
+    decompressor.set_fast_upsample(is_fast).map_err(corrupt)?;
     decompressor.set_scan_limit(MAX_SCANS as u32).map_err(corrupt)?;
     let factor = ScalingFactor::new(eighths as usize, EIGHTHS as usize);
     decompressor.set_scaling_factor(factor).map_err(corrupt)?;

@@ -85,7 +85,7 @@ mod tests {
         let manifest = Manifest::parse("model.yaml", &text).unwrap();
         let worker = WorkerName::from(&manifest.name);
         let digest = Sha256::of(contents.as_bytes());
-        Registration { manifest, digest, worker, at: platform.clock.now() }
+        Registration::new(manifest, digest, worker, platform.clock.now())
     }
 
     #[tokio::test]

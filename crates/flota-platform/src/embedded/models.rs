@@ -78,6 +78,11 @@ fn register(
         .query_row(params![name.as_str(), version.0], |row| Ok((sha256(row, 0)?, row.get(1)?)))
         .optional()?;
     let mut registration = registration.clone();
+    let mut select =
+        connection.prepare_cached("SELECT record FROM models WHERE name = ?1 AND is_current")?;
+    if let Some(earlier) = select.query_and_then([name.as_str()], |row| record(row, 0))?.next() {
+        registration.follow(earlier?);
+    }
     match known {
         Some((digest, at)) if digest == registration.digest => {
             registration.at = at.parse().unwrap_or(registration.at);

@@ -6,7 +6,7 @@ use std::{
 use async_trait::async_trait;
 use flota_core::{
     ModelName, ModelVersion, PortResult,
-    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
+    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, Service, WorkerLine},
 };
 use jiff::Timestamp;
 
@@ -48,6 +48,11 @@ impl Models for MemoryModels {
         let (name, version) = (&registration.manifest.name, &registration.manifest.version);
         let key = (name.clone(), version.clone());
         let mut registration = registration.clone();
+        let current = tables.current.get(name).map(|version| (name.clone(), version.clone()));
+        if let Some(earlier) = current.and_then(|key| tables.versions.get(&key)) {
+            let Registration { worker, former_workers, .. } = earlier.clone();
+            registration.follow(Service { worker, former_workers });
+        }
         match tables.versions.get(&key) {
             Some(known) if known.digest == registration.digest => registration.at = known.at,
             Some(known) if !version.is_dev() => {

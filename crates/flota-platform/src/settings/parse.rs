@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use strum::VariantNames;
 use url::Url;
 
-use super::Role;
+use super::{ModelGroup, Role};
 
 /// The beginning of a secret, as Standard Webhooks writes it.
 const SECRET_PREFIX: &str = "whsec_";
@@ -122,6 +122,15 @@ pub(super) fn roles<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Role>
     let roles: Option<BTreeSet<_>> =
         Vec::<String>::deserialize(from)?.iter().map(|role| role.parse().ok()).collect();
     roles.filter(|roles| !roles.is_empty()).ok_or_else(wanted)
+}
+
+pub(super) fn groups<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ModelGroup>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    let groups = texts.iter().map(|text| text.parse()).collect::<Result<Vec<ModelGroup>, _>>();
+    let groups = groups.map_err(D::Error::custom)?;
+    ModelGroup::check(&groups)
+        .map_err(|error| D::Error::custom(format!("groups in which {error}")))?;
+    Ok(groups)
 }
 
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {

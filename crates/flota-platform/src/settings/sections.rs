@@ -5,8 +5,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    DeadLetterSettings, EngineSettings, IngestSettings, NotifierSettings, ObjectSettings,
-    RecorderSettings, Role, SweeperSettings, WorkerSettings, parse,
+    DeadLetterSettings, EngineSettings, IngestSettings, ModelGroup, NotifierSettings,
+    ObjectSettings, RecorderSettings, Role, SweeperSettings, WorkerSettings, parse,
 };
 
 /// Everything that can be set. `default.toml` says what each key means.
@@ -124,6 +124,9 @@ pub struct NetworkSettings {
 pub struct ModelSettings {
     /// Folders whose subfolders are models.
     pub dirs: Vec<PathBuf>,
+    /// Models that share a worker.
+    #[serde(deserialize_with = "parse::groups")]
+    pub groups: Vec<ModelGroup>,
 }
 
 /// Logs.

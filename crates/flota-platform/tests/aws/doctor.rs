@@ -23,7 +23,7 @@ fn found() -> Vec<Registration> {
         input: {width: 8, height: 8, resize: {mode: exact}}, output: {kind: regression}}";
     let manifest = Manifest::parse("model.yaml", text).unwrap();
     let worker = WorkerName::from(&manifest.name);
-    vec![Registration { manifest, digest: Sha256::of(b"a"), worker, at: Timestamp::UNIX_EPOCH }]
+    vec![Registration::new(manifest, Sha256::of(b"a"), worker, Timestamp::UNIX_EPOCH)]
 }
 
 /// What is wrong, and what it says to change.

@@ -1,5 +1,6 @@
 use flota_core::{
     ModelVersion, Sha256,
+    limits::MAX_MESSAGE_AGE,
     ports::{RegistrationOutcome, WorkerLine},
 };
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ pub async fn every_promise(fresh: Factory) {
     a_version_never_changes_its_digest(fresh()).await;
     a_dev_version_may_change(fresh()).await;
     a_version_keeps_the_time_of_its_first_registration(fresh()).await;
+    who_served_a_model_before_is_remembered(fresh()).await;
     workers_are_counted_while_they_live(fresh()).await;
 }
 
@@ -82,6 +84,31 @@ async fn a_version_keeps_the_time_of_its_first_registration(fresh: Fresh) {
         assert_eq!(current.registration.at, since);
         assert_eq!(current.registration.manifest, again.manifest, "the rest is the last one's");
     }
+}
+
+async fn who_served_a_model_before_is_remembered(fresh: Fresh) {
+    let (models, now) = (&fresh.store.models, fresh.now());
+    let move_to = async |worker: &str, version: &str, at| {
+        let mut moved = registration(version, version, at);
+        moved.worker = worker.parse().unwrap();
+        models.register(&moved).await.unwrap();
+        let current = models.get(&"cat".parse().unwrap(), at).await.unwrap().unwrap().registration;
+        assert_eq!(current.worker, moved.worker);
+        let former = current.former_workers.into_iter();
+        former.map(|(worker, until)| (worker.to_string(), until)).collect::<Vec<_>>()
+    };
+    let until = |worker: &str, at: Timestamp| (worker.to_owned(), at);
+    assert_eq!(move_to("cat", "1", now).await, []);
+    let first = now + MINUTE;
+    assert_eq!(move_to("photo", "1", first).await, [until("cat", first)]);
+    assert_eq!(move_to("photo", "2", first + MINUTE).await, [until("cat", first)]);
+    let second = now + MAX_MESSAGE_AGE;
+    assert_eq!(move_to("cat", "2", second).await, [until("photo", second)], "it serves again");
+    let third = second + MINUTE;
+    let both = [until("cat", third), until("photo", second)];
+    assert_eq!(move_to("other", "2", third).await, both);
+    let late = second + MAX_MESSAGE_AGE;
+    assert_eq!(move_to("other", "2", late).await, [until("cat", third)], "nothing lies there now");
 }
 
 async fn workers_are_counted_while_they_live(fresh: Fresh) {

@@ -126,12 +126,8 @@ pub fn dead_task(n: u32, reason: Reason, now: Timestamp) -> DeadLetter {
 
 pub fn registration(version: &str, digest: &str, now: Timestamp) -> Registration {
     let text = MANIFEST.replace("VERSION", version);
-    Registration {
-        manifest: Manifest::parse("model.yaml", &text).unwrap(),
-        digest: Sha256::of(digest.as_bytes()),
-        worker: "cat".parse().unwrap(),
-        at: now,
-    }
+    let manifest = Manifest::parse("model.yaml", &text).unwrap();
+    Registration::new(manifest, Sha256::of(digest.as_bytes()), "cat".parse().unwrap(), now)
 }
 
 const MANIFEST: &str = r#"name: cat

@@ -61,7 +61,7 @@ pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownMode
     let known = api.platform.models.list(api.platform.clock.now()).await?;
     let mut models = Vec::with_capacity(known.len());
     for RegisteredModel { registration, workers_alive } in known {
-        let Registration { manifest, digest, worker, at } = registration;
+        let Registration { manifest, digest, worker, at, .. } = registration;
         let queue = QueueName::tasks(&api.settings.prefix, &worker, Lane::Normal);
         models.push(ModelView {
             name: manifest.name.to_string(),

@@ -104,7 +104,7 @@ async fn what_is_known_of_an_object_is_not_asked_again() {
     until_read(&fixture).await;
     let messages = fixture.take_tasks("cat").await;
     assert_eq!(tasks(&messages), [("s3://photos/uploads/2.jpg?versionId=1", "cat")]);
-    register(&fixture.platform, "cat", "2").await;
+    register(&fixture.platform, "cat", "2", "cat").await;
     tell(&fixture, &[one]).await;
     until_read(&fixture).await;
     assert_eq!(tasks(&fixture.take_tasks("cat").await).len(), 1, "a new version looks again");
@@ -176,7 +176,7 @@ async fn uploads_wait_for_a_model_that_nobody_has_registered() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let queue = QueueName::events(&fixture.settings.prefix);
     assert_ne!(fixture.platform.queue.depth(&queue).await.unwrap(), Depth::default());
-    register(&fixture.platform, "bird", "1").await;
+    register(&fixture.platform, "bird", "1", "bird").await;
     until_read(&fixture).await;
     assert_eq!(tasks(&fixture.take_tasks("bird").await).len(), 1);
 }

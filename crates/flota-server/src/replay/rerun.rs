@@ -171,7 +171,7 @@ impl Reruns {
         info!(request.id = %key.request, round = key.round, task_count = tasks.len(),
             "dead letters are replayed in a new round");
         let packs = open_packs(request.packs(), |_, n| tasks.contains(&n));
-        if self.dispatcher.send(&request, key.round, &packs).await {
+        if self.dispatcher.send_again(&request, key.round, &packs).await {
             let due_at = self.clock.now() + self.settings.resend;
             if let Err(error) = self.requests.set_due(key, due_at).await {
                 warn!(request.id = %key.request, %error, "the sweeper will send the tasks again");

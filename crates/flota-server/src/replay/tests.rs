@@ -242,7 +242,7 @@ async fn only_the_wanted_version_counts() {
     assert_eq!((&end["why"], &end["counts"]["failed"]), (&json!("TOO_MANY_FAILED"), &json!(10)));
 
     let replay = start(&fixture, json!({"model": "cat", "to_version": "1"})).await;
-    register(&fixture.platform, "cat", "2").await;
+    register(&fixture.platform, "cat", "2", "cat").await;
     let end = ended(&fixture, &replay).await;
     assert_eq!(end["why"], "VERSION_NOT_CURRENT");
 }

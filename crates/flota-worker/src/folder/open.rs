@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::Context;
 use flota_core::{
-    Asset, LabelSource, Manifest, ManifestError, Output, Sha256, WorkerName, ports::Registration,
+    Asset, LabelSource, Manifest, ManifestError, ModelName, Output, Sha256, WorkerName,
+    ports::Registration,
 };
 use flota_engine::{Model, Session};
 use jiff::Timestamp;
@@ -68,7 +69,7 @@ impl ModelFolder {
 
     /// What makes the model known, as served by `worker`.
     pub fn registration(&self, worker: WorkerName, now: Timestamp) -> Registration {
-        Registration { manifest: self.manifest.clone(), digest: self.digest, worker, at: now }
+        Registration::new(self.manifest.clone(), self.digest, worker, now)
     }
 
     /// Loads the network into one of `engines` and checks it, manifest and labels against each
@@ -86,11 +87,16 @@ impl ModelFolder {
 }
 
 /// What makes the model in `dir` known to a store, without fetching anything: what its manifest
-/// names by address is taken to hash to what stands beside the address.
+/// names by address is taken to hash to what stands beside the address. `worker_of` says who serves
+/// it.
 ///
 /// # Errors
 /// What is missing or wrong, with file, line and cure.
-pub fn look(dir: &Path, now: Timestamp) -> Result<Registration, FolderError> {
+pub fn look(
+    dir: &Path,
+    worker_of: impl Fn(&ModelName) -> WorkerName,
+    now: Timestamp,
+) -> Result<Registration, FolderError> {
     let (path, text) = read_manifest(dir)?;
     let file = path.display().to_string();
     let manifest = Manifest::parse(&file, &text)?;
@@ -107,7 +113,8 @@ pub fn look(dir: &Path, now: Timestamp) -> Result<Registration, FolderError> {
         Some(LabelSource::Inline(_)) | None => None,
     };
     let digest = manifest.digest(&weights, labels.as_ref());
-    Ok(Registration { worker: WorkerName::from(&manifest.name), manifest, digest, at: now })
+    let worker = worker_of(&manifest.name);
+    Ok(Registration::new(manifest, digest, worker, now))
 }
 
 fn read_manifest(dir: &Path) -> Result<(PathBuf, String), FolderError> {

@@ -23,6 +23,14 @@ pub(crate) struct Item {
     pub(crate) reply: oneshot::Sender<Inferred>,
 }
 
+/// Images that a model is run on together.
+pub(crate) struct Batch {
+    /// Which of the worker's models.
+    pub(crate) model: usize,
+    /// At least one.
+    pub(crate) items: Vec<Item>,
+}
+
 /// What the model answered.
 pub(crate) struct Inferred {
     /// The labelled output, or why there is none.
@@ -33,11 +41,12 @@ pub(crate) struct Inferred {
     pub(crate) batch_size: usize,
 }
 
-/// Turns `items` into batches until nobody sends any more.
+/// Turns the `items` of `model` into batches until nobody sends any more.
 pub(crate) async fn batch_all(
+    model: usize,
     spec: BatchSpec,
     mut items: mpsc::Receiver<Item>,
-    batches: mpsc::Sender<Vec<Item>>,
+    batches: mpsc::Sender<Batch>,
 ) {
     let max_size = spec.max_size.max(1) as usize;
     while let Some(first) = items.recv().await {
@@ -55,7 +64,7 @@ pub(crate) async fn batch_all(
         // Nobody waits for the work of a lost lease.
         batch.retain(|item| !item.reply.is_closed());
         if !batch.is_empty() {
-            place.send(batch);
+            place.send(Batch { model, items: batch });
         }
     }
 }
@@ -81,7 +90,7 @@ mod tests {
 
     struct Batcher {
         items: mpsc::Sender<Item>,
-        batches: mpsc::Receiver<Vec<Item>>,
+        batches: mpsc::Receiver<Batch>,
         gate: Gate,
     }
 
@@ -90,7 +99,7 @@ mod tests {
             let spec = BatchSpec { max_size, max_wait_ms: LONG_WAIT_MS };
             let (items, waiting) = mpsc::channel(16);
             let (ready, batches) = mpsc::channel(1);
-            tokio::spawn(batch_all(spec, waiting, ready));
+            tokio::spawn(batch_all(0, spec, waiting, ready));
             Self { items, batches, gate: Gate::default() }
         }
 
@@ -103,7 +112,7 @@ mod tests {
         }
 
         async fn next_size(&mut self) -> usize {
-            self.batches.recv().await.unwrap().len()
+            self.batches.recv().await.unwrap().items.len()
         }
     }
 

@@ -1,4 +1,4 @@
-//! From an image's address to a prediction.
+//! From an image's address to what the models take of it.
 
 use std::{
     sync::Arc,
@@ -7,36 +7,36 @@ use std::{
 
 use bytes::Bytes;
 use flota_core::{
-    Code, ImageFacts, Limits, Output, Prediction, PredictionKey, Sha256, Timings,
-    ports::{Clock, FetchError, Images},
+    Code, ImageFacts, Sha256,
+    ports::{FetchError, Images},
 };
-use flota_engine::{Model, Tensor};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use flota_engine::{DecodeError, DecodedImage, Model, Tensor};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
-    batch::Item,
     gate::Pass,
-    in_hand::{Computed, Failure},
+    in_hand::Failure,
+    infer::max_time,
+    served::{Prepared, Served},
+    stages::Stage,
     threads::{Panicked, Threads},
     watchdog::Watchdog,
 };
 use crate::metrics;
 
-/// The stages from fetching to inferring, each with its own bound on what it does at once.
+/// The stages from fetching to preparing, each with its own bound on what it does at once.
 pub(crate) struct Compute {
     pub(crate) images: Arc<dyn Images>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) model: Arc<Model>,
-    /// What an image may cost.
-    pub(crate) limits: Limits,
+    /// The largest image that any of the models takes, in bytes.
+    pub(crate) max_bytes: u64,
     /// Images between the beginning of their fetch and their place in a batch: it bounds the memory
     /// that their bytes and tensors take.
     pub(crate) fetches: Arc<Semaphore>,
     /// Hash and decode.
     pub(crate) threads: Threads,
     pub(crate) watchdog: Watchdog,
-    /// To the batcher.
-    pub(crate) items: mpsc::Sender<Item>,
+    pub(crate) fetching: Arc<Stage>,
+    pub(crate) decoding: Arc<Stage>,
 }
 
 /// A fetched image, and its place among those that are.
@@ -49,11 +49,14 @@ pub(crate) struct Fetched {
     place: OwnedSemaphorePermit,
 }
 
-struct Prepared {
-    tensor: Tensor,
-    facts: ImageFacts,
-    took: Duration,
+/// A model that waits for an image to be prepared for it.
+pub(crate) struct Wanting {
+    pub(crate) served: Arc<Served>,
+    pub(crate) reply: oneshot::Sender<Result<Prepared, Failure>>,
 }
+
+/// What one decode gave: the image as each of the models takes it.
+type Tensors = Vec<Result<(Tensor, ImageFacts), Failure>>;
 
 impl Compute {
     /// Waits for a place among the images that are fetched.
@@ -70,8 +73,9 @@ impl Compute {
         place: OwnedSemaphorePermit,
     ) -> Result<Fetched, Failure> {
         let began = Instant::now();
-        let bytes =
-            self.images.fetch(address, self.limits.max_bytes).await.map_err(fetch_failure)?;
+        let busy = self.fetching.enter();
+        let bytes = self.images.fetch(address, self.max_bytes).await.map_err(fetch_failure)?;
+        drop(busy);
         let took = began.elapsed();
         metrics::stage("fetch", took);
         let sha256 = match sha256 {
@@ -81,75 +85,76 @@ impl Compute {
         Ok(Fetched { sha256, took, bytes, place })
     }
 
-    /// Decodes an image and has the model look at it.
-    pub(crate) async fn look(&self, key: PredictionKey, image: Fetched, pass: Pass) -> Computed {
-        let mut timings = Timings::default();
-        let result = self.look_timed(key, image, pass, &mut timings).await;
-        Computed { result, timings }
-    }
-
-    async fn look_timed(
-        &self,
-        key: PredictionKey,
-        image: Fetched,
-        pass: Pass,
-        timings: &mut Timings,
-    ) -> Result<Arc<Prediction>, Failure> {
+    /// Decodes an image once and prepares it for each of `wanting`.
+    pub(crate) async fn prepare(&self, image: Fetched, wanting: Vec<Wanting>, pass: Pass) {
         let Fetched { sha256, bytes, place, .. } = image;
-        let Prepared { tensor, facts, took } = self.decode(sha256, bytes, pass.clone()).await?;
-        timings.decode_ms = Some(metrics::milliseconds(took));
-
-        let (reply, answer) = oneshot::channel();
-        let gone = |_| Failure::new(Code::InferFailed, "the model ended without an answer");
-        self.items.send(Item { sha256, tensor, pass, reply }).await.map_err(|_| gone(()))?;
-        drop(place);
-        let inferred = answer.await.map_err(|_| gone(()))?;
-        timings.infer_ms = Some(metrics::milliseconds(inferred.took));
-        timings.batch_size = u32::try_from(inferred.batch_size).ok();
-
-        let output = within_size(inferred.result?)?;
-        let computed_at = self.clock.now();
-        Ok(Arc::new(Prediction { key, output, image: facts, computed_at }))
+        let place = Arc::new(place);
+        // Nobody waits for the work of a lost lease.
+        let wanting: Vec<_> = wanting.into_iter().filter(|one| !one.reply.is_closed()).collect();
+        let models: Vec<_> = wanting.iter().map(|one| Arc::clone(&one.served.model)).collect();
+        let (tensors, took) = self.decode(sha256, bytes, models, pass.clone()).await;
+        for (Wanting { reply, .. }, tensor) in wanting.into_iter().zip(tensors) {
+            let (pass, place) = (pass.clone(), Arc::clone(&place));
+            let prepared =
+                tensor.map(|(tensor, facts)| Prepared { tensor, facts, took, pass, place });
+            let _ = reply.send(prepared);
+        }
     }
 
     async fn hash(&self, bytes: Bytes) -> Sha256 {
         self.threads.run(move || Sha256::of(&bytes)).await.expect("hashing does not panic")
     }
 
-    /// Decodes an image. The pass goes with it to its thread, which goes on whoever waits.
-    async fn decode(&self, sha256: Sha256, bytes: Bytes, pass: Pass) -> Result<Prepared, Failure> {
-        let model = Arc::clone(&self.model);
-        let watchdog = self.watchdog.clone();
+    /// The pass goes with the work to its thread, which goes on whoever waits.
+    async fn decode(
+        &self,
+        sha256: Sha256,
+        bytes: Bytes,
+        models: Vec<Arc<Model>>,
+        pass: Pass,
+    ) -> (Tensors, Duration) {
+        let Some(limit) = models.iter().map(|model| max_time(model)).max() else {
+            return (Tensors::new(), Duration::ZERO);
+        };
+        let (watchdog, model_count) = (self.watchdog.clone(), models.len());
+        let stage = Arc::clone(&self.decoding);
         let decoding = self.threads.run(move || {
-            let _held = (pass, watchdog.watch("decode", sha256));
-            prepare(&model, &bytes)
+            let _held = (pass, watchdog.watch("decode", sha256, limit), stage.enter());
+            let began = Instant::now();
+            let tensors = tensors(&models, &bytes);
+            let took = began.elapsed();
+            metrics::stage("decode", took);
+            (tensors, took)
         });
         decoding.await.unwrap_or_else(|Panicked| {
             tracing::error!(image.sha256 = %sha256, "the decoder panicked");
-            Err(Failure::new(Code::DecodeCorrupt, "the image cannot be decoded"))
+            let failure = Failure::new(Code::DecodeCorrupt, "the image cannot be decoded");
+            (vec![Err(failure); model_count], Duration::ZERO)
         })
     }
 }
 
-fn prepare(model: &Model, bytes: &[u8]) -> Result<Prepared, Failure> {
-    let began = Instant::now();
-    let image = model.decode(bytes).map_err(|error| Failure::logged(error.code(), &error))?;
-    let tensor = model.prepare(&image);
-    let took = began.elapsed();
-    metrics::stage("decode", took);
-    let facts = ImageFacts {
-        width: image.original.0,
-        height: image.original.1,
-        format: image.format.to_string(),
-        size_bytes: bytes.len() as u64,
+/// Decodes an image together for all of `models`. What is too large for one of them is decoded for
+/// each by itself.
+fn tensors(models: &[Arc<Model>], bytes: &[u8]) -> Tensors {
+    let prepare = |model: &Arc<Model>, image: &DecodedImage| {
+        let facts = ImageFacts {
+            width: image.original.0,
+            height: image.original.1,
+            format: image.format.to_string(),
+            size_bytes: bytes.len() as u64,
+        };
+        (model.prepare(image), facts)
     };
-    Ok(Prepared { tensor, facts, took })
-}
-
-fn within_size(output: Output) -> Result<Output, Failure> {
-    match output.check_size() {
-        Ok(()) => Ok(output),
-        Err(error) => Err(Failure::new(Code::PredictionTooLarge, error.to_string())),
+    let failure = |error: DecodeError| Failure::logged(error.code(), &error);
+    let together: Vec<&Model> = models.iter().map(Arc::as_ref).collect();
+    match Model::decode_together(&together, bytes) {
+        Ok(image) => models.iter().map(|model| Ok(prepare(model, &image))).collect(),
+        Err(DecodeError::TooLarge { .. }) if models.len() > 1 => {
+            let alone = |model: &Arc<Model>| Ok(prepare(model, &model.decode(bytes)?));
+            models.iter().map(|model| alone(model).map_err(failure)).collect()
+        }
+        Err(error) => vec![Err(failure(error)); models.len()],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use flota_core::{
     Code, DeadLetter, DeadLetterState, Ending, Fault, Origin, Outcome, Prediction, Reason, Subject,
-    TaskMessage, TaskOutcome,
+    TaskMessage, TaskOutcome, WorkerName,
 };
 
 use super::{
@@ -21,6 +21,8 @@ pub(crate) enum End {
     Again(TaskMessage),
     /// The worker stops before it was begun.
     NotBegun(TaskMessage),
+    /// Another worker serves its model.
+    Elsewhere(TaskMessage, WorkerName),
 }
 
 impl End {
@@ -57,12 +59,17 @@ impl Pipeline {
 
     /// The end of a task that has no prediction. What time may heal is tried again first.
     pub(crate) fn end_failed(&self, begun: &Begun<'_>, failure: Failure) -> End {
-        if !failure.code.is_transient() {
-            return self.end_for_good(begun, failure);
+        match failure.code.is_transient() {
+            true => self.try_again(begun, failure),
+            false => self.end_for_good(begun, failure),
         }
+    }
+
+    /// The end of a task until it is tried again, or where it was tried often enough.
+    pub(crate) fn try_again(&self, begun: &Begun<'_>, failure: Failure) -> End {
         let tries = begun.task.tries + 1;
         let faults = self.faults(begun, &failure);
-        if tries < self.served.attempts {
+        if tries < begun.limit {
             return End::Again(TaskMessage { tries, faults, ..begun.task.clone() });
         }
         let message = format!("{tries} attempts failed, the last one so: {}", failure.message);
@@ -137,6 +144,7 @@ impl Pipeline {
             ended_at: self.platform.clock.now(),
         };
         Report {
+            model: begun.task.model.clone(),
             outcome: TaskOutcome { n: begun.task.n, outcome },
             prediction: None,
             alias: begun.alias.clone().filter(|_| is_seen),

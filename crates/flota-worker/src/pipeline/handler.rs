@@ -1,11 +1,11 @@
 //! What the consume loop runs for each message: one pack, from its tasks to its outcomes.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use flota_core::{
-    DeadLetter, ModelName, ModelVersion, PortError, PortResult, QueueName, TaskMessage,
-    TasksMessage, WireError, backoff,
+    DeadLetter, ModelName, PortError, PortResult, QueueName, TaskMessage, TasksMessage, WireError,
+    WorkerName, backoff,
     consume::{Handled, Handler, Lease},
     limits::MAX_MESSAGE_DELAY,
     ports::{Delivery, NewMessage},
@@ -22,13 +22,17 @@ use super::{
     known::Known,
     outbox::Outbox,
     report::{Report, bodies},
+    served::Served,
     task::Received,
 };
 use crate::metrics;
 
 /// The pipeline of a worker: poll, fetch, decode, batch, infer, report.
 pub(crate) struct Pipeline {
-    pub(crate) served: Served,
+    pub(crate) worker: WorkerName,
+    /// The beginning of the queues' names.
+    pub(crate) prefix: String,
+    pub(crate) served: BTreeMap<ModelName, Arc<Served>>,
     pub(crate) retry: Retry,
     /// The queue that the worker takes its tasks from.
     pub(crate) queue: QueueName,
@@ -41,14 +45,6 @@ pub(crate) struct Pipeline {
     pub(crate) outcomes: Outbox,
     /// Back onto the worker's own queue.
     pub(crate) tasks: Outbox,
-}
-
-/// The model that the worker serves.
-pub(crate) struct Served {
-    pub(crate) model: ModelName,
-    pub(crate) version: ModelVersion,
-    /// How often a task is begun at most.
-    pub(crate) attempts: u32,
 }
 
 /// How long a task waits that is tried again.
@@ -95,8 +91,9 @@ impl Handler for Pipeline {
 
 impl Pipeline {
     async fn run_pack(&self, received: &Received) -> PortResult<Handled> {
-        let tasks = received.message.tasks.iter();
-        let ends = join_all(tasks.map(|task| self.run(task, received))).await;
+        let images = received.message.tasks.chunk_by(|a, b| a.image == b.image);
+        let ends = join_all(images.map(|tasks| self.run_image(tasks, received))).await;
+        let ends: Vec<End> = ends.into_iter().flatten().collect();
         if ends.iter().all(|end| matches!(end, End::NotBegun(_))) && !ends.is_empty() {
             return Ok(Handled::GiveBack);
         }
@@ -108,11 +105,13 @@ impl Pipeline {
     /// for a worker.
     pub(crate) async fn report_ends(&self, received: &Received, ends: Vec<End>) -> PortResult<()> {
         let (mut reports, mut again, mut not_begun) = (Vec::new(), Vec::new(), Vec::new());
+        let mut elsewhere: BTreeMap<WorkerName, Vec<TaskMessage>> = BTreeMap::new();
         for end in ends {
             match end {
                 End::Done(report) => reports.push(*report),
                 End::Again(task) => again.push(task),
                 End::NotBegun(task) => not_begun.push(task),
+                End::Elsewhere(task, worker) => elsewhere.entry(worker).or_default().push(task),
             }
         }
         let message = &received.message;
@@ -131,6 +130,10 @@ impl Pipeline {
             }
         }
         tokio::try_join!(self.outcomes.send(told), self.tasks.send(rest))?;
+        for (worker, tasks) in elsewhere {
+            let rest = self.rest(message, tasks, Duration::ZERO)?;
+            self.send_on(&worker, message.lane, rest).await?;
+        }
         reports.iter().for_each(|report| self.log(message, report));
         Ok(())
     }
@@ -147,15 +150,15 @@ impl Pipeline {
     }
 
     fn log(&self, message: &TasksMessage, report: &Report) {
-        metrics::ended(&report.outcome);
+        metrics::ended(&report.model, &report.outcome);
         let flota_core::TaskOutcome { n, outcome } = &report.outcome;
         let id = message.origin.task(*n);
         match &outcome.ending {
             flota_core::Ending::Failed { code, message } => {
-                tracing::info!(task.id = %id, model = %self.served.model, %code, message,
+                tracing::info!(task.id = %id, model = %report.model, %code, message,
                     attempts = outcome.attempts, "task failed");
             }
-            _ => tracing::debug!(task.id = %id, model = %self.served.model,
+            _ => tracing::debug!(task.id = %id, model = %report.model,
                 timings = ?outcome.timings, "task done"),
         }
     }

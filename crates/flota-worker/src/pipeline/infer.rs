@@ -1,4 +1,4 @@
-//! Runs the model, on threads of its own with a session each.
+//! Runs the models, on threads of their own with a session for each model.
 
 use std::{
     io,
@@ -6,7 +6,7 @@ use std::{
     process,
     sync::{Arc, Mutex},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use flota_core::{Output, Sha256};
@@ -14,9 +14,10 @@ use flota_engine::{InferError, Model, Session, Tensor};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    batch::{Inferred, Item},
+    batch::{Batch, Inferred, Item},
     gate::Pass,
     in_hand::Failure,
+    stages::Stage,
     watchdog::{EXIT_SOFTWARE, Watchdog},
 };
 use crate::metrics;
@@ -27,12 +28,17 @@ pub type BeforeInfer = fn(&Sha256);
 /// What every inference thread needs.
 #[derive(Clone)]
 pub(crate) struct Inference {
-    pub(crate) model: Arc<Model>,
+    /// Those that batches are of, by their number.
+    pub(crate) models: Arc<[Arc<Model>]>,
     pub(crate) watchdog: Watchdog,
+    pub(crate) stage: Arc<Stage>,
     pub(crate) before_infer: Option<BeforeInfer>,
 }
 
-type Batches = Arc<Mutex<mpsc::Receiver<Vec<Item>>>>;
+/// The sessions of one thread, one for each model.
+pub(crate) type Sessions = Vec<Box<dyn Session>>;
+
+type Batches = Arc<Mutex<mpsc::Receiver<Batch>>>;
 
 impl Inference {
     /// Starts a thread for each of `sessions`; they run batches until nobody sends any more.
@@ -41,15 +47,15 @@ impl Inference {
     /// If the system starts no more threads.
     pub(crate) fn start(
         self,
-        sessions: Vec<Box<dyn Session>>,
-        batches: mpsc::Receiver<Vec<Item>>,
+        sessions: Vec<Sessions>,
+        batches: mpsc::Receiver<Batch>,
     ) -> io::Result<()> {
         let batches: Batches = Arc::new(Mutex::new(batches));
-        for (index, session) in sessions.into_iter().enumerate() {
+        for (index, sessions) in sessions.into_iter().enumerate() {
             let (inference, batches) = (self.clone(), Arc::clone(&batches));
             let thread = thread::Builder::new().name(format!("infer-{index}"));
             thread.spawn(move || {
-                let run = AssertUnwindSafe(|| inference.run_all(session, &batches));
+                let run = AssertUnwindSafe(|| inference.run_all(sessions, &batches));
                 if catch_unwind(run).is_err() {
                     // Without its thread every image would fail, one after the other.
                     tracing::error!("an inference thread panicked, the worker exits");
@@ -60,23 +66,23 @@ impl Inference {
         Ok(())
     }
 
-    fn run_all(&self, mut session: Box<dyn Session>, batches: &Batches) {
+    fn run_all(&self, mut sessions: Sessions, batches: &Batches) {
         let next = || batches.lock().expect("receiving does not panic").blocking_recv();
-        while let Some(batch) = next() {
-            self.run_batch(session.as_mut(), batch);
+        while let Some(Batch { model, items }) = next() {
+            self.run_batch(&self.models[model], sessions[model].as_mut(), items);
         }
     }
 
-    fn run_batch(&self, session: &mut dyn Session, batch: Vec<Item>) {
+    fn run_batch(&self, model: &Model, session: &mut dyn Session, batch: Vec<Item>) {
         let batch_size = batch.len();
         let first = batch.first().expect("a batch is never empty").sha256;
-        let _watched = self.watchdog.watch("infer", first);
+        let _held = (self.watchdog.watch("infer", first, max_time(model)), self.stage.enter());
         let (tensors, waiting) = split(batch);
         if let Some(before_infer) = self.before_infer {
             waiting.iter().for_each(|waiting| before_infer(&waiting.sha256));
         }
         let began = Instant::now();
-        let answers = self.run(session, &tensors);
+        let answers = run(model, session, &tensors);
         let took = began.elapsed();
         metrics::stage("infer", took);
         metrics::batch(batch_size);
@@ -84,25 +90,27 @@ impl Inference {
             let _ = waiting.reply.send(Inferred { result, took, batch_size });
         }
     }
+}
 
-    /// Runs a batch, or where that fails its images one by one, so that only the culprit fails.
-    fn run(&self, session: &mut dyn Session, tensors: &[Tensor]) -> Vec<Answer> {
-        match session.run(tensors) {
-            Ok(answers) => {
-                assert_eq!(answers.len(), tensors.len(), "a session answers for each tensor");
-                answers.iter().map(|numbers| self.label(numbers)).collect()
-            }
-            Err(error) if tensors.len() == 1 => vec![Err(failure(&error))],
-            Err(_) => tensors.chunks(1).flat_map(|one| self.run(session, one)).collect(),
-        }
-    }
-
-    fn label(&self, numbers: &[f32]) -> Answer {
-        self.model.label(numbers).map_err(|error| failure(&error))
-    }
+/// How long `model` may take for a decode or for a batch.
+pub(crate) fn max_time(model: &Model) -> Duration {
+    Duration::from_secs(model.manifest().limits.max_seconds.into())
 }
 
 type Answer = Result<Output, Failure>;
+
+/// Runs a batch, or where that fails its images one by one, so that only the culprit fails.
+fn run(model: &Model, session: &mut dyn Session, tensors: &[Tensor]) -> Vec<Answer> {
+    match session.run(tensors) {
+        Ok(answers) => {
+            assert_eq!(answers.len(), tensors.len(), "a session answers for each tensor");
+            let label = |numbers: &Vec<f32>| model.label(numbers).map_err(|error| failure(&error));
+            answers.iter().map(label).collect()
+        }
+        Err(error) if tensors.len() == 1 => vec![Err(failure(&error))],
+        Err(_) => tensors.chunks(1).flat_map(|one| run(model, session, one)).collect(),
+    }
+}
 
 fn failure(error: &InferError) -> Failure {
     Failure::logged(error.code(), error)

@@ -2,14 +2,18 @@
 
 mod batch;
 mod compute;
+mod elsewhere;
 mod end;
 mod gate;
 mod handler;
+mod image;
 mod in_hand;
 mod infer;
 mod known;
 mod outbox;
 mod report;
+mod served;
+mod stages;
 mod start;
 mod suspect;
 mod task;
@@ -20,4 +24,4 @@ mod watchdog;
 
 pub(crate) use handler::Pipeline;
 pub use infer::BeforeInfer;
-pub(crate) use start::{Parts, tasks_queue, thread_count};
+pub(crate) use start::{LoadedModel, Parts, thread_count};

@@ -10,6 +10,8 @@ use flota_core::{
 use futures::future::try_join_all;
 use tokio::sync::{mpsc, oneshot};
 
+use super::stages::Stage;
+
 /// Messages that wait for the call before theirs to end; beyond that, whoever sends waits.
 const WAITING_COUNT: usize = 256;
 /// Tries of one message. With the waits below they last about as long as a lease: giving up earlier
@@ -33,10 +35,15 @@ struct Entry {
 }
 
 impl Outbox {
-    /// Starts the sending task; it ends with the last handle.
-    pub(crate) fn start(queue: Arc<dyn Queue>, name: QueueName, clock: Arc<dyn Clock>) -> Self {
+    /// Starts the sending task, whose calls are the work of `stage`; it ends with the last handle.
+    pub(crate) fn start(
+        queue: Arc<dyn Queue>,
+        name: QueueName,
+        clock: Arc<dyn Clock>,
+        stage: Option<Arc<Stage>>,
+    ) -> Self {
         let (waiting, entries) = mpsc::channel(WAITING_COUNT);
-        tokio::spawn(send_all(queue, name, clock, entries));
+        tokio::spawn(send_all(queue, name, clock, stage, entries));
         Self { waiting }
     }
 
@@ -59,6 +66,7 @@ async fn send_all(
     queue: Arc<dyn Queue>,
     name: QueueName,
     clock: Arc<dyn Clock>,
+    stage: Option<Arc<Stage>>,
     mut waiting: mpsc::Receiver<Entry>,
 ) {
     let mut batch: Vec<Entry> = Vec::with_capacity(MAX_QUEUE_BATCH);
@@ -72,7 +80,9 @@ async fn send_all(
         {
             batch.push(entry);
         }
+        let busy = stage.as_ref().map(Stage::enter);
         batch = send_batch(queue.as_ref(), &name, batch).await;
+        drop(busy);
         if let Some(tries) = batch.iter().map(|entry| entry.tries).max() {
             let wait = backoff(tries, RETRY_BASE, RETRY_CAP, clock.random());
             tokio::time::sleep(wait).await;
@@ -185,7 +195,7 @@ mod tests {
     async fn messages_go_together_and_a_passing_failure_is_tried_again() {
         let queue = Arc::new(Reluctant::default());
         let name = QueueName::outcomes("flota");
-        let outbox = Outbox::start(queue.clone(), name, Arc::new(SystemClock));
+        let outbox = Outbox::start(queue.clone(), name, Arc::new(SystemClock), None);
         outbox.send((0..25).map(message).collect()).await.unwrap();
         let sizes: Vec<usize> = queue.calls.lock().unwrap().iter().map(Vec::len).collect();
         assert_eq!(sizes, [10, 10, 10, 10, 5, 5]);

@@ -3,13 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use flota_core::{
-    Alias, DeadLetter, OutcomesMessage, Prediction, TaskOutcome, TasksMessage, WireError,
+    Alias, DeadLetter, ModelName, OutcomesMessage, Prediction, TaskOutcome, TasksMessage, WireError,
 };
 
 use super::in_hand::Computation;
 
 /// The end of one task.
 pub(crate) struct Report {
+    /// Its model.
+    pub(crate) model: ModelName,
     /// How it ended.
     pub(crate) outcome: TaskOutcome,
     /// The prediction that was computed for it.
@@ -89,6 +91,7 @@ mod tests {
             ended_at: Timestamp::UNIX_EPOCH,
         };
         Report {
+            model: "means".parse().unwrap(),
             outcome: TaskOutcome { n, outcome },
             prediction: Some(Arc::new(prediction)),
             alias: None,

@@ -7,7 +7,8 @@ use flota_core::{PackKey, PortResult, TaskMessage, consume::Handled};
 use super::{
     end::End,
     handler::Pipeline,
-    task::{Begun, Obtained, Received},
+    image::Look,
+    task::{Begun, Received},
 };
 
 impl Pipeline {
@@ -46,20 +47,23 @@ impl Pipeline {
         received: &Received,
         counted: u32,
     ) -> PortResult<Handled> {
-        let mut begun = Begun::new(task, received, task.tries + counted);
-        if counted >= self.served.attempts {
+        let Some(served) = self.served.get(&task.model) else {
+            let end = self.end_elsewhere(task, received).await;
+            return self.report_one(received, end).await;
+        };
+        let mut begun = Begun::new(task, received, task.tries + counted, served.attempts);
+        if counted >= served.attempts {
             let end = self.end_crashed(&begun);
             return self.report_one(received, end).await;
         }
         begun.attempts += 1;
         // A fetch runs nobody's code but ours, and a slow server is no poison: it is not counted.
-        let image = match self.obtain(&mut begun).await {
-            Ok(Obtained::Fetched(image)) => image,
-            Ok(Obtained::InHand(computation)) => {
-                let end = self.join(&begun, computation).await;
-                return self.report_one(received, end).await;
-            }
-            Err(end) => return self.report_one(received, end).await,
+        let mut looks = [Look::new(begun, served)];
+        let image = self.obtain(&mut looks).await;
+        let [mut look] = looks;
+        let Some(image) = image else {
+            let end = self.end_look(look).await;
+            return self.report_one(received, end).await;
         };
         // Held until the report is durable: who crashes next must not make this one run again.
         let pass = self.gate.alone().await;
@@ -68,11 +72,10 @@ impl Pipeline {
         }
         let id = received.message.origin.task(task.n);
         let counted = self.platform.requests.count_attempt(id, received.message.round).await?;
-        begun.attempts = task.tries + counted;
+        look.begun.attempts = task.tries + counted;
         tracing::info!(task.id = %id, attempts = counted, "a suspect task runs alone");
-        let computed = self.compute.look(self.key(image.sha256), image, pass.clone()).await;
-        begun.spent(&computed.timings);
-        let end = self.end(&begun, computed, false);
+        self.look_alone(&mut look, image, pass.clone()).await;
+        let end = self.end_look(look).await;
         let handled = self.report_one(received, end).await;
         drop(pass);
         handled

@@ -20,11 +20,11 @@ pub(crate) const EXIT_SOFTWARE: i32 = 70;
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Watches what runs on threads, where nothing can be cancelled.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Watchdog(Arc<Watch>);
 
+#[derive(Default)]
 struct Watch {
-    limit: Duration,
     next_id: AtomicU64,
     running: Mutex<BTreeMap<u64, Running>>,
 }
@@ -37,6 +37,8 @@ struct Running {
     /// The image, or the first of a batch.
     sha256: Sha256,
     since: Instant,
+    /// How long it may run.
+    limit: Duration,
 }
 
 /// Watched until it is dropped.
@@ -46,15 +48,10 @@ pub(crate) struct Watched {
 }
 
 impl Watchdog {
-    /// A watchdog that only looks; see [`Watchdog::arm`].
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self(Arc::new(Watch { limit, next_id: AtomicU64::new(0), running: Mutex::default() }))
-    }
-
-    /// Watches `stage` of an image from now on.
-    pub(crate) fn watch(&self, stage: &'static str, sha256: Sha256) -> Watched {
+    /// Watches `stage` of an image from now on, which may take as long as `limit`.
+    pub(crate) fn watch(&self, stage: &'static str, sha256: Sha256, limit: Duration) -> Watched {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let running = Running { stage, sha256, since: Instant::now() };
+        let running = Running { stage, sha256, since: Instant::now(), limit };
         self.0.running().insert(id, running);
         Watched { watch: Arc::clone(&self.0), id }
     }
@@ -68,7 +65,7 @@ impl Watchdog {
                 if let Some(hung) = watch.overdue(Instant::now()) {
                     tracing::error!(
                         stage = hung.stage, image.sha256 = %hung.sha256,
-                        limit_ms = watch.limit.as_millis() as u64,
+                        limit_ms = hung.limit.as_millis() as u64,
                         "an image has run for longer than the manifest allows, the worker exits"
                     );
                     process::exit(EXIT_SOFTWARE);
@@ -86,10 +83,10 @@ impl Watch {
         self.running.lock().expect("nothing panics under this lock")
     }
 
-    /// What has run for longer than the limit at `now`.
+    /// What has run for longer than its limit at `now`.
     fn overdue(&self, now: Instant) -> Option<Running> {
         let is_overdue =
-            |running: &&Running| now.saturating_duration_since(running.since) > self.limit;
+            |running: &&Running| now.saturating_duration_since(running.since) > running.limit;
         self.running().values().find(is_overdue).cloned()
     }
 }
@@ -107,8 +104,8 @@ mod tests {
     #[test]
     fn what_runs_too_long_is_overdue_until_it_ends() {
         let limit = Duration::from_secs(60);
-        let watchdog = Watchdog::new(limit);
-        let watched = watchdog.watch("decode", Sha256::of(b"slow"));
+        let watchdog = Watchdog::default();
+        let watched = watchdog.watch("decode", Sha256::of(b"slow"), limit);
         assert!(watchdog.0.overdue(Instant::now()).is_none());
         let later = Instant::now() + 2 * limit;
         let overdue = watchdog.0.overdue(later).unwrap();

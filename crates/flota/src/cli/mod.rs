@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Start the server alone, or some of its roles
     Serve(ServeArgs),
-    /// Start the worker of one model folder
+    /// Start the worker of a model folder, or of several
     Worker(WorkerArgs),
     /// Make on AWS what the fleet needs, or say what differs
     Provision(ProvisionArgs),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use flota_core::ModelName;
-use flota_platform::settings::{Role, Settings, SettingsError};
+use flota_core::{ModelName, WorkerName};
+use flota_platform::settings::{ModelGroup, Role, Settings, SettingsError};
 use flota_worker::WorkerFlags;
 
 /// Where the settings come from.
@@ -50,17 +50,23 @@ pub(crate) struct ModelArgs {
     /// One more model folder, or a folder of such folders; may be repeated
     #[arg(long, value_name = "DIR")]
     pub model_dir: Vec<PathBuf>,
+
+    /// Have one worker serve several models, which then share the fetch and the decode of an image;
+    /// may be repeated
+    #[arg(long, value_name = "WORKER=MODEL,…")]
+    pub group: Vec<ModelGroup>,
 }
 
 /// Start the whole fleet on this machine and stay.
 ///
-/// One server process and one worker process per model. A process that dies is started again;
+/// One server process, and one worker process per model or group of models. A process that dies is started again;
 /// Ctrl-C lets all of them finish what they have begun, a second one stops them at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   flota up
   flota up --models image-quality --listen 127.0.0.1:9000
+  flota up --group photo=image-quality,embedded-text
   flota up --model-dir ~/my-models")]
 pub(crate) struct UpArgs {
     #[command(flatten)]
@@ -126,15 +132,24 @@ pub(crate) struct ServeArgs {
     pub stop_on_stdin_close: bool,
 }
 
-/// Start the worker of one model folder.
+/// Start the worker of a model folder, or of several.
+///
+/// Models of one worker share the fetch and the decode of an image. Requests find them by what the
+/// worker registers when it starts: a model may move from one worker to another at any time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  flota worker workers/image-quality")]
+Examples:
+  flota worker workers/image-quality
+  flota worker workers/image-quality workers/embedded-text --name photo")]
 pub(crate) struct WorkerArgs {
-    /// The folder with model.yaml
-    #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
+    /// Folders with a model.yaml each
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+
+    /// The worker's name, and its queue's; wanted where it serves several models [default: the
+    /// model's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<WorkerName>,
 
     #[command(flatten)]
     pub flags: WorkerFlags,

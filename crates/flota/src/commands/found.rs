@@ -13,6 +13,8 @@ pub(crate) fn registrations(
 ) -> anyhow::Result<Vec<Registration>> {
     let found = fleet::find(&settings.models.dirs, &args.model_dir, &[])?;
     let now = SystemClock.now();
-    let looked = found.iter().map(|model| flota_worker::look(&model.folder, now));
+    let looked = found.iter().map(|model| {
+        flota_worker::look(&model.folder, |name| settings.models.worker_of(name), now)
+    });
     Ok(looked.collect::<Result<_, _>>()?)
 }

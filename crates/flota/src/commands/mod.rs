@@ -21,4 +21,4 @@ pub(crate) use provision::provision;
 pub(crate) use serve::serve;
 pub(crate) use status::status;
 pub(crate) use submit::{submit, upload};
-pub(crate) use up::{choose, up};
+pub(crate) use up::{choose, up, workers};

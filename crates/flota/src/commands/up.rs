@@ -2,12 +2,15 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 use flota_core::Sha256;
-use flota_platform::{settings::Settings, telemetry};
+use flota_platform::{
+    settings::{ModelGroup, Settings},
+    telemetry,
+};
 use reqwest::Url;
 
 use crate::{
     cli::{ModelArgs, UpArgs},
-    fleet::{self, Chosen, Fleet, Plan, Stop},
+    fleet::{self, Chosen, Fleet, Plan, PlannedWorker, Stop},
     image_files,
     print::{OutputError, note, plain, print},
 };
@@ -34,7 +37,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
     };
     prepared?;
     let plan = Plan {
-        models: chosen.models.clone(),
+        workers: workers(&chosen, &models, &settings)?,
         config: sources.config,
         set: sources.set,
         drain: settings.worker.drain.max(settings.recorder.drain),
@@ -58,7 +61,22 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
 /// The models that the arguments and the settings name.
 pub(crate) fn choose(args: &ModelArgs, settings: &Settings) -> anyhow::Result<Chosen> {
     let found = fleet::find(&settings.models.dirs, &args.model_dir, &args.models)?;
+    fleet::check_groups(groups(args, settings), &found)?;
     fleet::choose(found, &args.models, &settings.weights_dir())
+}
+
+/// The workers of what was chosen.
+pub(crate) fn workers(
+    chosen: &Chosen,
+    args: &ModelArgs,
+    settings: &Settings,
+) -> anyhow::Result<Vec<PlannedWorker>> {
+    fleet::workers(chosen.models.clone(), groups(args, settings))
+}
+
+/// The groups that the arguments name, or else the settings.
+fn groups<'a>(args: &'a ModelArgs, settings: &'a Settings) -> &'a [ModelGroup] {
+    if args.group.is_empty() { &settings.models.groups } else { &args.group }
 }
 
 /// Returns when the fleet is to stop; an error where it can no longer work.

@@ -16,8 +16,8 @@ use super::{receiver::Receiver, report::Report};
 use crate::{
     cli::{DemoArgs, SettingsArgs},
     client::{Client, OutcomeAnswer, Submission},
-    commands::{choose, upload},
-    fleet::{self, Fleet, FoundModel, Plan, Stop},
+    commands::{choose, upload, workers},
+    fleet::{self, Fleet, FoundModel, Plan, PlannedWorker, Stop},
     image_files,
     print::{note, print, print_json},
     run::INTERRUPTED,
@@ -45,7 +45,9 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
             "without {name}, whose weights are not on this machine: --models {name} fetches them"
         ));
     }
-    let demo = Demo { files: found.files, models: chosen.models, settings, is_quiet: args.json };
+    let workers = workers(&chosen, &args.models, &settings)?;
+    let (models, is_quiet) = (chosen.models, args.json);
+    let demo = Demo { files: found.files, models, workers, settings, is_quiet };
     let logs = temporary.path().to_owned();
     let run = demo.run(sources, logs, &stop).await;
     let is_interrupted = run.is_err() && stop.orderly.is_cancelled();
@@ -86,6 +88,7 @@ fn settings(
 struct Demo {
     files: Vec<PathBuf>,
     models: Vec<FoundModel>,
+    workers: Vec<PlannedWorker>,
     settings: Settings,
     is_quiet: bool,
 }
@@ -102,7 +105,7 @@ impl Demo {
         let preparing = fleet::prepare(&self.models, &self.settings);
         stop.orderly.run_until_cancelled(preparing).await.ok_or_else(interrupted)??;
         let plan = Plan {
-            models: self.models.clone(),
+            workers: self.workers.clone(),
             config: sources.config,
             set: sources.set,
             drain: self.settings.worker.drain,

@@ -1,4 +1,4 @@
-//! The fleet on one machine: a server process, a worker process per model, and who keeps them.
+//! The fleet on one machine: a server process, its worker processes, and who keeps them.
 
 mod child;
 mod keeper;
@@ -6,8 +6,10 @@ mod models;
 mod plan;
 mod running;
 mod stop;
+mod workers;
 
 pub(crate) use models::{Chosen, FoundModel, choose, find, prepare};
 pub(crate) use plan::Plan;
 pub(crate) use running::{Fleet, LISTENING};
 pub(crate) use stop::Stop;
+pub(crate) use workers::{PlannedWorker, check_groups, workers};

@@ -1,18 +1,19 @@
 use std::{
     ffi::OsString,
+    iter,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 
-use super::{FoundModel, child::ChildSpec, keeper::SERVER};
+use super::{PlannedWorker, child::ChildSpec, keeper::SERVER};
 
 /// What a fleet is made of.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The models that run.
-    pub models: Vec<FoundModel>,
+    /// The workers that run.
+    pub workers: Vec<PlannedWorker>,
     /// The settings file that the children read too.
     pub config: Option<PathBuf>,
     /// Settings of the children that go over the file and the environment: key and value.
@@ -29,27 +30,34 @@ impl Plan {
         self.spec(SERVER, own_executable()?, vec!["serve".into()])
     }
 
-    /// How the worker of `model` is started: its own executable where it stands beside ours, else
-    /// ours.
+    /// How `worker` is started: by the executable of its only model where that stands beside ours,
+    /// else by ours.
     ///
     /// # Errors
-    /// If the model needs an executable that is not there.
-    pub fn worker(&self, model: &FoundModel) -> anyhow::Result<ChildSpec> {
-        let name = &model.manifest.name;
+    /// If its model needs an executable that is not there.
+    pub fn worker(&self, worker: &PlannedWorker) -> anyhow::Result<ChildSpec> {
+        let name = worker.name.as_str();
         let own = own_executable()?;
-        let special = own.with_file_name(format!("flota-{name}{}", std::env::consts::EXE_SUFFIX));
-        if special.is_file() {
-            let folder = model.folder.clone().into();
-            return self.spec(name.as_str(), special, vec!["--model-dir".into(), folder]);
+        let mut folders = worker.models.iter().map(|model| model.folder.clone().into());
+        if worker.is_usual() {
+            let file = format!("flota-{name}{}", std::env::consts::EXE_SUFFIX);
+            let special = own.with_file_name(file);
+            if special.is_file() {
+                let args = iter::once("--model-dir".into()).chain(folders);
+                return self.spec(name, special, args.collect());
+            }
+            if worker.models.iter().any(|model| model.manifest.code) {
+                bail!(
+                    "`{name}` needs a worker of its own, {}: build it by `cargo build --release \
+                     -p flota-{name}`",
+                    special.display()
+                );
+            }
         }
-        if model.manifest.code {
-            bail!(
-                "`{name}` needs a worker of its own, {}: build it by `cargo build --release -p \
-                 flota-{name}`",
-                special.display()
-            );
-        }
-        self.spec(name.as_str(), own, vec!["worker".into(), model.folder.clone().into()])
+        let mut args: Vec<OsString> = vec!["worker".into()];
+        args.extend(&mut folders);
+        args.extend(["--name".into(), name.into()]);
+        self.spec(name, own, args)
     }
 
     fn spec(

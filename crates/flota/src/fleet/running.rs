@@ -100,12 +100,13 @@ impl Fleet {
         plan: &Plan,
         ends: &mpsc::Sender<Ended>,
     ) -> anyhow::Result<()> {
-        for model in &plan.models {
-            let spec = plan.worker(model)?;
+        for worker in &plan.workers {
+            let spec = plan.worker(worker)?;
             let child = Child::start(&spec)?;
             self.keep(spec, child, plan, ends.clone());
         }
-        let names: Vec<_> = plan.models.iter().map(|model| &model.manifest.name).collect();
+        let models = plan.workers.iter().flat_map(|worker| &worker.models);
+        let names: Vec<_> = models.map(|model| &model.manifest.name).collect();
         self.ready(&names).await
     }
 

@@ -93,6 +93,9 @@ pub(super) fn rights(part: Part) -> &'static [Right] {
         ],
         Part::Server(Role::Sweeper) => &[
             Send(Tasks),
+            // Those that lie on the queue of a worker that was given up.
+            Receive(Tasks),
+            Count(Tasks),
             Receive(Nets),
             Read("requests"),
             Write("requests"),
@@ -194,8 +197,10 @@ mod tests {
         let s3 = |path: &str| vec![format!("arn:aws:s3:::{path}")];
         match right {
             Send(queues) | Receive(queues) | Count(queues) => match queues {
-                // A worker has no business with the tasks of another.
-                Tasks if part == Part::Worker => sqs("tasks-WORKER-normal"),
+                // A worker sends tasks of models that have moved to another, but takes none from it.
+                Tasks if part == Part::Worker && matches!(right, Receive(_)) => {
+                    sqs("tasks-WORKER-normal")
+                }
                 Tasks => sqs("tasks-*-normal"),
                 Outcomes => sqs("outcomes"),
                 Events => sqs("events"),

@@ -92,7 +92,7 @@ impl DynamoModels {
 
 #[async_trait]
 impl Models for DynamoModels {
-    /// Two writes: a version that was kept and not made the current one is so when its worker
+    /// One read and two writes: a version that was kept and not made the current one is so when its worker
     /// starts again.
     async fn register(&self, registration: &Registration) -> PortResult<RegistrationOutcome> {
         let at = match self.keep_version(registration).await? {
@@ -100,7 +100,11 @@ impl Models for DynamoModels {
             Err(other) => return Ok(RegistrationOutcome::Conflict(other)),
         };
         let mut current = key_of(CURRENT, registration.manifest.name.as_str());
-        let registration = Registration { at, ..registration.clone() };
+        let mut registration = registration.clone();
+        if let Some(earlier) = self.table.get(REGISTERING, current.clone()).await? {
+            registration.follow(read_document(&earlier, DOCUMENT)?);
+        }
+        registration.at = at;
         current.insert(DOCUMENT.to_owned(), document(&registration)?);
         self.table.put(REGISTERING, &current, None).await?;
         Ok(RegistrationOutcome::Registered)

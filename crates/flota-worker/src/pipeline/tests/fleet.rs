@@ -3,13 +3,14 @@
 
 use std::{
     io::Cursor,
+    iter,
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
 use flota_core::{
     ClientName, Ending, Lane, Manifest, Origin, OutcomesMessage, QueueName, RequestId, Sha256,
-    TaskMessage, TaskOutcome, TasksMessage,
+    TaskMessage, TaskOutcome, TasksMessage, WorkerName,
     consume::{ConsumeSettings, Consumer},
     limits::MAX_QUEUE_BATCH,
     ports::{NewMessage, UPLOADED_PREFIX},
@@ -21,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::pipeline::{Parts, Pipeline, tasks_queue};
+use crate::pipeline::{LoadedModel, Parts, Pipeline};
 
 pub(super) type Color = [u8; 3];
 
@@ -39,6 +40,8 @@ pub(super) struct Fleet {
     pub(super) platform: Platform,
     pub(super) settings: Settings,
     pub(super) manifest: Manifest,
+    /// Of the models that the worker serves beside that one.
+    pub(super) beside: Vec<Manifest>,
     pub(super) stop: CancellationToken,
     /// The colours of each batch, in the order in which they were run.
     pub(super) batches: Arc<Mutex<Vec<Vec<Color>>>>,
@@ -63,6 +66,7 @@ impl Fleet {
             platform: Platform::memory(&settings, Arc::new(SystemClock)).unwrap(),
             settings,
             manifest: Manifest::parse("model.yaml", &text).unwrap(),
+            beside: Vec::new(),
             stop: CancellationToken::new(),
             batches: Arc::default(),
             hold: Some(hold),
@@ -72,17 +76,14 @@ impl Fleet {
 
     /// Starts the worker; the handle ends when it has drained.
     pub(super) fn start(&self) -> JoinHandle<()> {
-        let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
-        let model = Model::load(&Runtime::Tract, self.manifest.clone(), MEANS, labels).unwrap();
-        let session = Scripted { batches: self.batches.clone(), held: self.held.clone() };
+        let manifests = iter::once(&self.manifest).chain(&self.beside);
         let pipeline = Pipeline::start(Parts {
             platform: self.platform.clone(),
+            worker: self.worker(),
             prefix: self.settings.prefix.clone(),
             settings: self.settings.worker.clone(),
             objects: self.settings.objects.clone(),
-            batch_size: self.manifest.batch.max_size,
-            model: Arc::new(model),
-            sessions: vec![Box::new(session)],
+            models: manifests.map(|manifest| self.loaded(manifest)).collect(),
             before_infer: None,
         });
         let worker = &self.settings.worker;
@@ -99,13 +100,28 @@ impl Fleet {
         tokio::spawn(consumer.run(self.stop.clone()))
     }
 
+    fn loaded(&self, manifest: &Manifest) -> LoadedModel {
+        let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
+        let model = Model::load(&Runtime::Tract, manifest.clone(), MEANS, labels).unwrap();
+        let session = Scripted { batches: self.batches.clone(), held: self.held.clone() };
+        LoadedModel {
+            batch_size: manifest.batch.max_size,
+            model: Arc::new(model),
+            sessions: vec![Box::new(session)],
+        }
+    }
+
     /// Lets every batch go on that waits, or would.
     pub(super) fn let_all_go(&mut self) {
         self.hold = None;
     }
 
+    pub(super) fn worker(&self) -> WorkerName {
+        WorkerName::from(&self.manifest.name)
+    }
+
     pub(super) fn tasks_queue(&self) -> QueueName {
-        tasks_queue(&self.settings.prefix, &self.manifest)
+        QueueName::tasks(&self.settings.prefix, &self.worker(), Lane::Normal)
     }
 
     pub(super) async fn upload(&self, color: Color) -> String {
@@ -126,8 +142,13 @@ impl Fleet {
 
     /// The messages on the tasks' queue that nobody has in hand, which are left there.
     pub(super) async fn receive_once(&self) -> Vec<TasksMessage> {
-        let (queue, name) = (&self.platform.queue, self.tasks_queue());
-        let received = queue.receive(&name, MAX_QUEUE_BATCH, Duration::ZERO, LONG).await.unwrap();
+        self.receive_from(self.tasks_queue(), Duration::ZERO).await
+    }
+
+    /// The messages that come onto a queue within `wait`, which are left there.
+    pub(super) async fn receive_from(&self, name: QueueName, wait: Duration) -> Vec<TasksMessage> {
+        let queue = &self.platform.queue;
+        let received = queue.receive(&name, MAX_QUEUE_BATCH, wait, LONG).await.unwrap();
         let receipts: Vec<_> = received.iter().map(|delivery| delivery.receipt.clone()).collect();
         queue.extend(&name, &receipts, Duration::ZERO).await.unwrap();
         received.iter().map(|delivery| TasksMessage::decode(&delivery.body).unwrap()).collect()

@@ -1,6 +1,7 @@
 //! The pipeline through its ports, over the in-memory adapters and a scripted model.
 
 pub(crate) mod fleet;
+mod groups;
 mod leases;
 mod objects;
 mod outcomes;

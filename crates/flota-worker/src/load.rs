@@ -1,0 +1,65 @@
+//! From model folders to models that are ready to run.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail};
+use flota_core::{WorkerName, ports::Registration};
+use flota_platform::settings::Settings;
+use jiff::Timestamp;
+use tokio::task;
+
+use crate::{
+    Engines, ModelFolder,
+    calibration::Calibration,
+    pipeline::{LoadedModel, thread_count},
+};
+
+/// A model that is ready to run, and what makes it known.
+pub(crate) struct Ready {
+    pub(crate) registration: Registration,
+    pub(crate) loaded: LoadedModel,
+}
+
+/// Opens `folders`, of which there is one at least, and no two with the same model.
+pub(crate) async fn open(folders: &[PathBuf], weights_dir: &Path) -> Result<Vec<ModelFolder>> {
+    let mut opened: Vec<ModelFolder> = Vec::new();
+    for folder in folders {
+        let model = ModelFolder::open(folder, weights_dir).await?;
+        let name = &model.manifest().name;
+        if opened.iter().any(|other| other.manifest().name == *name) {
+            bail!("`{name}` is given twice, the second time in {}", folder.display());
+        }
+        opened.push(model);
+    }
+    Ok(opened)
+}
+
+/// Loads `folders` for `worker`, with a session of each for every inference thread.
+pub(crate) async fn load(
+    folders: Vec<ModelFolder>,
+    worker: &WorkerName,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Vec<Ready>> {
+    let engines = Engines::open(&settings.engine)?;
+    let time = settings.engine.calibrate;
+    let calibrations = settings.weights_dir().join("calibrations");
+    let threads = thread_count(settings.worker.infer_threads);
+    let worker = worker.clone();
+    let loading = task::spawn_blocking(move || {
+        let load = |folder: ModelFolder| {
+            let registration = folder.registration(worker.clone(), now);
+            let model = folder.load(&engines)?;
+            let found = Calibration::of(&model, registration.digest, &calibrations, time)?;
+            let sessions = (0..threads).map(|_| model.session()).collect::<Result<_, _>>();
+            let sessions = sessions.context("setting up the engine")?;
+            let (model, batch_size) = (Arc::new(model), found.batch_size);
+            anyhow::Ok(Ready { registration, loaded: LoadedModel { model, batch_size, sessions } })
+        };
+        folders.into_iter().map(load).collect()
+    });
+    loading.await.context("loading a model")?
+}
