@@ -1,6 +1,6 @@
 //! CPU seconds per image, end to end against the bare decode-and-infer loop, in turns.
 
-use std::thread;
+use std::{thread, time::Instant};
 
 use anyhow::{Context, Result};
 use flota_engine::{Model, Session};
@@ -21,8 +21,9 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let cache = tempfile::tempdir()?;
     let folder = runtime.block_on(ModelFolder::open(&chosen.dir, cache.path()))?;
     let model = folder.load(&engines(options.library.as_deref())?)?;
-    let fleet = Fleet::start(&chosen.dir, &chosen.name, options.library.as_deref());
-    let fleet = runtime.block_on(fleet)?;
+    let name = chosen.name.clone();
+    let library = options.library.as_deref();
+    let fleet = runtime.block_on(Fleet::start(&[&[chosen]], library))?;
     let (mut bare, mut whole, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     let (mut server_share, mut wall) = (Vec::new(), Vec::new());
     for round in 0..=options.rounds {
@@ -31,7 +32,7 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
             None => images::draw(options.images, u32::try_from(round)?)?,
         };
         let bare_s = bare_loop(&model, &pictures)?;
-        let run = runtime.block_on(end_to_end(&fleet, pictures, &chosen.name))?;
+        let run = runtime.block_on(end_to_end(&fleet, pictures, &[&name]))?;
         // The first round warms caches and allocators.
         if round > 0 {
             let per_image = 1_000.0 / options.images as f64;
@@ -42,8 +43,8 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
             wall.push(options.images as f64 / run.wall_s);
         }
     }
-    let name = &chosen.name;
-    let resident = [resident_mb(fleet.worker.id())?];
+    let worker = fleet.workers.first().context("there is a worker")?;
+    let resident = [resident_mb(worker.id())?];
     Ok(vec![
         Figure::new(format!("{name}: bare loop"), "CPU ms/image", "", &bare),
         Figure::new(format!("{name}: end to end"), "CPU ms/image", "", &whole),
@@ -54,19 +55,19 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     ])
 }
 
-struct Run {
-    server_s: f64,
-    worker_s: f64,
-    wall_s: f64,
+/// What a run took.
+pub struct Run {
+    pub server_s: f64,
+    pub worker_s: f64,
+    pub wall_s: f64,
 }
 
 /// From submission to the last recorded outcome; the images lie in the store already.
-async fn end_to_end(fleet: &Fleet, pictures: Vec<Vec<u8>>, model: &str) -> Result<Run> {
+pub async fn end_to_end(fleet: &Fleet, pictures: Vec<Vec<u8>>, models: &[&str]) -> Result<Run> {
     let addresses = fleet.client.upload(pictures).await?;
-    let cpu = || anyhow::Ok((cpu_seconds(fleet.server.id())?, cpu_seconds(fleet.worker.id())?));
-    let (before, began) = (cpu()?, std::time::Instant::now());
-    fleet.client.run(&addresses, model).await?;
-    let (after, wall_s) = (cpu()?, began.elapsed().as_secs_f64());
+    let (before, began) = (fleet.cpu_seconds()?, Instant::now());
+    fleet.client.run(&addresses, models).await?;
+    let (after, wall_s) = (fleet.cpu_seconds()?, began.elapsed().as_secs_f64());
     Ok(Run { server_s: after.0 - before.0, worker_s: after.1 - before.1, wall_s })
 }
 

@@ -12,15 +12,17 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::{measure::cpu_seconds, models::BenchModel};
+
 const READY_BOUND: Duration = Duration::from_secs(60);
 const FLOTA: &str = env!("CARGO_BIN_EXE_flota_under_test");
 /// Images of a request.
 const REQUEST_IMAGES: usize = 20;
 
-/// `flota serve` and `flota worker`; killed when dropped.
+/// `flota serve` and its workers; killed when dropped.
 pub struct Fleet {
     pub server: Child,
-    pub worker: Child,
+    pub workers: Vec<Child>,
     pub client: FleetClient,
     _data: TempDir,
 }
@@ -50,25 +52,50 @@ pub fn flota(data: &Path, port: u16) -> Command {
 }
 
 impl Fleet {
-    /// Starts a server and a worker of the model in `model_dir`, and waits until both are there.
-    /// With `library` the worker runs the model on ONNX Runtime, else on tract.
-    pub async fn start(model_dir: &Path, model: &str, library: Option<&Path>) -> Result<Self> {
+    /// Starts a server and a worker for each of `groups` of models, and waits until all are there.
+    /// With `library` the workers run the models on ONNX Runtime, else on tract.
+    pub async fn start(groups: &[&[BenchModel]], library: Option<&Path>) -> Result<Self> {
         let (data, port) = (tempfile::tempdir()?, free_port()?);
         let server = flota(data.path(), port).arg("serve").spawn().context("starting flota")?;
-        let mut worker = flota(data.path(), port);
-        worker.env("FLOTA__ENGINE__KIND", if library.is_some() { "onnxruntime" } else { "tract" });
-        worker.env("FLOTA__ENGINE__LIBRARY", library.unwrap_or(Path::new("")));
-        let worker = worker.arg("worker").arg(model_dir).spawn()?;
         let client = FleetClient::new(port)?;
-        let fleet = Self { server, worker, client, _data: data };
-        fleet.client.ready(model).await?;
+        let mut fleet = Self { server, workers: Vec::new(), client, _data: data };
+        for models in groups {
+            let mut worker = flota(fleet._data.path(), port);
+            let engine = if library.is_some() { "onnxruntime" } else { "tract" };
+            worker.env("FLOTA__ENGINE__KIND", engine);
+            worker.env("FLOTA__ENGINE__LIBRARY", library.unwrap_or(Path::new("")));
+            worker.arg("worker").args(models.iter().map(|model| &model.dir));
+            if let [first, _, ..] = models {
+                worker.args(["--name", &first.name]);
+            }
+            fleet.workers.push(worker.spawn()?);
+        }
+        for model in groups.iter().flat_map(|models| *models) {
+            fleet.client.ready(&model.name).await?;
+        }
         Ok(fleet)
+    }
+
+    /// Ends the workers; their models stay known.
+    pub fn stop_workers(&mut self) -> Result<()> {
+        for mut worker in self.workers.drain(..) {
+            worker.kill()?;
+            worker.wait()?;
+        }
+        Ok(())
+    }
+
+    /// CPU seconds so far: of the server, and of all workers.
+    pub fn cpu_seconds(&self) -> Result<(f64, f64)> {
+        let workers: f64 =
+            self.workers.iter().map(|worker| cpu_seconds(worker.id())).sum::<Result<_>>()?;
+        Ok((cpu_seconds(self.server.id())?, workers))
     }
 }
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        for child in [&mut self.worker, &mut self.server] {
+        for child in self.workers.iter_mut().chain([&mut self.server]) {
             // It fails where the process has ended, which is what is wanted.
             let _ = child.kill();
             let _ = child.wait();
@@ -80,6 +107,11 @@ impl FleetClient {
     pub fn new(port: u16) -> Result<Self> {
         let http = Client::builder().no_proxy().build()?;
         Ok(Self { http, url: format!("http://127.0.0.1:{port}") })
+    }
+
+    /// Where requests are submitted.
+    pub fn requests_url(&self) -> String {
+        format!("{}/v1/requests", self.url)
     }
 
     /// Waits until a worker of `model` is alive.
@@ -110,12 +142,12 @@ impl FleetClient {
         Ok(addresses)
     }
 
-    /// Submits `images` in requests of twenty and waits until all have succeeded.
-    pub async fn run(&self, images: &[String], model: &str) -> Result<()> {
+    /// Submits `images` to `models` in requests of twenty and waits until all have succeeded.
+    pub async fn run(&self, images: &[String], models: &[&str]) -> Result<()> {
         let mut ids = Vec::new();
         for images in images.chunks(REQUEST_IMAGES) {
             let images: Vec<Value> = images.iter().map(|url| json!({ "url": url })).collect();
-            let body = json!({ "images": images, "models": [model] });
+            let body = json!({ "images": images, "models": models });
             let submit = self.http.post(format!("{}/v1/requests", self.url)).json(&body);
             let answer: Value = submit.send().await?.error_for_status()?.json().await?;
             ids.push(answer["id"].as_str().context("an id")?.to_owned());

@@ -4,6 +4,7 @@
 //! Two things are compared in turns within one run, over several rounds; costs are CPU seconds.
 //! It reads `/proc`, so it runs on Linux.
 
+mod api;
 mod efficiency;
 mod engine;
 mod fleet;
@@ -13,8 +14,9 @@ mod models;
 mod queue;
 mod standing;
 mod table;
+mod together;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -27,7 +29,10 @@ pub struct Options {
     /// golden data (`FLOTA_GOLDEN_DATA`, or `../shared/data`), else `workers/image-quality`.
     #[arg(long, value_name = "DIR")]
     model_dir: Option<PathBuf>,
-    /// Folder of the pictures that the part `engine` decodes, in place of drawn ones.
+    /// Folders of the models of the part `together`; without them: our own two.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    together: Vec<PathBuf>,
+    /// Folder of the pictures that are looked at, in place of drawn ones.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// The library of ONNX Runtime: `efficiency` then measures with it, and `engine` both engines.
@@ -39,18 +44,24 @@ pub struct Options {
     /// Rounds, of which the median counts.
     #[arg(long, default_value_t = 5, value_name = "COUNT")]
     rounds: usize,
+    /// Submissions of each round of the part `api`.
+    #[arg(long, default_value_t = 4_000, value_name = "COUNT")]
+    submits: usize,
     /// Messages of each round of the queue.
     #[arg(long, default_value_t = 20_000, value_name = "COUNT")]
     messages: usize,
     /// Seconds for which the idle fleet is watched.
     #[arg(long, default_value_t = 20, value_name = "SECONDS")]
     idle_seconds: u64,
-    /// Only the part with this name: `engine`, `efficiency`, `queue` or `standing`.
+    /// Only the part with this name: `engine`, `efficiency`, `together`, `api`, `queue` or `standing`.
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// One JSON object on standard output in place of the table.
     #[arg(long)]
     json: bool,
+    /// Serves the bare handler that the API is measured against, until it is killed.
+    #[arg(long, hide = true, value_name = "ADDRESS")]
+    bare_api: Option<SocketAddr>,
     /// What `cargo bench` adds to every command line.
     #[arg(long, hide = true)]
     bench: bool,
@@ -58,6 +69,9 @@ pub struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if let Some(listen) = options.bare_api {
+        return api::serve_bare(listen);
+    }
     let wanted = |part: &str| options.only.as_deref().is_none_or(|only| only == part);
     let runtime = Runtime::new().context("starting the runtime")?;
     let mut figures = Vec::new();
@@ -66,6 +80,12 @@ fn main() -> Result<()> {
     }
     if wanted("efficiency") {
         figures.extend(efficiency::measure(&runtime, &options)?);
+    }
+    if wanted("together") {
+        figures.extend(together::measure(&runtime, &options)?);
+    }
+    if wanted("api") {
+        figures.extend(api::measure(&runtime, &options)?);
     }
     if wanted("queue") {
         figures.extend(queue::measure(&runtime, &options)?);

@@ -68,6 +68,14 @@ fn squeezenet(data: &Path) -> Result<BenchModel> {
     at(dir, Some(temporary))
 }
 
+/// The models that `options` name for the part `together`: by default our own two.
+pub fn several(options: &Options) -> Result<Vec<BenchModel>> {
+    let own =
+        || ["image-quality", "embedded-text"].map(|name| project_dir().join("workers").join(name));
+    let dirs = if options.together.is_empty() { own().to_vec() } else { options.together.clone() };
+    dirs.into_iter().map(|dir| at(dir, None)).collect()
+}
+
 fn at(dir: PathBuf, temporary: Option<TempDir>) -> Result<BenchModel> {
     let path = dir.join("model.yaml");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;

@@ -28,6 +28,7 @@ const SETTLING: Duration = Duration::from_secs(3);
 
 pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let (mut first, mut idle) = (Vec::new(), Vec::new());
+    let ready = ready_ms(runtime, options)?;
     for round in 0..options.rounds {
         let (data, port) = (tempfile::tempdir()?, free_port()?);
         let client = FleetClient::new(port)?;
@@ -42,7 +43,7 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
         runtime.block_on(async {
             client.ready(MODEL).await?;
             let addresses = client.upload(picture).await?;
-            client.run(&addresses, MODEL).await
+            client.run(&addresses, &[MODEL]).await
         })?;
         first.push(began.elapsed().as_secs_f64() * 1_000.0);
         if round == 0 {
@@ -57,10 +58,39 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::new("idle fleet: up, server and one worker", "% of a core", "< 1", &idle),
         Figure::new("from `up` to the first outcome", "ms", "", &first),
+        Figure::new("from the start of a worker until it is ready", "ms", "< 400", &ready),
     ])
 }
 
-/// `flota up`; it takes its children along when it is told to stop, or dropped.
+/// How long a worker takes from its start to its first poll, without calibration.
+fn ready_ms(runtime: &Runtime, options: &Options) -> Result<Vec<f64>> {
+    let (data, http) = (tempfile::tempdir()?, reqwest::Client::builder().no_proxy().build()?);
+    let mut all = Vec::new();
+    for _ in 0..options.rounds {
+        let listen = format!("127.0.0.1:{}", free_port()?);
+        let mut command = flota(data.path(), free_port()?);
+        command.env("FLOTA__WORKER__LISTEN", &listen).env("FLOTA__ENGINE__CALIBRATE_MS", "0");
+        // Whoever polls an empty queue hears from it when the wait is over.
+        command.env("FLOTA__QUEUE__POLL_WAIT_MS", "10");
+        if let Some(library) = &options.library {
+            command.env("FLOTA__ENGINE__LIBRARY", library);
+        }
+        command.arg("worker").arg(project_dir().join("workers").join(MODEL));
+        let began = Instant::now();
+        let mut worker = Up(command.spawn().context("starting a worker")?);
+        let url = format!("http://{listen}/readyz");
+        runtime.block_on(async {
+            while !http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        all.push(began.elapsed().as_secs_f64() * 1_000.0);
+        worker.stop()?;
+    }
+    Ok(all)
+}
+
+/// A process, such as `flota up`; it takes its children along when it is told to stop, or dropped.
 struct Up(Child);
 
 impl Up {

@@ -1,7 +1,8 @@
 //! From bytes to labelled output: decode under limits, resize as the manifest says, run, label.
 //!
-//! Synchronous and pure: no queue, no clock, and no I/O but the loading of an engine's library. One thread decodes or runs at a time per
-//! call; what is shared between threads is immutable.
+//! Synchronous and pure: no queue, no clock, and no I/O but the loading of an engine's library and
+//! the optimised graphs that it keeps. One thread decodes or runs at a time per call; what is shared
+//! between threads is immutable.
 
 mod decode;
 mod infer;

@@ -4,7 +4,6 @@
 use std::{
     fs, io,
     path::Path,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -12,6 +11,8 @@ use anyhow::{Context, Result};
 use flota_core::Sha256;
 use flota_engine::{InferError, Model, Session};
 use serde::{Deserialize, Serialize};
+
+use crate::machine;
 
 /// A larger batch must be faster by so much for each image, for it costs memory and waiting.
 const WORTH_IT: f64 = 0.95;
@@ -42,7 +43,8 @@ impl Calibration {
     /// If the model cannot run.
     pub(crate) fn of(model: &Model, digest: Sha256, dir: &Path, time: Duration) -> Result<Self> {
         let max_size = model.manifest().batch.max_size.max(1);
-        let of = Circumstances { engine: model.runtime().build(), machine: machine(), max_size };
+        let of =
+            Circumstances { engine: model.runtime().build(), machine: machine::name(), max_size };
         if max_size == 1 || time.is_zero() {
             let batch_size = if model.runtime().is_on_gpu() { max_size } else { 1 };
             return Ok(Self { batch_size, tried: Vec::new(), of });
@@ -128,16 +130,6 @@ fn best(tried: &[(u32, f64)]) -> u32 {
         }
     }
     best.0
-}
-
-/// What the figures are of: the processor and how many of its cores.
-fn machine() -> String {
-    let name = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    });
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    format!("{}, {cores} cores", name.unwrap_or_else(|| std::env::consts::ARCH.to_owned()))
 }
 
 #[cfg(test)]

@@ -79,6 +79,19 @@ impl Engines {
         Self { first: Runtime::Tract, second: None, reason: String::new() }
     }
 
+    /// Has ONNX Runtime keep the graphs that it optimises in `dir`, which is for machines that run the
+    /// same instructions.
+    #[must_use]
+    pub(crate) fn keeping_graphs(self, dir: &Path) -> Self {
+        let first = match self.first {
+            Runtime::OnnxRuntime(library) => {
+                Runtime::OnnxRuntime(library.keeping_graphs(dir.to_owned()))
+            }
+            Runtime::Tract => Runtime::Tract,
+        };
+        Self { first, ..self }
+    }
+
     /// Why models are loaded into the engine that they are.
     pub fn reason(&self) -> &str {
         &self.reason

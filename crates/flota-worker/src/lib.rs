@@ -8,6 +8,7 @@ mod folder;
 mod health;
 mod life;
 mod load;
+mod machine;
 mod memory;
 mod metrics;
 mod pipeline;

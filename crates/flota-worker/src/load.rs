@@ -14,6 +14,7 @@ use tokio::task;
 use crate::{
     Engines, ModelFolder,
     calibration::Calibration,
+    machine,
     pipeline::{LoadedModel, thread_count},
 };
 
@@ -44,9 +45,14 @@ pub(crate) async fn load(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Vec<Ready>> {
-    let engines = Engines::open(&settings.engine)?;
+    let mut engines = Engines::open(&settings.engine)?;
+    let weights_dir = settings.weights_dir();
+    if settings.engine.keep_graphs {
+        let machine = machine::instructions().to_string();
+        engines = engines.keeping_graphs(&weights_dir.join("graphs").join(machine));
+    }
     let time = settings.engine.calibrate;
-    let calibrations = settings.weights_dir().join("calibrations");
+    let calibrations = weights_dir.join("calibrations");
     let threads = thread_count(settings.worker.infer_threads);
     let worker = worker.clone();
     let loading = task::spawn_blocking(move || {

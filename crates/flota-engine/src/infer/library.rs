@@ -1,7 +1,7 @@
 //! The library of ONNX Runtime, and what it runs networks on.
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -9,9 +9,14 @@ use std::{
 use ort::{
     environment::Environment,
     ep::{CUDA, ExecutionProviderDispatch, TensorRT},
-    session::{Session, builder::GraphOptimizationLevel},
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
 };
 use thiserror::Error;
+
+use super::kept_graphs::KeptGraphs;
 
 /// Which script fetches the library, for `python3`, with the folder to put it in as its argument.
 pub const ONNX_RUNTIME_INSTALLER: &str = include_str!("../../onnxruntime/install.py");
@@ -24,6 +29,22 @@ pub const ONNX_RUNTIME_LIBRARY: &str =
 pub struct OnnxRuntime {
     library: Arc<Library>,
     provider: Provider,
+    kept: Option<KeptGraphs>,
+}
+
+/// A graph from which sessions are made.
+pub(super) enum Graph {
+    /// The ONNX file, of which each session makes what it needs.
+    Onnx(Arc<[u8]>),
+    /// In ONNX Runtime's own format and optimised already. Sessions point into it.
+    Optimised(Arc<Vec<u8>>),
+}
+
+/// A session, and what it points into.
+pub(super) struct GraphSession {
+    // Dropped before the graph.
+    pub(super) session: Session,
+    _graph: Option<Arc<Vec<u8>>>,
 }
 
 struct Library {
@@ -81,22 +102,74 @@ impl OnnxRuntime {
                 Arc::clone(LIBRARY.get_or_init(|| library))
             }
         };
-        Ok(Self { library, provider })
+        Ok(Self { library, provider, kept: None })
+    }
+
+    /// Keeps optimised graphs in `dir`, whose files are for machines like this one alone: sessions of
+    /// a processor then share their weights and are there sooner. Where `dir` cannot be written they
+    /// do not.
+    #[must_use]
+    pub fn keeping_graphs(self, dir: PathBuf) -> Self {
+        // Those of a GPU are compiled for it by the provider, and cannot be kept.
+        let kept = (!self.is_on_gpu()).then(|| KeptGraphs::new(dir));
+        Self { kept, ..self }
     }
 
     pub(super) fn is_on_gpu(&self) -> bool {
         self.provider != Provider::Cpu
     }
 
-    /// A graph that is ready to run, in one thread.
-    pub(super) fn session(&self, weights: &[u8]) -> ort::Result<Session> {
-        let builder = Session::builder(&self.library.environment)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(1)?
-            .with_inter_threads(1)?
-            .with_execution_providers(self.provider.dispatches())?;
-        let mut builder = builder;
-        builder.commit_from_memory(weights)
+    /// The graph of an ONNX file, and a session of it. Where a kept graph cannot be had or run, the
+    /// file itself is taken.
+    pub(super) fn graph(&self, weights: &[u8]) -> ort::Result<(Graph, GraphSession)> {
+        if let Some(kept) = &self.kept {
+            let optimise = |path: &Path| self.optimise(weights, path).map_err(io::Error::other);
+            if let Ok(graph) = kept.graph(weights, ort::info(), optimise) {
+                let graph = Graph::Optimised(graph);
+                if let Ok(session) = self.session(&graph) {
+                    return Ok((graph, session));
+                }
+            }
+        }
+        let graph = Graph::Onnx(weights.into());
+        let session = self.session(&graph)?;
+        Ok((graph, session))
+    }
+
+    /// A session that runs in one thread.
+    pub(super) fn session(&self, graph: &Graph) -> ort::Result<GraphSession> {
+        match graph {
+            Graph::Onnx(weights) => {
+                let builder = self.builder(GraphOptimizationLevel::All)?;
+                let mut builder = builder.with_execution_providers(self.provider.dispatches())?;
+                let session = builder.commit_from_memory(weights)?;
+                Ok(GraphSession { session, _graph: None })
+            }
+            Graph::Optimised(bytes) => {
+                let mut builder = self
+                    .builder(GraphOptimizationLevel::Disable)?
+                    .with_config_entry("session.load_model_format", "ORT")?
+                    .with_config_entry("session.use_ort_model_bytes_directly", "1")?
+                    .with_config_entry("session.use_ort_model_bytes_for_initializers", "1")?;
+                let session = builder.commit_from_memory(bytes)?;
+                Ok(GraphSession { session, _graph: Some(Arc::clone(bytes)) })
+            }
+        }
+    }
+
+    /// Writes the optimised graph of an ONNX file to `path`.
+    fn optimise(&self, weights: &[u8], path: &Path) -> ort::Result<()> {
+        let mut builder = self
+            .builder(GraphOptimizationLevel::All)?
+            .with_optimized_model_path(path)?
+            .with_config_entry("session.save_model_format", "ORT")?;
+        builder.commit_from_memory(weights).map(drop)
+    }
+
+    fn builder(&self, level: GraphOptimizationLevel) -> ort::Result<SessionBuilder> {
+        let builder =
+            Session::builder(&self.library.environment)?.with_optimization_level(level)?;
+        Ok(builder.with_intra_threads(1)?.with_inter_threads(1)?)
     }
 }
 

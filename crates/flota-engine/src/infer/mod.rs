@@ -3,6 +3,7 @@
 mod engine;
 mod error;
 mod graph;
+mod kept_graphs;
 mod library;
 mod onnx_runtime;
 mod tract;

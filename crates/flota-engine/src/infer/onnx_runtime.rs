@@ -1,7 +1,7 @@
 //! The engine that is fastest on most CPUs, and runs on GPUs: ONNX Runtime.
 //!
-//! Its library is loaded when it is asked for; nothing is linked. A session has one thread and the
-//! weights for itself. On a CPU, batch 1 is what it is fastest at; on a GPU it is not, so a batch is
+//! Its library is loaded when it is asked for; nothing is linked. A session has one thread, and the
+//! weights for itself where no optimised graph is kept. On a CPU, batch 1 is what it is fastest at; on a GPU it is not, so a batch is
 //! run whole where the graph leaves its length free.
 
 use std::{borrow::Cow, sync::Arc};
@@ -9,11 +9,14 @@ use std::{borrow::Cow, sync::Arc};
 use flota_core::{Dtype, InputSpec, OutputSpec};
 use ort::{
     ErrorCode,
-    session::{Session as OrtSession, SessionInputValue},
+    session::SessionInputValue,
     value::{Outlet, Shape, TensorElementType, TensorRef, ValueType},
 };
 
-use super::{Engine, InferError, LoadError, OnnxRuntime, Session, graph};
+use super::{
+    Engine, InferError, LoadError, OnnxRuntime, Session, graph,
+    library::{Graph, GraphSession},
+};
 use crate::{Tensor, TensorData, preprocess::shape_of};
 
 impl OnnxRuntime {
@@ -23,15 +26,16 @@ impl OnnxRuntime {
         input: &InputSpec,
         output: &OutputSpec,
     ) -> Result<(OnnxRuntimeEngine, OnnxRuntimeSession), LoadError> {
-        let session = self.session(weights).map_err(load_error)?;
-        let names = names(session.inputs());
+        let (graph, session) = self.graph(weights).map_err(load_error)?;
+        let (inputs, outputs) = (session.session.inputs(), session.session.outputs());
+        let names = names(inputs);
         let index = graph::find("input", input.name.as_deref(), &names)?;
         if names.len() > 1 {
             return Err(LoadError::ManyInputs { count: names.len(), known: graph::quoted(&names) });
         }
-        let taken = &session.inputs()[index];
+        let taken = &inputs[index];
         let is_batch_free = check_input(taken, input)?;
-        let outputs = self::names(session.outputs());
+        let outputs = self::names(outputs);
         let index = graph::find("output", output.name.as_deref(), &outputs)?;
         let names =
             Arc::new(Names { input: taken.name().to_owned(), output: outputs[index].clone() });
@@ -45,7 +49,7 @@ impl OnnxRuntime {
         first.output_count = first.count_outputs(input)?;
         let engine = OnnxRuntimeEngine {
             runtime: self.clone(),
-            weights: weights.into(),
+            graph,
             names: Arc::clone(&first.names),
             output_count: first.output_count,
             is_batch_free,
@@ -54,10 +58,10 @@ impl OnnxRuntime {
     }
 }
 
-/// A graph that has been loaded once, and is loaded again for each further session.
+/// A graph of which there is a session, and are made more.
 pub(super) struct OnnxRuntimeEngine {
     runtime: OnnxRuntime,
-    weights: Arc<[u8]>,
+    graph: Graph,
     names: Arc<Names>,
     output_count: usize,
     is_batch_free: bool,
@@ -75,7 +79,7 @@ impl Engine for OnnxRuntimeEngine {
 
     fn session(&self) -> Result<Box<dyn Session>, InferError> {
         Ok(Box::new(OnnxRuntimeSession {
-            session: self.runtime.session(&self.weights).map_err(infer_error)?,
+            session: self.runtime.session(&self.graph).map_err(infer_error)?,
             names: Arc::clone(&self.names),
             output_count: self.output_count,
             is_batch_free: self.is_batch_free,
@@ -85,7 +89,7 @@ impl Engine for OnnxRuntimeEngine {
 }
 
 pub(super) struct OnnxRuntimeSession {
-    session: OrtSession,
+    session: GraphSession,
     names: Arc<Names>,
     output_count: usize,
     /// Whether several images can be run as one tensor.
@@ -153,7 +157,7 @@ impl OnnxRuntimeSession {
             }
         };
         let inputs = vec![(Cow::from(self.names.input.as_str()), value)];
-        let outputs = self.session.run(inputs).map_err(infer_error)?;
+        let outputs = self.session.session.run(inputs).map_err(infer_error)?;
         let output = outputs.get(&self.names.output);
         let output =
             output.ok_or(InferError::WrongCount { found: 0, wanted: self.output_count })?;
@@ -169,7 +173,7 @@ impl OnnxRuntimeSession {
             Dtype::F32 => TensorData::F32(vec![0.0; length]),
             Dtype::U8 => TensorData::U8(vec![0; length]),
         };
-        let wanted = self.session.outputs().iter().find(|o| o.name() == self.names.output);
+        let wanted = self.session.session.outputs().iter().find(|o| o.name() == self.names.output);
         let found = wanted.map_or_else(String::new, |output| output.dtype().to_string());
         let is_floats = wanted.and_then(element_of) == Some(TensorElementType::Float32);
         let mismatch = LoadError::OutputMismatch { name: self.names.output.clone(), found };

@@ -56,7 +56,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A model of `folder/models`, described by the lines of a manifest from `labels` on, in each engine.
-pub fn models(folder: &Path, file: &str, labels: &[String], rest: &str) -> [Model; 2] {
+pub fn models(folder: &Path, file: &str, labels: &[String], rest: &str) -> [Model; 3] {
     let text = format!("name: golden\nversion: '1'\nweights: {{file: {file}}}\n{rest}");
     let manifest = Manifest::parse("model.yaml", &text).unwrap();
     let weights = read(&folder.join("models").join(file));

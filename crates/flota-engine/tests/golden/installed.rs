@@ -10,13 +10,13 @@ use std::{
 
 use flota_engine::{ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime, Provider, Runtime};
 
-/// All engines.
-pub fn runtimes() -> [Runtime; 2] {
+/// All engines: ONNX Runtime by the ONNX file, and by the graph that it keeps of it.
+pub fn runtimes() -> [Runtime; 3] {
     static LIBRARY: OnceLock<OnnxRuntime> = OnceLock::new();
+    let binary = env::current_exe().expect("a running test has a path");
+    let target =
+        binary.ancestors().nth(3).expect("cargo puts tests into target/debug/deps").to_owned();
     let library = LIBRARY.get_or_init(|| {
-        let binary = env::current_exe().expect("a running test has a path");
-        let target =
-            binary.ancestors().nth(3).expect("cargo puts tests into target/debug/deps").to_owned();
         let lock = File::create(target.join("onnxruntime.lock")).expect("target/ can be written");
         lock.lock().expect("target/ has locks");
         let folder = target.join("onnxruntime");
@@ -30,5 +30,6 @@ pub fn runtimes() -> [Runtime; 2] {
         }
         OnnxRuntime::open(&library, Provider::Cpu).expect("the pinned library fits")
     });
-    [Runtime::Tract, Runtime::OnnxRuntime(library.clone())]
+    let keeping = library.clone().keeping_graphs(target.join("onnxruntime-graphs"));
+    [Runtime::Tract, Runtime::OnnxRuntime(library.clone()), Runtime::OnnxRuntime(keeping)]
 }

@@ -14,7 +14,7 @@ const MAX_SAME_PIXELS_DISTANCE: f64 = 1e-4;
 const MAX_DISTANCE: f64 = 0.02;
 const LABELS: [&str; 5] = ["Drawing", "Hentai", "Neutral", "Porn", "Sexy"];
 
-fn nsfwjs(folder: &Path) -> [Model; 2] {
+fn nsfwjs(folder: &Path) -> [Model; 3] {
     let rest = "labels: [Drawing, Hentai, Neutral, Porn, Sexy]\n\
         input: {width: 224, height: 224, layout: nhwc, resize: {mode: exact}, \
         filter: bilinear_align_corners}\n\

@@ -17,7 +17,7 @@ const CLEAR_MARGIN: f64 = 0.05;
 const LABELS: &str = "labels: {file: imagenet_synset.txt, skip_words: 1}";
 const COLORS: &str = "mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]";
 
-fn squeezenets(folder: &Path, resize: &str, output: &str) -> [Model; 2] {
+fn squeezenets(folder: &Path, resize: &str, output: &str) -> [Model; 3] {
     let rest = format!(
         "{LABELS}\ninput: {{width: 224, height: 224, resize: {resize}, {COLORS}}}\noutput: {output}"
     );

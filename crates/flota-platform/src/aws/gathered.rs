@@ -16,8 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Longest wait of a message for others that go in the same call.
 const SEND_LINGER: Duration = Duration::from_millis(25);
-/// Longest wait to be settled. Nobody waits for that, and a lease has far more time left.
-const SETTLE_LINGER: Duration = Duration::from_millis(200);
+/// Longest wait to be settled. Nobody waits for that.
+const SETTLE_LINGER: Duration = Duration::from_secs(1);
+/// The part of a lease that waiting to be settled may take, where that is less: a heartbeat has left
+/// far more of it.
+const SETTLE_LEASE_PART: u32 = 10;
 
 /// Queues that are paid by the call: what is sent to one of them, or settled, by several callers
 /// within a short time goes in one call.
@@ -25,12 +28,13 @@ pub(super) struct GatheredQueue {
     calls: Arc<dyn Queue>,
     sends: Gatherers<NewMessage>,
     settles: Gatherers<Receipt>,
+    /// The last lease of each queue.
+    leases: Mutex<BTreeMap<QueueName, Duration>>,
 }
 
 /// One task for each queue, which gathers what is to go there.
 struct Gatherers<T> {
     call: Call<T>,
-    linger: Duration,
     by_queue: Mutex<BTreeMap<QueueName, mpsc::Sender<Entry<T>>>>,
 }
 
@@ -58,9 +62,17 @@ impl GatheredQueue {
         };
         Self {
             calls,
-            sends: Gatherers::new(Arc::new(send), SEND_LINGER),
-            settles: Gatherers::new(Arc::new(settle), SETTLE_LINGER),
+            sends: Gatherers::new(Arc::new(send)),
+            settles: Gatherers::new(Arc::new(settle)),
+            leases: Mutex::default(),
         }
+    }
+
+    /// How long what was received from `queue` may wait to be settled.
+    fn settle_linger(&self, queue: &QueueName) -> Duration {
+        let leases = self.leases.lock().expect("no holder panics");
+        let part = leases.get(queue).map(|lease| *lease / SETTLE_LEASE_PART);
+        part.unwrap_or_default().min(SETTLE_LINGER)
     }
 }
 
@@ -70,7 +82,7 @@ impl Queue for GatheredQueue {
         if messages.len() >= MAX_QUEUE_BATCH {
             return self.calls.send(queue, messages).await;
         }
-        self.sends.add(queue, messages).await
+        self.sends.add(queue, messages, SEND_LINGER).await
     }
 
     async fn receive(
@@ -80,6 +92,7 @@ impl Queue for GatheredQueue {
         wait: Duration,
         lease: Duration,
     ) -> PortResult<Vec<Delivery>> {
+        self.leases.lock().expect("no holder panics").insert(queue.clone(), lease);
         self.calls.receive(queue, max, wait, lease).await
     }
 
@@ -91,7 +104,7 @@ impl Queue for GatheredQueue {
         if receipts.len() >= MAX_QUEUE_BATCH {
             return self.calls.settle(queue, receipts).await;
         }
-        self.settles.add(queue, receipts).await
+        self.settles.add(queue, receipts, self.settle_linger(queue)).await
     }
 
     fn crash_net(&self, queue: &QueueName) -> Option<QueueName> {
@@ -104,14 +117,14 @@ impl Queue for GatheredQueue {
 }
 
 impl<T: Clone + Send + 'static> Gatherers<T> {
-    fn new(call: Call<T>, linger: Duration) -> Self {
-        Self { call, linger, by_queue: Mutex::default() }
+    fn new(call: Call<T>) -> Self {
+        Self { call, by_queue: Mutex::default() }
     }
 
     /// Adds `items` to what goes to `queue` next, and gives the answer for each, or the error of the
-    /// call if there was none for any.
-    async fn add(&self, queue: &QueueName, items: &[T]) -> Answers {
-        let gatherer = self.gatherer(queue);
+    /// call if there was none for any. The first call for a queue says how long it lingers.
+    async fn add(&self, queue: &QueueName, items: &[T], linger: Duration) -> Answers {
+        let gatherer = self.gatherer(queue, linger);
         let mut replies = Vec::with_capacity(items.len());
         for item in items {
             let (reply, answer) = oneshot::channel();
@@ -131,11 +144,11 @@ impl<T: Clone + Send + 'static> Gatherers<T> {
         Ok(answers.into_iter().map(Result::flatten).collect())
     }
 
-    fn gatherer(&self, queue: &QueueName) -> mpsc::Sender<Entry<T>> {
+    fn gatherer(&self, queue: &QueueName, linger: Duration) -> mpsc::Sender<Entry<T>> {
         let mut by_queue = self.by_queue.lock().expect("no holder panics");
         let start = || {
             let (entries, waiting) = mpsc::channel(MAX_QUEUE_BATCH);
-            tokio::spawn(call_all(Arc::clone(&self.call), queue.clone(), self.linger, waiting));
+            tokio::spawn(call_all(Arc::clone(&self.call), queue.clone(), linger, waiting));
             entries
         };
         by_queue.entry(queue.clone()).or_insert_with(start).clone()

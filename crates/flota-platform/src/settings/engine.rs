@@ -22,6 +22,8 @@ pub struct EngineSettings {
     /// How long a worker tries sizes of batches at its first start; zero: it does not.
     #[serde(rename = "calibrate_ms", deserialize_with = "parse::millis")]
     pub calibrate: Duration,
+    /// Whether ONNX Runtime's optimised graphs are kept beside the weights.
+    pub keep_graphs: bool,
 }
 
 /// Which engine runs the models.

@@ -77,8 +77,9 @@ fn settings(
     let usual = sources.load()?;
     sources.put("worker.cache_dir", usual.weights_dir().display().to_string());
     sources.put("data_dir", data_dir.display().to_string());
-    // A demo is over before it would pay.
+    // A demo is over before these would pay.
     sources.put("engine.calibrate_ms", "0");
+    sources.put("engine.keep_graphs", "false");
     sources.put("server.listen", "127.0.0.1:0");
     sources.put("server.public_url", "");
     sources.put("network.allow", LOOPBACK);
