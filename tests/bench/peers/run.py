@@ -31,7 +31,7 @@ def main():
     arguments.add_argument("--parts", action="store_true", help="decoding and inference alone")
     arguments.add_argument("--json", action="store_true")
     options = arguments.parse_args()
-    python = installed("packages", "-r", HERE / "requirements.txt")
+    python = installed("packages", *(HERE / "requirements.txt").read_text().split())
     if Path(sys.executable).resolve() != python.resolve() or sys.prefix != str(TARGET / "packages"):
         os.execv(python, [str(python), *sys.argv])
     measure(options, installed("emulator", EMULATOR))
@@ -40,13 +40,14 @@ def main():
 def installed(name, *packages):
     """A Python with these packages; they do not fit into one environment."""
     folder = TARGET / name
-    python = folder / "bin/python"
-    if not (folder / "whole").exists():
-        print(f"installing {' '.join(map(str, packages))} into {folder}", file=sys.stderr)
+    python, whole = folder / "bin/python", folder / "whole"
+    wanted = "\n".join(packages)
+    if not whole.exists() or whole.read_text() != wanted:
+        print(f"installing {' '.join(packages)} into {folder}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, *packages], check=True)
-        (folder / "whole").touch()
+        whole.write_text(wanted)
     return python
 
 
@@ -54,7 +55,8 @@ def measure(options, emulator_python):
     import networks
     import parts
     import pictures
-    from contestants import Boto3, Celery, Flota
+    from contestants import Boto3, Celery, Flota, Served
+    from emulator import Emulator
 
     build = ["cargo", "build", "--release", "--locked", "-p", "flota", "--features", "turbojpeg"]
     subprocess.run(build, cwd=ROOT, check=True)
@@ -81,6 +83,7 @@ def measure(options, emulator_python):
                     "plain", emulator.url, at, model, cores
                 ),
                 "boto3, tuned": lambda at: Boto3("tuned", emulator.url, at, model, cores),
+                "Mosec behind boto3": lambda at: Served("served", emulator.url, at, model, cores),
             }.items():
                 started[name] = start(work / name.replace(" ", "-").replace(",", ""))
             figures = take_turns(options, started, pictures, work)
@@ -115,40 +118,6 @@ def timed(work):
     began = monotonic()
     work()
     return monotonic() - began
-
-
-class Emulator:
-    """SQS and DynamoDB on loopback."""
-
-    def __init__(self, python, work):
-        from contestants import free_port, until
-
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        variables = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "LOG_LEVEL": "WARNING"}
-        variables |= {"MINISTACK_HOST": "127.0.0.1", "SERVICES": "sqs,dynamodb"}
-        variables |= {"HOME": str(work), "TMPDIR": str(work), "SFTP_ENABLED": "0"}
-        script = ROOT / "crates/flota-platform/tests/emulator/emulator.py"
-        self.child = subprocess.Popen(
-            [python, script],
-            env={**os.environ, **variables, "IOT_MTLS_ENABLED": "0"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=open(work / "emulator.log", "w"),
-        )
-        until(self.answers, "the emulator")
-
-    def answers(self):
-        from urllib.request import urlopen
-
-        try:
-            return urlopen(f"{self.url}/_ministack/health").status == 200
-        except OSError:
-            return False
-
-    def stop(self):
-        self.child.stdin.close()
-        self.child.wait()
 
 
 def show_parts(options, measured):
