@@ -59,6 +59,12 @@ class Contestant:
         self.children.append(child)
         return child
 
+    def finish(self, *command, **variables):
+        """Runs what ends by itself."""
+        child = self.spawn(*command, **variables)
+        self.children.remove(child)
+        assert child.wait() == 0, f"{command} failed: {(self.work / 'log').read_text()}"
+
     def pids(self):
         return [child.pid for child in self.children]
 

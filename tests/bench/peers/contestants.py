@@ -21,19 +21,23 @@ REQUEST_IMAGES = 20
 class Flota(Contestant):
     """The embedded backend: a server and a worker."""
 
-    def __init__(self, flota, library, work, model, processes):
+    def __init__(self, flota, library, work, model, processes, **backend):
         super().__init__(work, model, processes)
         self.url = f"http://127.0.0.1:{free_port()}"
-        variables = {
+        self.variables = {
             "FLOTA__DATA_DIR": work / "data",
             "FLOTA__SERVER__LISTEN": self.url.removeprefix("http://"),
             "FLOTA__LOG__LEVEL": "warn",
             "FLOTA__ENGINE__KIND": "onnxruntime" if library else "tract",
             "FLOTA__ENGINE__LIBRARY": library or "",
+            **backend,
         }
-        self.spawn(flota, "serve", **variables)
-        self.spawn(flota, "worker", model, **variables)
+        self.start(flota)
         until(self.is_ready, "Flota")
+
+    def start(self, flota):
+        self.spawn(flota, "serve", **self.variables)
+        self.spawn(flota, "worker", self.model, **self.variables)
 
     def is_ready(self):
         try:
@@ -66,6 +70,22 @@ class Flota(Contestant):
             while not (request := self.ask(f"/v1/requests/{id}?wait=30&limit=1"))["terminal"]:
                 pass
             assert request["status"] == "succeeded", request
+
+
+class FlotaOnAws(Flota):
+    """The same on SQS, DynamoDB and S3, which an emulator stands for and which do not count."""
+
+    def __init__(self, endpoint, flota, library, work, model, processes):
+        super().__init__(
+            *(flota, library, work, model, processes),
+            FLOTA__BACKEND="aws",
+            FLOTA__AWS__ENDPOINT=endpoint,
+            FLOTA__AWS__BUCKET="kept",
+        )
+
+    def start(self, flota):
+        self.finish(flota, "provision", "--model-dir", self.model, **self.variables)
+        super().start(flota)
 
 
 class Celery(Contestant):

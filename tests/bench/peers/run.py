@@ -55,7 +55,7 @@ def measure(options, emulator_python):
     import networks
     import parts
     import pictures
-    from contestants import Boto3, Celery, Flota, Served
+    from contestants import Boto3, Celery, Flota, FlotaOnAws, Served
     from emulator import Emulator
 
     build = ["cargo", "build", "--release", "--locked", "-p", "flota", "--features", "turbojpeg"]
@@ -77,6 +77,9 @@ def measure(options, emulator_python):
             for name, start in {
                 "Flota": lambda at: Flota(flota, library, at, model, cores),
                 "Flota on tract": lambda at: Flota(flota, None, at, model, cores),
+                "Flota on the emulator": lambda at: FlotaOnAws(
+                    emulator.url, flota, library, at, model, cores
+                ),
                 "Celery, as first written": lambda at: Celery("plain", at, model, cores),
                 "Celery, tuned": lambda at: Celery("tuned", at, model, cores),
                 "boto3, as first written": lambda at: Boto3(
