@@ -2,8 +2,8 @@
 
     python networks.py FOLDER
 
-makes a model folder in FOLDER for each: ResNet-50 (arXiv:1512.03385) and MobileNetV2 (arXiv:1801.04381),
-224 x 224, 1,000 classes, normalisation folded into the convolutions.
+makes a model folder in FOLDER for each: ResNet-50 (arXiv:1512.03385), MobileNetV2 (arXiv:1801.04381) and
+EfficientNet-B0 (arXiv:1905.11946), 224 x 224, 1,000 classes, normalisation folded into the convolutions.
 """
 
 import sys
@@ -126,8 +126,43 @@ def mobilenet_v2(seed):
     return graph.model("mobilenet-v2")
 
 
+def efficientnet_b0(seed):
+    graph = Graph(seed)
+    swish = lambda value: graph.add("Mul", [value, graph.add("Sigmoid", [value])])
+    value, ins = swish(graph.convolution("image", 3, 32, 3, 2)), 32
+    for expansion, outs, blocks, first_stride, side in (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 40, 2, 2, 5),
+        (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5),
+        (6, 320, 1, 1, 3),
+    ):
+        for block in range(blocks):
+            stride, width = first_stride if block == 0 else 1, ins * expansion
+            inner = value if expansion == 1 else swish(graph.convolution(value, ins, width, 1))
+            inner = swish(graph.convolution(inner, width, width, side, stride, width))
+            # Squeeze and excite: each channel is weighed by what all of them have on average.
+            gate = graph.add("GlobalAveragePool", [inner])
+            gate = swish(graph.convolution(gate, width, ins // 4, 1))
+            gate = graph.add("Sigmoid", [graph.convolution(gate, ins // 4, width, 1)])
+            inner = graph.convolution(graph.add("Mul", [inner, gate]), width, outs, 1)
+            value = graph.add("Add", [inner, value]) if stride == 1 and ins == outs else inner
+            ins = outs
+    graph.classifier(swish(graph.convolution(value, ins, 1280, 1)), 1280)
+    return graph.model("efficientnet-b0")
+
+
+NETWORKS = {
+    "resnet50": resnet50,
+    "mobilenet-v2": mobilenet_v2,
+    "efficientnet-b0": efficientnet_b0,
+}
+
+
 def write(target):
-    for name, make in (("resnet50", resnet50), ("mobilenet-v2", mobilenet_v2)):
+    for name, make in NETWORKS.items():
         folder = target / name
         folder.mkdir(parents=True, exist_ok=True)
         save(make(1), folder / f"{name}.onnx")

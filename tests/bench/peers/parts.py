@@ -6,6 +6,7 @@ import time
 
 import cv2
 import numpy as np
+import openvino
 
 import look
 import pictures
@@ -21,6 +22,7 @@ def measure(options, root, library, model, work):
     tuned = look.Tuned(model / f"{model.name}.onnx")
     black = np.zeros((1, 3, look.SIDE, look.SIDE), np.float32)
     infer = lambda _: tuned.session.run(None, {tuned.input: black})
+    compiled = with_openvino(model / f"{model.name}.onnx", black.shape)
     rows = {}
     for megapixels in MEGAPIXELS:
         folder = work / f"parts-{megapixels:g}"
@@ -39,6 +41,7 @@ def measure(options, root, library, model, work):
                 measured["infer: Flota, ONNX Runtime"] = both["ONNX Runtime"]
                 measured["infer: Flota, tract"] = both["tract"]
                 measured["infer: onnxruntime of Python"] = per_image_ms(infer, files)
+                measured["infer: OpenVINO"] = per_image_ms(lambda _: compiled([black]), files)
             if number:
                 for key, value in measured.items():
                     rows.setdefault(key, []).append(value)
@@ -51,6 +54,15 @@ def flota(root, library, model, folder):
     command += ["--model-dir", model, "--pictures", folder, "--library", library]
     done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
     return {f["name"].split(": ")[1]: f["median"] for f in json.loads(done.stdout)}
+
+
+def with_openvino(model, shape):
+    """With numbers of 32 bits, as all others: without that it takes shorter ones where a processor has them."""
+    core = openvino.Core()
+    network = core.read_model(model)
+    network.reshape(list(shape))
+    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+    return core.compile_model(network, "CPU", {**settings, "INFERENCE_PRECISION_HINT": "f32"})
 
 
 def with_opencv(file):

@@ -27,7 +27,9 @@ def main():
     arguments.add_argument(
         "--images", type=int, default=100, help="images, or tasks, of each round"
     )
-    arguments.add_argument("--model", default="mobilenet-v2", help="mobilenet-v2 or resnet50")
+    arguments.add_argument(
+        "--model", default="mobilenet-v2", help="mobilenet-v2, resnet50 or efficientnet-b0"
+    )
     arguments.add_argument("--megapixels", type=float, default=2.0)
     arguments.add_argument("--parts", action="store_true", help="decoding and inference alone")
     arguments.add_argument("--no-op", action="store_true", help="tasks without work")
