@@ -9,11 +9,12 @@ import look
 import results
 
 app = Celery("peer", broker=os.environ["PEER_BROKER"])
-app.conf.task_ignore_result = True
-# A task is done when its result is recorded, as with a queue that redelivers.
-app.conf.task_acks_late = True
-app.conf.worker_prefetch_multiplier = 16 if os.environ["PEER_WAY"] == "tuned" else 4
 app.conf.broker_connection_retry_on_startup = True
+# A task is done when its result is recorded, as with a queue that redelivers; all else is as it is without
+# settings, unless tuned.
+app.conf.task_acks_late = True
+if os.environ["PEER_WAY"] == "tuned":
+    app.conf.worker_prefetch_multiplier = 16
 state = {}
 
 

@@ -63,7 +63,16 @@ class Contestant:
         """Runs what ends by itself."""
         child = self.spawn(*command, **variables)
         self.children.remove(child)
-        assert child.wait() == 0, f"{command} failed: {(self.work / 'log').read_text()}"
+        assert child.wait() == 0, f"{command} failed: {self.log()}"
+
+    def pause(self):
+        """Waits a moment, unless a process has ended that one waits for."""
+        for child in self.children:
+            assert child.poll() is None, f"{child.args} ended: {self.log()}"
+        time.sleep(0.02)
+
+    def log(self):
+        return (self.work / "log").read_text()
 
     def pids(self):
         return [child.pid for child in self.children]

@@ -6,7 +6,6 @@
 import json
 import os
 import sys
-import time
 import urllib.request
 
 import boto3
@@ -126,7 +125,7 @@ class Celery(Contestant):
             self.app.send_task("look", [image])
         until_all = before + len(images)
         while results.count(self.results) < until_all:
-            time.sleep(0.02)
+            self.pause()
 
 
 class Boto3(Contestant):
@@ -153,7 +152,7 @@ class Boto3(Contestant):
     def start(self, script="boto3_worker.py", **variables):
         for _ in range(self.processes):
             self.spawn(sys.executable, script, **variables)
-        is_ready = lambda: (self.work / "log").read_text().count("ready") == self.processes
+        is_ready = lambda: self.log().count("ready") == self.processes
         until(is_ready, "the consumers")
 
     def hold(self, files):
@@ -166,7 +165,7 @@ class Boto3(Contestant):
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         left = 1
         while left:
-            time.sleep(0.05)
+            self.pause()
             asked = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)
             left = sum(int(value) for value in asked["Attributes"].values())
 
