@@ -47,6 +47,7 @@ def task_count(options):
 def measure(options, flota, library, model, work, processes):
     of = (model, processes)
     starts = {
+        "Flota, requests of 1": lambda at: FlotaHasSeen(1, flota, library, at, *of),
         "Flota, requests of 20": lambda at: FlotaHasSeen(20, flota, library, at, *of),
         "Flota, requests of 100": lambda at: FlotaHasSeen(100, flota, library, at, *of),
         "Celery, as durable": lambda at: CeleryDurable("plain", at, *of),
