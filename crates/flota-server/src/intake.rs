@@ -50,14 +50,18 @@ impl Intake {
     }
 
     /// Sends all tasks. What fails here is for the sweeper: the request is kept.
-    async fn send(&self, request: &Request) {
+    async fn send(self, request: &Request) {
         if !self.dispatcher.send(request, 1, &request.packs()).await {
             return;
         }
         let key = RoundKey { request: request.id, round: 1 };
         let due_at = self.clock.now() + self.settings.resend;
-        if let Err(error) = self.requests.set_due(key, due_at).await {
-            warn!(request.id = %request.id, %error, "the sweeper will send the tasks once more");
-        }
+        // Nobody waits for this: the sweeper has time.
+        tokio::spawn(async move {
+            if let Err(error) = self.requests.set_due(key, due_at).await {
+                let id = key.request;
+                warn!(request.id = %id, %error, "the sweeper will send the tasks once more");
+            }
+        });
     }
 }

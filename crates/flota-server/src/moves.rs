@@ -150,6 +150,8 @@ mod tests {
             for model in ["cat", "dog"] {
                 register(&fixture.platform, model, "1", worker).await;
             }
+            // Until then submissions may go to the worker of before.
+            time::advance(Duration::from_secs(1)).await;
             fixture.submit(3, &["cat", "dog"], None).await;
         }
         fixture.submit(25, &["cat"], None).await;

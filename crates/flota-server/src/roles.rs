@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    api::{self, Api, Poll, UploadBudget},
+    api::{self, Api, Poll, Routes, UploadBudget},
     crash_nets::CrashNets,
     dispatch::Dispatcher,
     ingest,
@@ -128,12 +128,15 @@ impl Roles {
         };
         let ingest = ingest::consumer(&platform, &settings, intake.clone());
         let polls = polls(&settings, &recorder, ingest.as_ref());
+        let routes = Routes::new(platform.models.clone(), platform.clock.clone());
+        let routes = Arc::new(routes);
         let router = api::router(Api {
             policy: Arc::new(AddressPolicy::new(settings.network.allow.clone())),
             platform,
             settings,
             intake,
             reruns,
+            routes,
             wakeups,
             polls,
             metrics,

@@ -27,6 +27,12 @@ impl Standing {
         Ok(Some(Self { request, rounds, outcomes }))
     }
 
+    /// A request of which nothing is recorded yet but that it was accepted.
+    pub(crate) fn accepted(request: Request) -> Self {
+        let first = Round::first(&request, request.created_at);
+        Self { request, rounds: vec![first], outcomes: vec![BTreeMap::new()] }
+    }
+
     /// As it stood when `round` was the last one.
     pub(crate) fn cut_after(mut self, round: u32) -> Self {
         let len = (round as usize).clamp(1, self.rounds.len());

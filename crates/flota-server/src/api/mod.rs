@@ -14,6 +14,7 @@ mod replays;
 mod request_view;
 mod requests;
 mod router;
+mod routes;
 mod starts;
 mod state;
 mod submission;
@@ -22,4 +23,5 @@ mod submit;
 mod tests;
 
 pub(crate) use router::router;
+pub(crate) use routes::Routes;
 pub(crate) use state::{Api, Poll, UploadBudget};

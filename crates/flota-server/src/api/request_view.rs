@@ -1,4 +1,4 @@
-use flota_core::{Callback, CallbackAttempt, Outcome, RequestId, Round};
+use flota_core::{Callback, CallbackAttempt, Outcome, Request, RequestId, Round};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -126,6 +126,11 @@ impl Page {
 }
 
 impl RequestView {
+    /// A request that was accepted just now, of which nothing is recorded.
+    pub(crate) fn accepted(request: Request) -> Self {
+        Self::new(&Standing::accepted(request), Vec::new(), Vec::new(), None)
+    }
+
     /// Reads the request and a page of its outcomes.
     pub(crate) async fn load(api: &Api, id: RequestId, page: Page) -> Result<Self, Problem> {
         let platform = &api.platform;
@@ -150,10 +155,19 @@ impl RequestView {
         let next_after = ended.last().map(|(n, ..)| *n).filter(|_| has_more);
         let outcomes = views::outcomes(platform.predictions.as_ref(), &standing, &ended).await?;
         let callbacks = platform.callbacks.of_request(id).await?;
+        Ok(Self::new(&standing, callbacks, outcomes, next_after))
+    }
+
+    fn new(
+        standing: &Standing,
+        callbacks: Vec<Callback>,
+        outcomes: Vec<OutcomeView>,
+        next_after: Option<u32>,
+    ) -> Self {
         let counts = standing.counts();
         let status = standing.status(&counts);
-        Ok(Self {
-            id: id.to_string(),
+        Self {
+            id: standing.request.id.to_string(),
             status: status.to_string(),
             terminal: status.is_terminal(),
             counts: counts.into(),
@@ -161,12 +175,12 @@ impl RequestView {
             image_count: standing.request.images.len(),
             priority: standing.request.lane.to_string(),
             metadata: standing.request.metadata.clone(),
-            timings: timings(&standing),
-            rounds: rounds(&standing),
+            timings: timings(standing),
+            rounds: rounds(standing),
             callbacks: callbacks.into_iter().map(CallbackView::from).collect(),
             outcomes,
             next_after,
-        })
+        }
     }
 
     pub(crate) fn is_terminal(&self) -> bool {

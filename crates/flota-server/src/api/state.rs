@@ -8,6 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::routes::Routes;
 use crate::{intake::Intake, replay::Reruns, wakeups::Wakeups};
 
 /// How often a waiting call looks again by itself: another process may have finished the request.
@@ -23,6 +24,7 @@ pub(crate) struct Api {
     pub(crate) policy: Arc<AddressPolicy>,
     pub(crate) intake: Intake,
     pub(crate) reruns: Reruns,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) wakeups: Arc<Wakeups>,
     /// Of the roles that this process has.
     pub(crate) polls: Vec<Poll>,

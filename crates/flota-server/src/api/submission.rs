@@ -79,6 +79,11 @@ fn all_events() -> Vec<CallbackEvent> {
 }
 
 impl Submission {
+    /// The names of the models that are to look at the images.
+    pub(crate) fn models(&self) -> &[String] {
+        &self.models
+    }
+
     /// What makes two submissions the same one: the hash of what they say, not of how it was
     /// written.
     pub(crate) fn fingerprint(&self) -> Sha256 {

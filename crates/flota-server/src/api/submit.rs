@@ -6,9 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flota_core::{
-    ClientName, Request, RequestId, Route, Sha256,
+    ClientName, Request, RequestId,
     limits::{MAX_API_BODY_BYTES, MAX_IDEMPOTENCY_KEY_BYTES},
-    ports::{Accepted, IdempotencyKey, RegisteredModel, Registration},
+    ports::{Accepted, IdempotencyKey},
 };
 
 use super::{
@@ -47,12 +47,16 @@ pub(crate) async fn submit_request(
 ) -> Result<Response, Problem> {
     let bytes = read_body(&headers, body, MAX_API_BODY_BYTES as u64).await?;
     let submission: Submission = parse_json(&bytes)?;
-    let (id, is_new) = accept(&api, &headers, submission).await?;
+    let (id, accepted) = accept(&api, &headers, submission).await?;
+    let is_new = accepted.is_some();
     let wait = preferred_wait(&headers);
     if let Some(wait) = wait {
         api.until_finished(id, wait).await?;
     }
-    let view = RequestView::load(&api, id, Page::first()).await?;
+    let view = match accepted {
+        Some(request) if wait.is_none() => RequestView::accepted(request),
+        _ => RequestView::load(&api, id, Page::first()).await?,
+    };
     let is_done = wait.is_some() && view.is_terminal();
     let status = if is_done { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = (status, Json(view)).into_response();
@@ -70,18 +74,16 @@ pub(crate) async fn submit_request(
     Ok(response)
 }
 
-/// Keeps the request and sends its tasks; its id, and whether it is new.
+/// Keeps the request and sends its tasks; its id, and the request where it is new.
 async fn accept(
     api: &Api,
     headers: &HeaderMap,
     submission: Submission,
-) -> Result<(RequestId, bool), Problem> {
+) -> Result<(RequestId, Option<Request>), Problem> {
     let client = ClientName::default();
-    let fingerprint = submission.fingerprint();
-    let idempotency = idempotency_key(headers, &client, fingerprint)?;
+    let idempotency = idempotency_key(headers, &client, &submission)?;
     let now = api.platform.clock.now();
-    let models = api.platform.models.list(now).await?;
-    let known: Vec<Route> = models.into_iter().map(route).collect();
+    let known = api.routes.of(submission.models()).await?;
     let Checked { images, routes, callback, lane, metadata } =
         submission.check(&known, &api.policy, api.settings.backend)?;
     let request = Request {
@@ -94,10 +96,9 @@ async fn accept(
         metadata,
         created_at: now,
     };
-    let id = request.id;
-    match api.intake.accept(request, idempotency).await? {
-        Accepted::New => Ok((id, true)),
-        Accepted::Same(id) => Ok((id, false)),
+    match api.intake.accept(request.clone(), idempotency).await? {
+        Accepted::New => Ok((request.id, Some(request))),
+        Accepted::Same(id) => Ok((id, None)),
         Accepted::Conflict => {
             let detail = "another body was submitted under this idempotency key";
             Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail))
@@ -105,15 +106,10 @@ async fn accept(
     }
 }
 
-fn route(model: RegisteredModel) -> Route {
-    let Registration { manifest, worker, .. } = model.registration;
-    Route { model: manifest.name, worker }
-}
-
 fn idempotency_key(
     headers: &HeaderMap,
     client: &ClientName,
-    fingerprint: Sha256,
+    submission: &Submission,
 ) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = value.to_str().unwrap_or_default();
@@ -123,5 +119,6 @@ fn idempotency_key(
         );
         return Err(Problem::new(ProblemCode::InvalidHeader, detail));
     }
-    Ok(Some(IdempotencyKey { client: client.clone(), key: key.to_owned(), fingerprint }))
+    let (client, fingerprint) = (client.clone(), submission.fingerprint());
+    Ok(Some(IdempotencyKey { client, key: key.to_owned(), fingerprint }))
 }
