@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every trainer on its tiny configuration and lets the product check the model folder.
+# Runs every trainer on its tiny configuration, quantizes what comes of it, and lets the product check
+# both model folders.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +19,11 @@ if [ ! -x "$environment/bin/python" ]; then
   mv -T "$part" "$environment" || test -x "$environment/bin/python"
 fi
 
+quantize() {
+  PYTHONPATH=training OMP_NUM_THREADS=1 "$environment/bin/python" -m flota_training.quantize "$@"
+}
+libraries=("$environment"/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)
+
 for trainer in workers/*/train/train.py; do
   home=$(dirname "$trainer")
   name=$(basename "$(dirname "$home")")
@@ -32,4 +38,16 @@ for trainer in workers/*/train/train.py; do
     exit 1
   fi
   cargo run --quiet --locked --package flota -- model check "$work/$name/model"
+
+  echo "quantizing $name"
+  quantize "$work/$name/model" --data "$work/$name/work-model/drawn" --images 8 --method minmax \
+    --keep Gemm --out "$work/$name/int8" --json >"$work/$name/int8.json"
+  grep --quiet '"version": ".*-int8"' "$work/$name/int8.json"
+  FLOTA__ENGINE__KIND=onnxruntime FLOTA__ENGINE__LIBRARY="${libraries[0]}" \
+    cargo run --quiet --locked --package flota -- model check "$work/$name/int8"
+  if quantize "$work/$name/int8" --data "$work/$name/work-model/drawn" 2>"$work/$name/refusal"; then
+    echo "quantized $name twice"
+    exit 1
+  fi
+  grep --quiet 'quantized already' "$work/$name/refusal"
 done

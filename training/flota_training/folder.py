@@ -6,9 +6,12 @@ from string import Template
 
 import numpy as np
 import yaml
-from PIL import Image, ImageOps
+
+from .pool import upright
 
 SCORE_DECIMALS = 6
+# How many labels are listed where the manifest does not say, but for a regression, which lists all.
+TOP_K = 5
 
 
 def next_version(folder, part):
@@ -28,8 +31,9 @@ def write_manifest(folder, manifest, note):
     (Path(folder) / "model.yaml").write_text(f"# {note}\n{text}")
 
 
-def write_golden(folder, pictures, manifest, score, tolerance=1e-3):
-    """Saves `pictures` (name to an RGB picture) and what `score(picture) -> numbers` says of them."""
+def write_golden(folder, pictures, manifest, score, tolerance=1e-3, labels=None):
+    """Saves `pictures` (name to an RGB picture) and what `score(picture) -> numbers` says of them;
+    `labels` are those of the manifest where it does not list them itself."""
     place = Path(folder) / "golden"
     place.mkdir(parents=True, exist_ok=True)
     for old in place.glob("*.png"):
@@ -37,26 +41,38 @@ def write_golden(folder, pictures, manifest, score, tolerance=1e-3):
     examples = []
     for name, picture in pictures.items():
         picture.save(place / f"{name}.png", optimize=True)
-        with Image.open(place / f"{name}.png") as saved:
-            numbers = score(ImageOps.exif_transpose(saved).convert("RGB"))
-        output = {"kind": manifest["output"]["kind"], "scores": listed(numbers, manifest)}
+        numbers = score(upright(place / f"{name}.png"))
+        output = said(numbers, labels or manifest.get("labels"), manifest["output"])
         examples.append({"image": f"golden/{name}.png", "output": output})
     document = {"tolerance": tolerance, "examples": examples}
     (place / "examples.json").write_text(json.dumps(document, indent=2) + "\n")
 
 
-def listed(numbers, manifest):
-    """The scores as the worker lists them, with flags where the manifest has thresholds."""
-    thresholds = manifest["output"].get("thresholds", {})
+def said(numbers, labels, output):
+    """What the worker says of `numbers` by the `output` of a manifest."""
+    kind, numbers = output["kind"], np.asarray(numbers, float)
+    if kind == "embedding":
+        return {
+            "kind": kind,
+            "vector": [round(number, SCORE_DECIMALS) for number in numbers.tolist()],
+        }
+    return {"kind": kind, "scores": listed(numbers, labels, output)}
+
+
+def listed(numbers, labels, output):
+    """The scores as the worker lists them, with flags where there are thresholds."""
+    thresholds = output.get("thresholds", {})
+    is_regression = output["kind"] == "regression"
+    count = output.get("top_k") or (len(labels) if is_regression else TOP_K)
     scores = []
-    for index, (label, number) in enumerate(zip(manifest["labels"], np.asarray(numbers, float))):
-        score = {"label": label, "index": index, "score": round(float(number), SCORE_DECIMALS)}
+    for rank, index in enumerate(np.argsort(-numbers, kind="stable").tolist()):
+        label, number = labels[index], float(numbers[index])
+        score = {"label": label, "index": index, "score": round(number, SCORE_DECIMALS)}
         if label in thresholds:
             score["flagged"] = bool(flags(thresholds[label], number))
-        scores.append(score)
-    if manifest["output"]["kind"] != "regression":
-        scores.sort(key=lambda score: -score["score"])
-    return scores
+        if rank < count or label in thresholds:
+            scores.append(score)
+    return sorted(scores, key=lambda score: score["index"]) if is_regression else scores
 
 
 def flags(threshold, number):

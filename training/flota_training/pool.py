@@ -46,10 +46,15 @@ class Photo:
 
 @lru_cache(CACHED_PHOTOS)
 def decoded(path):
-    with Image.open(path) as image:
-        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    pixels = np.asarray(upright(path))
     pixels.setflags(write=False)
     return pixels
+
+
+def upright(path):
+    """The picture as RGB, turned as it is meant to be seen."""
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def load_pool(folder):
@@ -64,7 +69,9 @@ def load_pool(folder):
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
         photos = [Photo(file, str(file.parent.relative_to(folder))) for file in files]
     if not photos:
-        raise SystemExit(f"no photos in {folder}")
+        raise SystemExit(
+            f"no photos in {folder}: neither {MANIFEST} nor {', '.join(sorted(SUFFIXES))}"
+        )
     return photos
 
 
