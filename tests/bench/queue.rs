@@ -85,6 +85,7 @@ async fn send(queue: Arc<dyn Queue>, name: QueueName, count: usize) -> PortResul
         delay: Duration::ZERO,
         group: "default".to_owned(),
         trace: None,
+        patience: Duration::ZERO,
     };
     for _ in 0..count / MAX_QUEUE_BATCH {
         let batch = vec![message.clone(); MAX_QUEUE_BATCH];

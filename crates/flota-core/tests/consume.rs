@@ -133,6 +133,7 @@ impl Bench {
                 delay: Duration::ZERO,
                 group: "default".to_owned(),
                 trace: None,
+                patience: Duration::ZERO,
             };
             self.queue.send(&self.name, &[message]).await.unwrap().remove(0).unwrap();
         }

@@ -100,7 +100,13 @@ fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, Wir
     };
     let group = request.client.to_string();
     let trace = Some(body.origin.trace());
-    Ok(NewMessage { body: body.encode()?, delay: Duration::ZERO, group, trace })
+    Ok(NewMessage {
+        body: body.encode()?,
+        delay: Duration::ZERO,
+        group,
+        trace,
+        patience: Duration::ZERO,
+    })
 }
 
 /// `packs`, each cut into what goes to one of `workers`, by worker. What none of them serves stays

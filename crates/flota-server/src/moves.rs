@@ -121,7 +121,13 @@ impl Moves {
                 let body = part.encode().expect("a part of a message that fitted fits");
                 let (group, trace) = (part.client.to_string(), Some(part.origin.trace()));
                 let queue = QueueName::tasks(&self.prefix, worker, part.lane);
-                let new = NewMessage { body, delay: Duration::ZERO, group, trace };
+                let new = NewMessage {
+                    body,
+                    delay: Duration::ZERO,
+                    group,
+                    trace,
+                    patience: Duration::ZERO,
+                };
                 outgoing.entry(queue).or_default().push(new);
             }
         }

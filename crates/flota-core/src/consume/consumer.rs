@@ -1,21 +1,15 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::mpsc,
     task::JoinSet,
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Lease, PollHealth, lease::Leases, settler::settle_all};
+use super::{Lease, PollHealth, lease::Leases, settler::settle_all, slots::Slots};
 use crate::{
     PortError, PortResult, QueueName, backoff,
     limits::{MAX_PACK_TASKS, MAX_QUEUE_BATCH},
@@ -39,7 +33,7 @@ const WORTH_A_POLL: usize = 3;
 pub struct ConsumeSettings {
     /// The queue.
     pub queue: QueueName,
-    /// Most tasks in hand; a message that does not fit any more is still taken when one slot is
+    /// Most tasks that are worked on, beside as many whose outcomes are under way; a message that does not fit any more is still taken when one slot is
     /// free, so that the bound is passed by less than a pack for each message of one receive.
     pub capacity: usize,
     /// How long a delivery is leased, and by how much a heartbeat extends it.
@@ -81,13 +75,6 @@ pub struct Consumer {
     health: Arc<PollHealth>,
     leases: Arc<Leases>,
     slots: Arc<Slots>,
-}
-
-/// Tasks in hand.
-#[derive(Default)]
-struct Slots {
-    used: AtomicUsize,
-    freed: Notify,
 }
 
 impl Consumer {
@@ -183,12 +170,11 @@ impl Consumer {
     /// Waits until a poll is worth its price; `None` once the loop is to stop.
     async fn free_slots(&self, stop: &CancellationToken) -> Option<usize> {
         loop {
-            let freed = self.slots.freed.notified();
+            let freed = self.slots.freed();
             if stop.is_cancelled() {
                 return None;
             }
-            let used = self.slots.used.load(Ordering::Acquire);
-            let free = self.settings.capacity.saturating_sub(used);
+            let free = self.slots.free(self.settings.capacity);
             if free >= self.settings.capacity.div_ceil(WORTH_A_POLL) {
                 return Some(free);
             }
@@ -223,10 +209,9 @@ impl Consumer {
         settle: &mpsc::Sender<crate::ports::Receipt>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let lost = self.leases.hold(id, delivery.receipt.clone(), since);
-        let lease = Lease { lost, stop: stop.clone() };
-        self.slots.used.fetch_add(weight, Ordering::AcqRel);
-        let (handler, leases, slots) =
-            (self.handler.clone(), self.leases.clone(), self.slots.clone());
+        let slots = self.slots.hold(weight);
+        let lease = Lease { lost, stop: stop.clone(), slots: slots.clone() };
+        let (handler, leases) = (self.handler.clone(), self.leases.clone());
         let (clock, queue, settle) =
             (self.clock.clone(), self.settings.queue.clone(), settle.clone());
         async move {
@@ -258,8 +243,7 @@ impl Consumer {
                 }
                 (Ok(_), None) => {}
             }
-            slots.used.fetch_sub(weight, Ordering::AcqRel);
-            slots.freed.notify_one();
+            slots.release();
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::CALL_BOUND;
+use super::{CALL_BOUND, slots::HeldSlots};
 use crate::{
     PortError, QueueName,
     limits::MAX_QUEUE_BATCH,
@@ -21,9 +21,16 @@ use crate::{
 pub struct Lease {
     pub(super) lost: CancellationToken,
     pub(super) stop: CancellationToken,
+    pub(super) slots: Arc<HeldSlots>,
 }
 
 impl Lease {
+    /// What is left to do is to tell of it: from now on the delivery no longer counts as in hand, and
+    /// another may be received. As many may be told of as may be in hand.
+    pub fn reporting(&self) {
+        self.slots.begin_report();
+    }
+
     /// Ends when the lease is lost: the work is another's now, and its effects will be dropped.
     pub async fn lost(&self) {
         self.lost.cancelled().await;

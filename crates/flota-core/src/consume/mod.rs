@@ -5,6 +5,7 @@ mod gather;
 mod health;
 mod lease;
 mod settler;
+mod slots;
 
 pub use consumer::{ConsumeSettings, Consumer, Handled, Handler};
 pub use gather::gather;

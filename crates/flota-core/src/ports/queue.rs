@@ -62,6 +62,8 @@ pub struct NewMessage {
     /// How long nobody receives it, at most
     /// [`MAX_MESSAGE_DELAY`](crate::limits::MAX_MESSAGE_DELAY).
     pub delay: Duration,
+    /// How long it may wait for others that go in the same call, where calls are billed.
+    pub patience: Duration,
     /// Whose it is: a noisy group does not hold up the others where the queue is fair.
     pub group: String,
     /// The trace that it belongs to, which travels beside it where queues have attributes.

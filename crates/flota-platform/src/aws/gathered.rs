@@ -12,10 +12,15 @@ use flota_core::{
     ports::{Delivery, Depth, NewMessage, Queue, Receipt},
 };
 use futures::future::{BoxFuture, join_all};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
-/// Longest wait of a message for others that go in the same call.
+/// Wait of a message for others that go in the same call, where it has not more patience.
 const SEND_LINGER: Duration = Duration::from_millis(25);
+/// Longest wait of a message that has more.
+const MAX_SEND_LINGER: Duration = Duration::from_secs(1);
 /// Longest wait to be settled. Nobody waits for that.
 const SETTLE_LINGER: Duration = Duration::from_secs(1);
 /// The part of a lease that waiting to be settled may take, where that is less: a heartbeat has left
@@ -44,6 +49,8 @@ type Answers = PortResult<Vec<PortResult<()>>>;
 
 struct Entry<T> {
     item: T,
+    /// When it waits for others no longer.
+    due: Instant,
     /// Takes the error of the whole call, or what became of this entry.
     reply: oneshot::Sender<PortResult<PortResult<()>>>,
 }
@@ -82,7 +89,8 @@ impl Queue for GatheredQueue {
         if messages.len() >= MAX_QUEUE_BATCH {
             return self.calls.send(queue, messages).await;
         }
-        self.sends.add(queue, messages, SEND_LINGER).await
+        let patience = messages.iter().map(|message| message.patience).min().unwrap_or_default();
+        self.sends.add(queue, messages, patience.clamp(SEND_LINGER, MAX_SEND_LINGER)).await
     }
 
     async fn receive(
@@ -121,15 +129,15 @@ impl<T: Clone + Send + 'static> Gatherers<T> {
         Self { call, by_queue: Mutex::default() }
     }
 
-    /// Adds `items` to what goes to `queue` next, and gives the answer for each, or the error of the
-    /// call if there was none for any. The first call for a queue says how long it lingers.
+    /// Adds `items` to what goes to `queue` within `linger`, and gives the answer for each, or the error
+    /// of the call if there was none for any.
     async fn add(&self, queue: &QueueName, items: &[T], linger: Duration) -> Answers {
-        let gatherer = self.gatherer(queue, linger);
+        let (gatherer, due) = (self.gatherer(queue), Instant::now() + linger);
         let mut replies = Vec::with_capacity(items.len());
         for item in items {
             let (reply, answer) = oneshot::channel();
             // Where nobody gathers any more, the answer says so.
-            let _ = gatherer.send(Entry { item: item.clone(), reply }).await;
+            let _ = gatherer.send(Entry { item: item.clone(), due, reply }).await;
             replies.push(answer);
         }
         let ended = |error| PortError::transient("calling a queue for several", error);
@@ -144,11 +152,11 @@ impl<T: Clone + Send + 'static> Gatherers<T> {
         Ok(answers.into_iter().map(Result::flatten).collect())
     }
 
-    fn gatherer(&self, queue: &QueueName, linger: Duration) -> mpsc::Sender<Entry<T>> {
+    fn gatherer(&self, queue: &QueueName) -> mpsc::Sender<Entry<T>> {
         let mut by_queue = self.by_queue.lock().expect("no holder panics");
         let start = || {
             let (entries, waiting) = mpsc::channel(MAX_QUEUE_BATCH);
-            tokio::spawn(call_all(Arc::clone(&self.call), queue.clone(), linger, waiting));
+            tokio::spawn(call_all(Arc::clone(&self.call), queue.clone(), waiting));
             entries
         };
         by_queue.entry(queue.clone()).or_insert_with(start).clone()
@@ -159,11 +167,10 @@ impl<T: Clone + Send + 'static> Gatherers<T> {
 async fn call_all<T: Send + 'static>(
     call: Call<T>,
     queue: QueueName,
-    linger: Duration,
     mut waiting: mpsc::Receiver<Entry<T>>,
 ) {
     loop {
-        let batch = gather(&mut waiting, MAX_QUEUE_BATCH, linger).await;
+        let batch = gather(&mut waiting, MAX_QUEUE_BATCH, |entry| entry.due).await;
         if batch.is_empty() {
             return;
         }

@@ -69,6 +69,7 @@ fn messages() -> Vec<NewMessage> {
         delay: Duration::ZERO,
         group: "default".to_owned(),
         trace: None,
+        patience: Duration::ZERO,
     };
     (0..4).map(message).collect()
 }

@@ -1,7 +1,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flota_core::{Lane, ModelName, ObjectAddress, PortError, PortResult, consume::gather};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::packer::Packer;
 
@@ -48,7 +51,7 @@ impl Gatherer {
 
 async fn pack_all(packer: Packer, wait: Duration, mut waiting: mpsc::Receiver<Arrival>) {
     loop {
-        let arrivals = gather(&mut waiting, MAX_GATHERED, wait).await;
+        let arrivals = gather(&mut waiting, MAX_GATHERED, |_| Instant::now() + wait).await;
         if arrivals.is_empty() {
             return;
         }

@@ -199,6 +199,7 @@ impl Packer {
         };
         let body = message.encode().expect("a pack of the longest addresses fits a message");
         let group = message.client.to_string();
-        NewMessage { body, delay: Duration::ZERO, group, trace: Some(message.origin.trace()) }
+        let (now, trace) = (Duration::ZERO, Some(message.origin.trace()));
+        NewMessage { body, delay: now, patience: now, group, trace }
     }
 }

@@ -222,8 +222,13 @@ impl Reruns {
     }
 
     async fn send(&self, queue: &QueueName, body: String, group: &ClientName) -> PortResult<()> {
-        let message =
-            NewMessage { body, delay: Duration::ZERO, group: group.to_string(), trace: None };
+        let message = NewMessage {
+            body,
+            delay: Duration::ZERO,
+            group: group.to_string(),
+            trace: None,
+            patience: Duration::ZERO,
+        };
         self.queue.send(queue, &[message]).await?.into_iter().collect()
     }
 

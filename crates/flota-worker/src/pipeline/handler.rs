@@ -27,6 +27,9 @@ use super::{
 };
 use crate::metrics;
 
+/// The part of the time for which a task has waited on its queue that its outcome may wait as well.
+const PATIENCE_PART: u32 = 10;
+
 /// The pipeline of a worker: poll, fetch, decode, batch, infer, report.
 pub(crate) struct Pipeline {
     pub(crate) worker: WorkerName,
@@ -97,6 +100,7 @@ impl Pipeline {
         if ends.iter().all(|end| matches!(end, End::NotBegun(_))) && !ends.is_empty() {
             return Ok(Handled::GiveBack);
         }
+        received.lease.reporting();
         self.report_ends(received, ends).await?;
         Ok(Handled::Settle)
     }
@@ -116,8 +120,13 @@ impl Pipeline {
         }
         let message = &received.message;
         let told = bodies(message, &reports).map_err(unsendable)?;
-        let told =
-            told.into_iter().map(|body| new_message(body, Duration::ZERO, message)).collect();
+        // Who has waited long may wait a little longer: fuller calls are fewer.
+        let queued = Duration::try_from_secs_f64(received.queued_ms / 1_000.0).unwrap_or_default();
+        let patience = queued / PATIENCE_PART;
+        let told = told
+            .into_iter()
+            .map(|body| NewMessage { patience, ..new_message(body, Duration::ZERO, message) })
+            .collect();
         metrics::retried(again.len());
         let wait = again.iter().map(|task| task.tries).max().map(|tries| {
             let random = self.platform.clock.random();
@@ -178,7 +187,7 @@ impl Pipeline {
 /// A message with what follows from `message`.
 fn new_message(body: String, delay: Duration, message: &TasksMessage) -> NewMessage {
     let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
-    NewMessage { body, delay, group, trace }
+    NewMessage { body, delay, patience: Duration::ZERO, group, trace }
 }
 
 fn unsendable(error: WireError) -> PortError {

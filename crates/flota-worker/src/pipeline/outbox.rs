@@ -188,7 +188,8 @@ mod tests {
 
     fn message(body: impl ToString) -> NewMessage {
         let group = "default".to_owned();
-        NewMessage { body: body.to_string(), delay: Duration::ZERO, group, trace: None }
+        let now = Duration::ZERO;
+        NewMessage { body: body.to_string(), delay: now, patience: now, group, trace: None }
     }
 
     #[tokio::test(start_paused = true)]
