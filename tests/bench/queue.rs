@@ -80,13 +80,7 @@ async fn messages_per_second(queue: Arc<dyn Queue>, count: usize) -> Result<f64>
 }
 
 async fn send(queue: Arc<dyn Queue>, name: QueueName, count: usize) -> PortResult<()> {
-    let message = NewMessage {
-        body: "x".repeat(BODY_BYTES),
-        delay: Duration::ZERO,
-        group: "default".to_owned(),
-        trace: None,
-        patience: Duration::ZERO,
-    };
+    let message = NewMessage::new("x".repeat(BODY_BYTES), "default");
     for _ in 0..count / MAX_QUEUE_BATCH {
         let batch = vec![message.clone(); MAX_QUEUE_BATCH];
         queue.send(&name, &batch).await?.into_iter().collect::<PortResult<()>>()?;

@@ -128,13 +128,7 @@ impl Bench {
 
     async fn send(&self, bodies: &[&str]) {
         for body in bodies {
-            let message = NewMessage {
-                body: (*body).to_owned(),
-                delay: Duration::ZERO,
-                group: "default".to_owned(),
-                trace: None,
-                patience: Duration::ZERO,
-            };
+            let message = NewMessage::new(*body, "default");
             self.queue.send(&self.name, &[message]).await.unwrap().remove(0).unwrap();
         }
     }

@@ -77,13 +77,7 @@ async fn run(stores: &[Store]) -> Duration {
 
 async fn send(store: &Store, queue: &QueueName) {
     let body = "x".repeat(BODY_BYTES);
-    let message = NewMessage {
-        body,
-        delay: Duration::ZERO,
-        group: "default".to_owned(),
-        trace: None,
-        patience: Duration::ZERO,
-    };
+    let message = NewMessage::new(body, "default");
     let batch = vec![message; MAX_QUEUE_BATCH];
     for _ in 0..MESSAGES / SENDERS / MAX_QUEUE_BATCH {
         for sent in store.queue.send(queue, &batch).await.expect("sending works") {

@@ -1,6 +1,6 @@
 //! Putting a round's open tasks on their workers' queues.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use flota_core::{
     ModelName, Origin, Pack, QueueName, Request, TaskMessage, TasksMessage, WireError, WorkerName,
@@ -100,13 +100,7 @@ fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, Wir
     };
     let group = request.client.to_string();
     let trace = Some(body.origin.trace());
-    Ok(NewMessage {
-        body: body.encode()?,
-        delay: Duration::ZERO,
-        group,
-        trace,
-        patience: Duration::ZERO,
-    })
+    Ok(NewMessage { trace, ..NewMessage::new(body.encode()?, group) })
 }
 
 /// `packs`, each cut into what goes to one of `workers`, by worker. What none of them serves stays

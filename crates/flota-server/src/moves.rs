@@ -2,20 +2,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use flota_core::{
     DeadLetter, Lane, ModelName, PortError, PortResult, QueueName, TaskMessage, TasksMessage,
     WorkerName,
-    limits::MAX_QUEUE_BATCH,
-    ports::{Clock, DeadLetters, Delivery, Models, NewMessage, Queue, Receipt},
+    limits::{MAX_MESSAGE_AGE, MAX_QUEUE_BATCH},
+    ports::{Clock, DeadLetters, Delivery, Models, NewMessage, Queue},
+    with_causes,
 };
 use metrics::counter;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 /// How often it looks. A worker that stops has emptied its hands; what lies on its queue waits for so
 /// long at most.
@@ -31,6 +32,8 @@ pub(crate) struct Moves {
     pub(crate) clock: Arc<dyn Clock>,
     /// The beginning of the queues' names.
     pub(crate) prefix: String,
+    /// Queues whose tasks could not be moved, and of which that was said.
+    pub(crate) complained: Mutex<BTreeSet<QueueName>>,
 }
 
 /// Which worker serves a model now.
@@ -49,99 +52,111 @@ impl Moves {
     }
 
     async fn move_all(&self, stop: &CancellationToken) -> PortResult<()> {
-        let known = self.models.list(self.clock.now()).await?;
+        let now = self.clock.now();
+        let known = self.models.list(now).await?;
         let registrations = || known.iter().map(|model| &model.registration);
         let workers: Workers =
             registrations().map(|it| (it.manifest.name.clone(), it.worker.clone())).collect();
         let serving: BTreeSet<&WorkerName> = workers.values().collect();
-        let former: BTreeSet<&WorkerName> =
-            registrations().flat_map(|it| it.former_workers.keys()).collect();
-        for worker in former.difference(&serving) {
+        let mut former = BTreeSet::new();
+        for (worker, until) in registrations().flat_map(|it| &it.former_workers) {
+            if now.duration_since(*until) < MAX_MESSAGE_AGE && !serving.contains(worker) {
+                former.insert(worker);
+            }
+        }
+        for worker in former {
             let queue = QueueName::tasks(&self.prefix, worker, Lane::Normal);
-            match self.empty(&queue, &workers, stop).await {
-                Ok(0) => {}
-                Ok(count) => info!(%queue, count, "tasks were moved to other workers"),
-                // Whoever knows that a queue is empty may remove it.
-                Err(PortError::Permanent { what, .. }) => debug!(%queue, what, "no such queue"),
-                Err(error) => warn!(%queue, %error, "tasks could not be moved"),
+            if let Err(error) = self.empty(&queue, &workers, stop).await {
+                self.complain(&queue, &error);
             }
         }
         Ok(())
     }
 
-    /// Moves what can be received now; how many tasks that was.
+    /// Moves what can be received now.
     async fn empty(
         &self,
         queue: &QueueName,
         workers: &Workers,
         stop: &CancellationToken,
-    ) -> PortResult<u64> {
-        let mut count = 0;
+    ) -> PortResult<()> {
         while !stop.is_cancelled() && self.queue.depth(queue).await?.ready > 0 {
             let received =
                 self.queue.receive(queue, MAX_QUEUE_BATCH, Duration::ZERO, LEASE).await?;
             if received.is_empty() {
                 break;
             }
-            count += self.send_on(queue, received, workers).await?;
+            for delivery in received {
+                self.send_on(queue, &delivery, workers).await?;
+                // What is not settled comes again, and changes nothing a second time.
+                self.queue.settle(queue, &[delivery.receipt]).await?;
+            }
         }
-        counter!("flota_tasks_moved_total").increment(count);
-        Ok(count)
+        Ok(())
     }
 
-    /// Sends what `received` holds to the workers of its models, then settles it; how many tasks.
+    /// Sends what a message holds to the workers of its models, or keeps what nobody can read.
     async fn send_on(
         &self,
         queue: &QueueName,
-        received: Vec<Delivery>,
+        delivery: &Delivery,
         workers: &Workers,
-    ) -> PortResult<u64> {
-        let mut outgoing: BTreeMap<QueueName, Vec<NewMessage>> = BTreeMap::new();
-        let mut count = 0;
-        for delivery in &received {
-            let message = match TasksMessage::decode(&delivery.body) {
-                Ok(message) => message,
-                Err(error) => {
-                    let (why, now) = (error.to_string(), self.clock.now());
-                    let letter = DeadLetter::unreadable(queue.as_str(), &delivery.body, why, now);
-                    self.dead_letters.put(&letter).await?;
-                    continue;
-                }
-            };
-            let mut by_worker: BTreeMap<&WorkerName, Vec<TaskMessage>> = BTreeMap::new();
-            for task in &message.tasks {
-                let worker = workers.get(&task.model).ok_or_else(|| {
-                    PortError::transient("moving tasks", format!("nobody knows `{}`", task.model))
-                })?;
-                by_worker.entry(worker).or_default().push(task.clone());
-                count += 1;
+    ) -> PortResult<()> {
+        let (message, parts) = match cut(&delivery.body, workers) {
+            Ok(cut) => cut,
+            Err(why) => {
+                let now = self.clock.now();
+                let letter = DeadLetter::unreadable(queue.as_str(), &delivery.body, why, now);
+                self.dead_letters.put(&letter).await?;
+                counter!("flota_messages_unreadable_total", "queue" => queue.to_string())
+                    .increment(1);
+                warn!(%queue, dead_letter.id = letter.id,
+                    "a message cannot be moved, it is kept as a dead letter");
+                return Ok(());
             }
-            for (worker, tasks) in by_worker {
-                let part = TasksMessage { tasks, client: message.client.clone(), ..message };
-                let body = part.encode().expect("a part of a message that fitted fits");
-                let (group, trace) = (part.client.to_string(), Some(part.origin.trace()));
-                let queue = QueueName::tasks(&self.prefix, worker, part.lane);
-                let new = NewMessage {
-                    body,
-                    delay: Duration::ZERO,
-                    group,
-                    trace,
-                    patience: Duration::ZERO,
-                };
-                outgoing.entry(queue).or_default().push(new);
-            }
+        };
+        for (worker, body) in parts {
+            let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
+            let new = NewMessage { trace, ..NewMessage::new(body, group) };
+            let to = QueueName::tasks(&self.prefix, worker, message.lane);
+            self.queue.send(&to, &[new]).await?.into_iter().collect::<PortResult<()>>()?;
         }
-        for (queue, messages) in outgoing {
-            for batch in messages.chunks(MAX_QUEUE_BATCH) {
-                self.queue.send(&queue, batch).await?.into_iter().collect::<PortResult<()>>()?;
-            }
-        }
-        let receipts: Vec<Receipt> =
-            received.into_iter().map(|delivery| delivery.receipt).collect();
-        // What is not settled comes again, and changes nothing a second time.
-        self.queue.settle(queue, &receipts).await?;
-        Ok(count)
+        counter!("flota_tasks_moved_total").increment(message.tasks.len() as u64);
+        debug!(%queue, task_count = message.tasks.len(), "tasks were moved to other workers");
+        Ok(())
     }
+
+    /// What will not heal is said once: whoever knows that a queue is empty may remove it.
+    fn complain(&self, queue: &QueueName, error: &PortError) {
+        let mut complained = self.complained.lock().expect("nothing panics under this lock");
+        if error.is_transient() || complained.insert(queue.clone()) {
+            warn!(%queue, error = with_causes(error), "tasks of a worker that was given up could \
+                not be moved");
+        }
+    }
+}
+
+/// A message, and what of it goes to each worker.
+type Cut<'w> = (TasksMessage, Vec<(&'w WorkerName, String)>);
+
+/// The message in `body`, cut into what goes to each worker.
+///
+/// # Errors
+/// The sentence that says why nobody can do anything with it.
+fn cut<'w>(body: &str, workers: &'w Workers) -> Result<Cut<'w>, String> {
+    let message = TasksMessage::decode(body).map_err(|error| error.to_string())?;
+    let mut by_worker: BTreeMap<&WorkerName, Vec<TaskMessage>> = BTreeMap::new();
+    for task in &message.tasks {
+        let worker = workers.get(&task.model);
+        let worker = worker.ok_or_else(|| format!("no model `{}` is known", task.model))?;
+        by_worker.entry(worker).or_default().push(task.clone());
+    }
+    let mut parts = Vec::new();
+    for (worker, tasks) in by_worker {
+        let part = TasksMessage { tasks, client: message.client.clone(), ..message };
+        parts.push((worker, part.encode().map_err(|error| error.to_string())?));
+    }
+    Ok((message, parts))
 }
 
 #[cfg(test)]

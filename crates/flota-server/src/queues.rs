@@ -1,8 +1,10 @@
 //! Which queues the fleet has, and what each carries.
 
+use std::collections::BTreeSet;
+
 use flota_core::{
     Lane, ModelName, OutcomesMessage, PortResult, QueueName, TasksMessage, WorkerName,
-    ports::Models,
+    ports::{Models, Registration},
 };
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
@@ -15,17 +17,18 @@ pub(crate) enum Carries {
     Events,
 }
 
-/// The queues of every known worker, and those that the server reads.
+/// The queues of every worker that serves a model or did, and those that the server reads.
 pub(crate) async fn fleet_queues(
     models: &dyn Models,
     prefix: &str,
     now: Timestamp,
 ) -> PortResult<Vec<(QueueName, Carries)>> {
     let models = models.list(now).await?;
-    let mut workers: Vec<WorkerName> =
-        models.into_iter().map(|model| model.registration.worker).collect();
-    workers.sort();
-    workers.dedup();
+    let mut workers: BTreeSet<WorkerName> = BTreeSet::new();
+    for Registration { worker, former_workers, .. } in models.into_iter().map(|m| m.registration) {
+        workers.insert(worker);
+        workers.extend(former_workers.into_keys());
+    }
     let tasks = |worker| (QueueName::tasks(prefix, &worker, Lane::Normal), Carries::Tasks);
     let mut queues: Vec<_> = workers.into_iter().map(tasks).collect();
     queues.push((QueueName::outcomes(prefix), Carries::Outcomes));

@@ -1,6 +1,9 @@
 //! What the roles of the server are made of.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use axum::Router;
 use flota_core::{
@@ -108,6 +111,7 @@ impl Roles {
             dead_letters: platform.dead_letters.clone(),
             clock: platform.clock.clone(),
             prefix: settings.prefix.clone(),
+            complained: Mutex::default(),
         };
         let attempts = Attempts {
             callbacks: platform.callbacks.clone(),

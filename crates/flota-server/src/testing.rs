@@ -208,13 +208,7 @@ impl Fixture {
 
     /// Puts a body on a queue.
     pub(crate) async fn send(&self, queue: &QueueName, body: String) {
-        let message = NewMessage {
-            body,
-            delay: Duration::ZERO,
-            group: "default".to_owned(),
-            trace: None,
-            patience: Duration::ZERO,
-        };
+        let message = NewMessage::new(body, "default");
         let sent = self.platform.queue.send(queue, &[message]).await.unwrap();
         assert!(sent.iter().all(Result::is_ok));
     }

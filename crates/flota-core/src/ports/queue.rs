@@ -70,6 +70,14 @@ pub struct NewMessage {
     pub trace: Option<TraceParent>,
 }
 
+impl NewMessage {
+    /// A message of `group` that goes at once.
+    pub fn new(body: impl Into<String>, group: impl Into<String>) -> Self {
+        let (body, group) = (body.into(), group.into());
+        Self { body, delay: Duration::ZERO, patience: Duration::ZERO, group, trace: None }
+    }
+}
+
 /// One receipt of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {

@@ -2,9 +2,10 @@
 //! of them share its weights, where each session of an ONNX file has weights of its own.
 
 use std::{
-    fs, io,
+    fs,
+    hash::{BuildHasher, RandomState},
+    io,
     path::{Path, PathBuf},
-    process,
     sync::Arc,
     time::SystemTime,
 };
@@ -40,7 +41,8 @@ impl KeptGraphs {
             return Ok(Arc::new(kept));
         }
         fs::create_dir_all(&self.dir)?;
-        let part = self.dir.join(format!("{of}.{}.part", process::id()));
+        // A name of its own: containers that share the folder may share process ids.
+        let part = self.dir.join(format!("{of}.{:x}.part", RandomState::new().hash_one(of)));
         let made = optimise(&part).and_then(|()| self.keep(of, &part));
         if made.is_err() {
             let _ = fs::remove_file(&part);
@@ -65,11 +67,12 @@ impl KeptGraphs {
     fn keep(&self, of: Sha256, part: &Path) -> io::Result<Vec<u8>> {
         let bytes = fs::read(part)?;
         fs::rename(part, self.dir.join(file_name(of, &bytes)))?;
-        let mut names = self.names()?;
+        // Another process may be at it, too.
+        let mut names = self.names().unwrap_or_default();
         names.sort();
         let surplus = names.len().saturating_sub(MAX_KEPT);
         for (_, name) in names.into_iter().take(surplus) {
-            fs::remove_file(self.dir.join(name))?;
+            let _ = fs::remove_file(self.dir.join(name));
         }
         Ok(bytes)
     }
@@ -80,8 +83,9 @@ impl KeptGraphs {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if Path::new(&name).extension().is_some_and(|extension| extension == EXTENSION) {
-                names.push((entry.metadata()?.modified()?, name));
+            let is_graph = Path::new(&name).extension().is_some_and(|ending| ending == EXTENSION);
+            if is_graph && let Ok(metadata) = entry.metadata() {
+                names.push((metadata.modified()?, name));
             }
         }
         Ok(names)

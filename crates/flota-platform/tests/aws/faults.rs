@@ -64,13 +64,7 @@ fn tasks() -> QueueName {
 }
 
 fn messages() -> Vec<NewMessage> {
-    let message = |n: u32| NewMessage {
-        body: n.to_string(),
-        delay: Duration::ZERO,
-        group: "default".to_owned(),
-        trace: None,
-        patience: Duration::ZERO,
-    };
+    let message = |n: u32| NewMessage::new(n.to_string(), "default");
     (0..4).map(message).collect()
 }
 

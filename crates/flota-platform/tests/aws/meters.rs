@@ -20,7 +20,7 @@ fn counts(text: &str, name: &str) -> Vec<(String, u64)> {
 }
 
 fn message(body: String) -> NewMessage {
-    NewMessage { body, delay: Duration::ZERO, group: "default".to_owned(), trace: None }
+    NewMessage::new(body, "default")
 }
 
 // One thread, as the recorder is that thread's.

@@ -12,12 +12,7 @@ fn tasks() -> QueueName {
 }
 
 fn message(body: &str) -> NewMessage {
-    NewMessage {
-        body: body.to_owned(),
-        delay: Duration::ZERO,
-        group: "client-a".to_owned(),
-        trace: None,
-    }
+    NewMessage::new(body, "client-a")
 }
 
 #[tokio::test]

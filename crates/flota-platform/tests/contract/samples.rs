@@ -20,12 +20,7 @@ pub fn tasks_queue(worker: &str) -> QueueName {
 }
 
 pub fn message(body: &str) -> NewMessage {
-    NewMessage {
-        body: body.to_owned(),
-        delay: Duration::ZERO,
-        group: "default".to_owned(),
-        trace: None,
-    }
+    NewMessage::new(body, "default")
 }
 
 pub fn messages(bodies: impl IntoIterator<Item = u32>) -> Vec<NewMessage> {

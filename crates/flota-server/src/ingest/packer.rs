@@ -1,7 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use flota_core::{
@@ -199,7 +198,7 @@ impl Packer {
         };
         let body = message.encode().expect("a pack of the longest addresses fits a message");
         let group = message.client.to_string();
-        let (now, trace) = (Duration::ZERO, Some(message.origin.trace()));
-        NewMessage { body, delay: now, patience: now, group, trace }
+        let trace = Some(message.origin.trace());
+        NewMessage { trace, ..NewMessage::new(body, group) }
     }
 }

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use flota_core::{
@@ -222,13 +221,7 @@ impl Reruns {
     }
 
     async fn send(&self, queue: &QueueName, body: String, group: &ClientName) -> PortResult<()> {
-        let message = NewMessage {
-            body,
-            delay: Duration::ZERO,
-            group: group.to_string(),
-            trace: None,
-            patience: Duration::ZERO,
-        };
+        let message = NewMessage::new(body, group.to_string());
         self.queue.send(queue, &[message]).await?.into_iter().collect()
     }
 

@@ -187,7 +187,7 @@ impl Pipeline {
 /// A message with what follows from `message`.
 fn new_message(body: String, delay: Duration, message: &TasksMessage) -> NewMessage {
     let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
-    NewMessage { body, delay, patience: Duration::ZERO, group, trace }
+    NewMessage { delay, trace, ..NewMessage::new(body, group) }
 }
 
 fn unsendable(error: WireError) -> PortError {

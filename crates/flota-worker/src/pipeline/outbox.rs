@@ -187,9 +187,7 @@ mod tests {
     }
 
     fn message(body: impl ToString) -> NewMessage {
-        let group = "default".to_owned();
-        let now = Duration::ZERO;
-        NewMessage { body: body.to_string(), delay: now, patience: now, group, trace: None }
+        NewMessage::new(body.to_string(), "default")
     }
 
     #[tokio::test(start_paused = true)]

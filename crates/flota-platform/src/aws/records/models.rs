@@ -99,15 +99,26 @@ impl Models for DynamoModels {
             Ok(at) => at,
             Err(other) => return Ok(RegistrationOutcome::Conflict(other)),
         };
-        let mut current = key_of(CURRENT, registration.manifest.name.as_str());
-        let mut registration = registration.clone();
-        if let Some(earlier) = self.table.get(REGISTERING, current.clone()).await? {
-            registration.follow(read_document(&earlier, DOCUMENT)?);
+        let key = key_of(CURRENT, registration.manifest.name.as_str());
+        for _ in 0..MAX_SENDS {
+            let earlier = self.table.get(REGISTERING, key.clone()).await?;
+            let mut registration = registration.clone();
+            let mut change = Change::of(key.clone(), "SET document = :document");
+            if let Some(earlier) = &earlier {
+                registration.follow(read_document(earlier, DOCUMENT)?);
+                let document = earlier.get(DOCUMENT).cloned();
+                let document = document.ok_or_else(|| damaged(DOCUMENT, "missing"))?;
+                change = change.only_if("document = :earlier").value(":earlier", document);
+            } else {
+                change = change.only_if("attribute_not_exists(document)");
+            }
+            registration.at = at;
+            let change = change.value(":document", document(&registration)?);
+            if self.table.change(REGISTERING, change).await?.is_done() {
+                return Ok(RegistrationOutcome::Registered);
+            }
         }
-        registration.at = at;
-        current.insert(DOCUMENT.to_owned(), document(&registration)?);
-        self.table.put(REGISTERING, &current, None).await?;
-        Ok(RegistrationOutcome::Registered)
+        Err(PortError::transient(REGISTERING, "others kept registering the same model"))
     }
 
     /// One write unit.

@@ -134,13 +134,7 @@ impl Fleet {
     }
 
     pub(super) async fn send_body(&self, body: String) {
-        let message = NewMessage {
-            body,
-            delay: Duration::ZERO,
-            group: "default".to_owned(),
-            trace: None,
-            patience: Duration::ZERO,
-        };
+        let message = NewMessage::new(body, "default");
         let sent = self.platform.queue.send(&self.tasks_queue(), &[message]).await.unwrap();
         assert!(sent.iter().all(Result::is_ok));
     }
