@@ -38,6 +38,11 @@ pub(crate) fn retried(count: usize) {
     counter!("flota_worker_retries_total").increment(count as u64);
 }
 
+/// Tasks were sent on to the worker that serves their model now.
+pub(crate) fn moved(count: usize) {
+    counter!("flota_tasks_moved_total").increment(count as u64);
+}
+
 /// A message could not be read, and is a dead letter.
 pub(crate) fn unreadable(queue: &str) {
     counter!("flota_messages_unreadable_total", "queue" => queue.to_owned()).increment(1);

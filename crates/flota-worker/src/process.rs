@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use flota_core::{
-    Lane, Manifest, QueueName, WorkerName,
+    Lane, Manifest, ModelName, QueueName, Sha256, WorkerName,
     consume::{ConsumeSettings, Consumer},
     ports::{Registration, RegistrationOutcome, WorkerLine},
 };
@@ -62,12 +62,13 @@ impl WorkerProcess {
             (None, _) => bail!("a worker of several models needs a name"),
         };
         let ready = load::load(folders, &worker, &settings, platform.clock.now()).await?;
-        let mut models = Vec::with_capacity(ready.len());
+        let (mut registrations, mut models) = (Vec::new(), Vec::new());
         for Ready { registration, loaded } in ready {
-            register(&platform, &registration).await?;
             let Manifest { name, version, .. } = &registration.manifest;
             tracing::info!(model = %name, %version, batch_size = loaded.batch_size,
                 engine = %loaded.model.runtime(), "model loaded");
+            warn_of_group(&settings, name, &worker);
+            registrations.push(registration);
             models.push(loaded);
         }
         let served = models.iter().map(|loaded| loaded.model.manifest());
@@ -94,6 +95,8 @@ impl WorkerProcess {
 
         let health = Health { polls: consumer.health(), metrics, stop: stop.clone() };
         let address = health.serve(settings.worker.listen).await?;
+        // Last of all: from then on the models' tasks come to this worker and to no other.
+        register(&platform, &registrations, &queue).await?;
         tracing::info!(queue = %queue, worker.instance = line.instance,
             "worker ready on http://{address}");
         let life = tokio::spawn(life::keep(platform, line, settings.worker.life, stop.clone()));
@@ -104,18 +107,47 @@ impl WorkerProcess {
     }
 }
 
-async fn register(platform: &Platform, registration: &Registration) -> Result<()> {
-    let manifest = &registration.manifest;
-    let (name, version) = (&manifest.name, &manifest.version);
-    let outcome = platform.models.register(registration).await;
-    match outcome.with_context(|| format!("registering the model {name}"))? {
-        RegistrationOutcome::Registered => Ok(()),
-        RegistrationOutcome::Conflict(known) => bail!(
-            "version {version} of {name} is known with other contents (digest {known}, this one \
-             has {}): bump the `version` in its manifest, or end it in `-dev` while you try things \
-             out",
-            registration.digest
-        ),
+/// Makes the models known, all or none as far as that can be told before, once their queue is there.
+async fn register(platform: &Platform, all: &[Registration], queue: &QueueName) -> Result<()> {
+    let asked = platform.queue.depth(queue).await;
+    asked.with_context(|| format!("the queue {queue} cannot be asked"))?;
+    for registration in all {
+        let Manifest { name, version, .. } = &registration.manifest;
+        let known = platform.models.get(name, registration.at).await;
+        let known = known.with_context(|| format!("looking for the model {name}"))?;
+        if let Some(known) = known.map(|model| model.registration)
+            && known.manifest.version == *version
+            && known.digest != registration.digest
+            && !version.is_dev()
+        {
+            return Err(conflict(registration, known.digest));
+        }
+    }
+    for registration in all {
+        let name = &registration.manifest.name;
+        let outcome = platform.models.register(registration).await;
+        match outcome.with_context(|| format!("registering the model {name}"))? {
+            RegistrationOutcome::Registered => {}
+            RegistrationOutcome::Conflict(known) => return Err(conflict(registration, known)),
+        }
+    }
+    Ok(())
+}
+
+fn conflict(registration: &Registration, known: Sha256) -> anyhow::Error {
+    let Manifest { name, version, .. } = &registration.manifest;
+    anyhow!(
+        "version {version} of {name} is known with other contents (digest {known}, this one has \
+         {}): bump the `version` in its manifest, or end it in `-dev` while you try things out",
+        registration.digest
+    )
+}
+
+/// A model that is taken out of its group is seldom meant to be.
+fn warn_of_group(settings: &Settings, model: &ModelName, worker: &WorkerName) {
+    let wanted = settings.models.worker_of(model);
+    if wanted != *worker && wanted.as_str() != model.as_str() {
+        tracing::warn!(%model, %worker, "`models.groups` has this model served by `{wanted}`");
     }
 }
 
@@ -135,7 +167,6 @@ fn consume_settings(settings: &Settings, queue: QueueName) -> ConsumeSettings {
 mod tests {
     use std::{fs, net::TcpListener, time::Duration};
 
-    use flota_core::Sha256;
     use flota_platform::{SystemClock, settings::EngineKind};
     use tempfile::TempDir;
 
@@ -209,6 +240,29 @@ mod tests {
         start.settings.worker.listen = taken.local_addr().unwrap();
         let refusal = format!("{:#}", start.run().await.unwrap_err());
         assert!(refusal.contains("worker.listen"), "{refusal}");
-        assert_eq!(start.workers_alive().await, Some(0));
+        assert_eq!(start.workers_alive().await, None, "it has not taken its model over");
+    }
+
+    #[tokio::test]
+    async fn no_model_is_taken_over_where_one_of_them_cannot_be_served() {
+        let start = Start::new();
+        let other = tempfile::tempdir().unwrap();
+        fs::write(
+            other.path().join("model.yaml"),
+            MANIFEST.replace("name: means, v", "name: twin, v"),
+        )
+        .unwrap();
+        fs::write(other.path().join("means.onnx"), MEANS).unwrap();
+        let twin = ModelFolder::open(other.path(), other.path()).await.unwrap();
+        let now = start.platform.clock.now();
+        let mut known = twin.registration("twin".parse().unwrap(), now);
+        known.digest = Sha256::of(b"other");
+        start.platform.models.register(&known).await.unwrap();
+        let folders = vec![start.folder.path().to_owned(), other.path().to_owned()];
+        let process = WorkerProcess::new(Some("photo".parse().unwrap()), folders);
+        let run = process.run(start.settings.clone(), start.platform.clone(), start.stop.clone());
+        let refusal = format!("{:#}", run.await.unwrap_err());
+        assert!(refusal.contains("bump the `version`"), "{refusal}");
+        assert_eq!(start.workers_alive().await, None);
     }
 }

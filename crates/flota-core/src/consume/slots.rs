@@ -1,7 +1,4 @@
-use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicU8, Ordering},
-};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
@@ -23,12 +20,15 @@ struct Used {
 pub(super) struct HeldSlots {
     slots: Arc<Slots>,
     weight: usize,
-    state: AtomicU8,
+    stage: Mutex<Stage>,
 }
 
-const WORKING: u8 = 0;
-const REPORTING: u8 = 1;
-const RELEASED: u8 = 2;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Working,
+    Reporting,
+    Released,
+}
 
 impl Slots {
     /// How many of `capacity` slots are free. As many again may be told of.
@@ -47,7 +47,8 @@ impl Slots {
     /// Takes `weight` slots.
     pub(super) fn hold(self: &Arc<Self>, weight: usize) -> Arc<HeldSlots> {
         self.used().working += weight;
-        Arc::new(HeldSlots { slots: Arc::clone(self), weight, state: AtomicU8::new(WORKING) })
+        let stage = Mutex::new(Stage::Working);
+        Arc::new(HeldSlots { slots: Arc::clone(self), weight, stage })
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
@@ -58,27 +59,30 @@ impl Slots {
 impl HeldSlots {
     /// Moves them from what is worked on to what is told of.
     pub(super) fn begin_report(&self) {
-        let moved =
-            self.state.compare_exchange(WORKING, REPORTING, Ordering::AcqRel, Ordering::Acquire);
-        if moved.is_ok() {
+        let mut stage = self.stage();
+        if *stage == Stage::Working {
+            *stage = Stage::Reporting;
             let mut used = self.slots.used();
             used.working -= self.weight;
             used.reporting += self.weight;
-            drop(used);
             self.slots.freed.notify_one();
         }
     }
 
     /// Gives them back.
     pub(super) fn release(&self) {
+        let mut stage = self.stage();
         let mut used = self.slots.used();
-        match self.state.swap(RELEASED, Ordering::AcqRel) {
-            WORKING => used.working -= self.weight,
-            REPORTING => used.reporting -= self.weight,
-            _ => return,
+        match std::mem::replace(&mut *stage, Stage::Released) {
+            Stage::Working => used.working -= self.weight,
+            Stage::Reporting => used.reporting -= self.weight,
+            Stage::Released => {}
         }
-        drop(used);
         self.slots.freed.notify_one();
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().expect("nothing panics under this lock")
     }
 }
 
@@ -106,6 +110,7 @@ mod tests {
         third.begin_report();
         second.release();
         assert_eq!(slots.free(CAPACITY), 10);
-        assert_eq!((slots.used().working, slots.used().reporting), (0, 0));
+        let used = slots.used();
+        assert_eq!((used.working, used.reporting), (0, 0));
     }
 }

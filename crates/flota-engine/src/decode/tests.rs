@@ -352,6 +352,34 @@ fn a_smaller_decode_lies_where_the_whole_one_does_however_it_is_turned() {
     }
 }
 
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn a_decode_for_several_is_as_large_and_as_smooth_as_the_neediest_of_them_wants() {
+    let input = |side: u32, jpeg: &str| {
+        let text = format!(
+            "{{name: a, version: '1', weights: {{file: a}}, output: {{kind: embedding}}, \
+             input: {{width: {side}, height: {side}, resize: {{mode: exact}}, jpeg: {jpeg}}}}}"
+        );
+        flota_core::Manifest::parse("model.yaml", &text).unwrap().input
+    };
+    let drawn =
+        RgbImage::from_fn(640, 640, |x, y| Rgb([(x / 3) as u8, (y / 3) as u8, (x ^ y) as u8]));
+    let jpeg = encoded(drawn.into(), image::ImageFormat::Jpeg);
+    let width = |inputs: &[&flota_core::InputSpec]| {
+        decode_for(&jpeg, &Limits::default(), inputs).unwrap().width
+    };
+    let (small, large) = (input(40, "{min_scale: 2}"), input(100, "{min_scale: 2}"));
+    assert_eq!((width(&[&small]), width(&[&large])), (80, 320));
+    assert_eq!((width(&[&small, &large]), width(&[&large, &small])), (320, 320));
+    assert_eq!(width(&[&small, &input(40, "{min_scale: 0}")]), 640);
+    let fast = input(40, "{min_scale: 0, fast_upsampling: true}");
+    let smooth = input(40, "{min_scale: 0}");
+    let pixels = |inputs: &[&flota_core::InputSpec]| {
+        decode_for(&jpeg, &Limits::default(), inputs).unwrap().pixels
+    };
+    assert_eq!(pixels(&[&fast, &smooth]), pixels(&[&smooth]));
+}
+
 /// Some cameras write such.
 #[test]
 fn padding_before_the_end_marker_harms_nothing() {

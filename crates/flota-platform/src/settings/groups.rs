@@ -17,17 +17,17 @@ impl ModelGroup {
     /// Whether `groups` can be together.
     ///
     /// # Errors
-    /// What stands in two places, as the end of a sentence.
+    /// What stands in two places.
     pub fn check(groups: &[Self]) -> Result<(), String> {
         for (index, group) in groups.iter().enumerate() {
             let others = &groups[..index];
             if others.iter().any(|other| other.worker == group.worker) {
-                return Err(format!("`{}` is named once", group.worker));
+                return Err(format!("the worker `{}` stands twice", group.worker));
             }
             let earlier = others.iter().flat_map(|other| &other.models);
             for (index, model) in group.models.iter().enumerate() {
                 if earlier.clone().chain(&group.models[..index]).any(|other| other == model) {
-                    return Err(format!("`{model}` is named once"));
+                    return Err(format!("the model `{model}` stands twice"));
                 }
             }
         }
@@ -38,8 +38,16 @@ impl ModelGroup {
 impl ModelSettings {
     /// The worker that serves `model`: that of its group, or one of its own name.
     pub fn worker_of(&self, model: &ModelName) -> WorkerName {
-        let group = self.groups.iter().find(|group| group.models.contains(model));
-        group.map_or_else(|| WorkerName::from(model), |group| group.worker.clone())
+        self.group_of(model).map_or_else(|| WorkerName::from(model), |group| group.worker.clone())
+    }
+
+    /// Whether a group says who serves `model`.
+    pub fn is_grouped(&self, model: &ModelName) -> bool {
+        self.group_of(model).is_some()
+    }
+
+    fn group_of(&self, model: &ModelName) -> Option<&ModelGroup> {
+        self.groups.iter().find(|group| group.models.contains(model))
     }
 }
 
@@ -88,11 +96,14 @@ mod tests {
     fn a_worker_and_a_model_stand_in_one_group() {
         assert_eq!(ModelGroup::check(&groups(&["photo=a,b", "text=c"])), Ok(()));
         for (texts, twice) in [
-            (["photo=a", "photo=b"], "photo"),
-            (["photo=a,b", "text=b"], "b"),
-            (["photo=a,a", "text=b"], "a"),
+            (["photo=a", "photo=b"], "worker `photo`"),
+            (["photo=a,b", "text=b"], "model `b`"),
+            (["photo=a,a", "text=b"], "model `a`"),
         ] {
-            assert_eq!(ModelGroup::check(&groups(&texts)), Err(format!("`{twice}` is named once")));
+            assert_eq!(
+                ModelGroup::check(&groups(&texts)),
+                Err(format!("the {twice} stands twice"))
+            );
         }
     }
 }

@@ -129,7 +129,7 @@ pub(super) fn groups<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ModelGrou
     let groups = texts.iter().map(|text| text.parse()).collect::<Result<Vec<ModelGroup>, _>>();
     let groups = groups.map_err(D::Error::custom)?;
     ModelGroup::check(&groups)
-        .map_err(|error| D::Error::custom(format!("groups in which {error}")))?;
+        .map_err(|error| D::Error::custom(format!("other groups: {error}")))?;
     Ok(groups)
 }
 

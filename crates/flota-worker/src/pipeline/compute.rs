@@ -11,6 +11,7 @@ use flota_core::{
     ports::{FetchError, Images},
 };
 use flota_engine::{DecodeError, DecodedImage, Model, Tensor};
+use futures::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
@@ -27,8 +28,6 @@ use crate::metrics;
 /// The stages from fetching to preparing, each with its own bound on what it does at once.
 pub(crate) struct Compute {
     pub(crate) images: Arc<dyn Images>,
-    /// The largest image that any of the models takes, in bytes.
-    pub(crate) max_bytes: u64,
     /// Images between the beginning of their fetch and their place in a batch: it bounds the memory
     /// that their bytes and tensors take.
     pub(crate) fetches: Arc<Semaphore>,
@@ -58,6 +57,13 @@ pub(crate) struct Wanting {
 /// What one decode gave: the image as each of the models takes it.
 type Tensors = Vec<Result<(Tensor, ImageFacts), Failure>>;
 
+impl Wanting {
+    /// Ends when nobody waits any more.
+    pub(crate) async fn gone(all: &mut [Self]) {
+        join_all(all.iter_mut().map(|one| one.reply.closed())).await;
+    }
+}
+
 impl Compute {
     /// Waits for a place among the images that are fetched.
     pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
@@ -65,16 +71,17 @@ impl Compute {
         place.expect("the semaphore is never closed")
     }
 
-    /// Fetches an image and hashes it, unless its address says what it hashes to.
+    /// Fetches an image of `max_bytes` at most and hashes it, unless its address says what it hashes to.
     pub(crate) async fn fetch(
         &self,
         address: &str,
         sha256: Option<Sha256>,
+        max_bytes: u64,
         place: OwnedSemaphorePermit,
     ) -> Result<Fetched, Failure> {
         let began = Instant::now();
         let busy = self.fetching.enter();
-        let bytes = self.images.fetch(address, self.max_bytes).await.map_err(fetch_failure)?;
+        let bytes = self.images.fetch(address, max_bytes).await.map_err(fetch_failure)?;
         drop(busy);
         let took = began.elapsed();
         metrics::stage("fetch", took);

@@ -21,6 +21,8 @@ pub(crate) enum End {
     Again(TaskMessage),
     /// The worker stops before it was begun.
     NotBegun(TaskMessage),
+    /// Another process of this worker is to run it.
+    Waits(TaskMessage),
     /// Another worker serves its model.
     Elsewhere(TaskMessage, WorkerName),
 }

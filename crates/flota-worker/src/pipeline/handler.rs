@@ -1,6 +1,10 @@
 //! What the consume loop runs for each message: one pack, from its tasks to its outcomes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use flota_core::{
@@ -11,7 +15,7 @@ use flota_core::{
     ports::{Delivery, NewMessage},
 };
 use flota_platform::Platform;
-use futures::future::join_all;
+use futures::future::try_join_all;
 use tracing::Instrument;
 
 use super::{
@@ -48,6 +52,8 @@ pub(crate) struct Pipeline {
     pub(crate) outcomes: Outbox,
     /// Back onto the worker's own queue.
     pub(crate) tasks: Outbox,
+    /// Onto the queues of workers that models have moved to.
+    pub(crate) elsewhere: Mutex<BTreeMap<QueueName, Outbox>>,
 }
 
 /// How long a task waits that is tried again.
@@ -95,7 +101,7 @@ impl Handler for Pipeline {
 impl Pipeline {
     async fn run_pack(&self, received: &Received) -> PortResult<Handled> {
         let images = received.message.tasks.chunk_by(|a, b| a.image == b.image);
-        let ends = join_all(images.map(|tasks| self.run_image(tasks, received))).await;
+        let ends = try_join_all(images.map(|tasks| self.run_image(tasks, received))).await?;
         let ends: Vec<End> = ends.into_iter().flatten().collect();
         if ends.iter().all(|end| matches!(end, End::NotBegun(_))) && !ends.is_empty() {
             return Ok(Handled::GiveBack);
@@ -109,12 +115,14 @@ impl Pipeline {
     /// for a worker.
     pub(crate) async fn report_ends(&self, received: &Received, ends: Vec<End>) -> PortResult<()> {
         let (mut reports, mut again, mut not_begun) = (Vec::new(), Vec::new(), Vec::new());
+        let mut waits = Vec::new();
         let mut elsewhere: BTreeMap<WorkerName, Vec<TaskMessage>> = BTreeMap::new();
         for end in ends {
             match end {
                 End::Done(report) => reports.push(*report),
                 End::Again(task) => again.push(task),
                 End::NotBegun(task) => not_begun.push(task),
+                End::Waits(task) => waits.push(task),
                 End::Elsewhere(task, worker) => elsewhere.entry(worker).or_default().push(task),
             }
         }
@@ -133,15 +141,18 @@ impl Pipeline {
             backoff(tries, self.retry.base, self.retry.cap, random).min(MAX_MESSAGE_DELAY)
         });
         let mut rest = Vec::new();
-        for (tasks, delay) in [(again, wait.unwrap_or_default()), (not_begun, Duration::ZERO)] {
+        let patient = (waits, self.retry.cap.min(MAX_MESSAGE_DELAY));
+        let begun = (again, wait.unwrap_or_default());
+        for (tasks, delay) in [begun, patient, (not_begun, Duration::ZERO)] {
             if !tasks.is_empty() {
                 rest.push(self.rest(message, tasks, delay)?);
             }
         }
         tokio::try_join!(self.outcomes.send(told), self.tasks.send(rest))?;
         for (worker, tasks) in elsewhere {
-            let rest = self.rest(message, tasks, Duration::ZERO)?;
-            self.send_on(&worker, message.lane, rest).await?;
+            metrics::moved(tasks.len());
+            let queue = QueueName::tasks(&self.prefix, &worker, message.lane);
+            self.send_on(queue, self.rest(message, tasks, Duration::ZERO)?).await?;
         }
         reports.iter().for_each(|report| self.log(message, report));
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flota_core::{Alias, Sha256, TaskMessage, ports::UPLOADED_PREFIX};
+use flota_core::{Alias, PortResult, Sha256, TaskMessage, ports::UPLOADED_PREFIX};
 use futures::{FutureExt, future::join_all};
 use tokio::sync::oneshot;
 
@@ -42,7 +42,14 @@ impl<'a> Look<'a> {
 
 impl Pipeline {
     /// Runs ordinary tasks, all of one image, beside others.
-    pub(crate) async fn run_image(&self, tasks: &[TaskMessage], received: &Received) -> Vec<End> {
+    ///
+    /// # Errors
+    /// If nobody can say who serves a model that this worker does not.
+    pub(crate) async fn run_image(
+        &self,
+        tasks: &[TaskMessage],
+        received: &Received,
+    ) -> PortResult<Vec<End>> {
         let (mut looks, mut ends) = (Vec::new(), Vec::new());
         for task in tasks {
             match self.served.get(&task.model) {
@@ -50,14 +57,14 @@ impl Pipeline {
                     let begun = Begun::new(task, received, task.tries + 1, served.attempts);
                     looks.push(Look::new(begun, served));
                 }
-                None => ends.push(self.end_elsewhere(task, received).await),
+                None => ends.push(self.end_elsewhere(task, received).await?),
             }
         }
         if let Some(image) = self.obtain(&mut looks).await {
             self.look_together(&mut looks, image);
         }
         ends.extend(join_all(looks.into_iter().map(|look| self.end_look(look))).await);
-        ends
+        Ok(ends)
     }
 
     /// Gets the image of `looks`, unless all of them find what answers them before.
@@ -86,7 +93,9 @@ impl Pipeline {
             open(looks).for_each(|look| look.end(End::NotBegun(look.begun.task.clone())));
             return None;
         }
-        let image = match self.compute.fetch(address, named, place).await {
+        let limits = open(looks).map(|look| look.served.model.manifest().limits.max_bytes);
+        let max_bytes = limits.max().unwrap_or_default();
+        let image = match self.compute.fetch(address, named, max_bytes, place).await {
             Ok(image) => image,
             Err(failure) => {
                 for look in open(looks) {
@@ -110,7 +119,11 @@ impl Pipeline {
         let find = async |look: &mut Look<'_>| {
             let key = look.served.key(sha256);
             look.found = match self.in_hand.find(&key) {
-                Some(computation) => Some(Found::Others(computation)),
+                Some(computation) => {
+                    // Somebody must drive it while this task's mates wait for the image.
+                    tokio::spawn(computation.clone());
+                    Some(Found::Others(computation))
+                }
                 None => {
                     let known = self.known.prediction(&key).await;
                     known.map(|prediction| Found::End(self.end_known(&look.begun, prediction)))
@@ -140,7 +153,10 @@ impl Pipeline {
         }
         let (compute, gate) = (Arc::clone(&self.compute), self.gate.clone());
         tokio::spawn(async move {
-            let pass = gate.together().await;
+            let pass = tokio::select! {
+                pass = gate.together() => pass,
+                () = Wanting::gone(&mut wanting) => return,
+            };
             compute.prepare(image, wanting, pass).await;
         });
     }

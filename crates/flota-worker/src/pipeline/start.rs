@@ -1,6 +1,12 @@
 //! Puts the stages together.
 
-use std::{collections::BTreeMap, io, num::NonZeroUsize, sync::Arc, thread};
+use std::{
+    collections::BTreeMap,
+    io,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use flota_core::{BatchSpec, Lane, Manifest, ModelName, QueueName, WorkerName};
 use flota_engine::{Model, Session};
@@ -62,13 +68,11 @@ impl Pipeline {
         let Parts { platform, worker, prefix, settings, objects, models, before_infer } = parts;
         let watchdog = Watchdog::default();
         watchdog.arm()?;
-        let max_bytes = models.iter().map(|loaded| loaded.model.manifest().limits.max_bytes).max();
         let served = start_models(models, &settings, &watchdog, before_infer)?;
         let decode_threads = thread_count(settings.decode_threads);
         let fetch_concurrency = settings.fetch_concurrency.max(1);
         let compute = Compute {
             images: Arc::clone(&platform.images),
-            max_bytes: max_bytes.unwrap_or_default(),
             fetches: Arc::new(Semaphore::new(fetch_concurrency)),
             threads: Threads::start("decode", decode_threads)?,
             watchdog,
@@ -92,6 +96,7 @@ impl Pipeline {
             in_hand: InHand::default(),
             compute: Arc::new(compute),
             gate: Gate::default(),
+            elsewhere: Mutex::default(),
             platform,
         })
     }

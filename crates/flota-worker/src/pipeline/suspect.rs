@@ -48,7 +48,7 @@ impl Pipeline {
         counted: u32,
     ) -> PortResult<Handled> {
         let Some(served) = self.served.get(&task.model) else {
-            let end = self.end_elsewhere(task, received).await;
+            let end = self.end_elsewhere(task, received).await?;
             return self.report_one(received, end).await;
         };
         let mut begun = Begun::new(task, received, task.tries + counted, served.attempts);

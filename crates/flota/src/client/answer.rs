@@ -1,5 +1,6 @@
 use flota_core::{
-    Counts, ImageFacts, ImageRef, ModelName, ModelVersion, Output, RequestId, Status, ports::Depth,
+    Counts, ImageFacts, ImageRef, ModelName, ModelVersion, Output, RequestId, Status, WorkerName,
+    ports::Depth,
 };
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +84,9 @@ pub(crate) struct ModelAnswer {
     pub name: ModelName,
     /// Its current version.
     pub version: ModelVersion,
-    /// Workers alive that serve it.
+    /// The worker that serves it.
+    pub worker: WorkerName,
+    /// Its processes that are alive.
     pub workers_alive: u32,
     /// About how many messages its worker's queue holds.
     pub queue: Depth,

@@ -19,11 +19,12 @@ pub(crate) async fn models(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         print("no model is known yet: a worker makes its model known when it starts")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(&["model", "version", "workers alive", "waiting", "in hand"]);
+    let mut table = Table::new(&["model", "version", "worker", "alive", "waiting", "in hand"]);
     for model in &models {
         table.add([
             model.name.to_string(),
             model.version.to_string(),
+            model.worker.to_string(),
             model.workers_alive.to_string(),
             (model.queue.ready + model.queue.delayed).to_string(),
             model.queue.in_flight.to_string(),

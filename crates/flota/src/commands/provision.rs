@@ -105,17 +105,24 @@ async fn models(
     let known = platform.models.list(platform.clock.now()).await?;
     let mut reports = Vec::new();
     for model in found {
+        let mut model = model.clone();
+        let name = &model.manifest.name;
+        // Who serves it is for workers to say, unless a group does.
+        let named = known.iter().find(|known| known.registration.manifest.name == *name);
+        if let Some(known) = named.filter(|_| !settings.models.is_grouped(name)) {
+            model.worker = known.registration.worker.clone();
+        }
         let same =
             |known: &Registration| known.manifest == model.manifest && known.digest == model.digest;
         let state = if known.iter().any(|known| same(&known.registration)) {
             ModelState::Ready
         } else if action == Action::Make {
-            register(&platform, model).await?;
+            register(&platform, &model).await?;
             ModelState::Registered
         } else {
             ModelState::Missing
         };
-        reports.push(reported(model, state));
+        reports.push(reported(&model, state));
     }
     Ok(reports)
 }

@@ -57,7 +57,7 @@ pub(crate) fn workers(
 /// Names the first that cannot, or was not.
 pub(crate) fn check_groups(groups: &[ModelGroup], found: &[FoundModel]) -> anyhow::Result<()> {
     if let Err(error) = ModelGroup::check(groups) {
-        bail!("groups are wanted in which {error}");
+        bail!("the groups cannot be together: {error}");
     }
     let is_found = |name: &ModelName| found.iter().any(|model| model.manifest.name == *name);
     for ModelGroup { worker, models } in groups {

@@ -116,6 +116,7 @@ pub(super) fn rights(part: Part) -> &'static [Right] {
         ],
         Part::Worker => &[
             Receive(Tasks),
+            Count(Tasks),
             Send(Tasks),
             Send(Outcomes),
             Read("requests"),
@@ -198,7 +199,7 @@ mod tests {
         match right {
             Send(queues) | Receive(queues) | Count(queues) => match queues {
                 // A worker sends tasks of models that have moved to another, but takes none from it.
-                Tasks if part == Part::Worker && matches!(right, Receive(_)) => {
+                Tasks if part == Part::Worker && !matches!(right, Send(_)) => {
                     sqs("tasks-WORKER-normal")
                 }
                 Tasks => sqs("tasks-*-normal"),

@@ -1,7 +1,8 @@
 use std::{io::Cursor, time::Duration};
 
 use flota_core::{
-    Lane, OutcomesMessage, QueueName, Reason, Sha256, TaskOutcome, TasksMessage, WorkerName,
+    Code, Fault, Lane, OutcomesMessage, QueueName, Reason, Sha256, TaskOutcome, TasksMessage,
+    WorkerName,
     ports::{Registration, UPLOADED_PREFIX},
 };
 use image::{ImageFormat, RgbImage};
@@ -113,10 +114,9 @@ async fn a_task_whose_model_has_moved_goes_to_its_worker() {
         fleet.platform.models.register(&registration).await.unwrap();
     };
     register("twin", "photo".parse().unwrap()).await;
-    register("late", fleet.worker()).await;
     let mut message = both(&[&image, &image]);
-    message.tasks[2].model = "late".parse().unwrap();
-    message.tasks[3].model = "nobodys".parse().unwrap();
+    message.tasks.remove(2);
+    message.tasks[2].model = "nobodys".parse().unwrap();
     fleet.start();
     fleet.send(&message).await;
     let queue = QueueName::tasks(&fleet.settings.prefix, &"photo".parse().unwrap(), Lane::Normal);
@@ -125,10 +125,49 @@ async fn a_task_whose_model_has_moved_goes_to_its_worker() {
         moved.iter().map(|m| m.tasks.clone()).collect::<Vec<_>>(),
         [[message.tasks[1].clone()]]
     );
-    let outcomes = fleet.outcomes(3).await;
-    // What this worker may serve soon is tried for a while, and then kept.
-    let ends = [(0, "succeeded"), (2, "ATTEMPTS_EXHAUSTED"), (3, "MODEL_NOT_SERVED")];
-    assert_eq!(endings(&outcomes), wanted(&ends));
-    let letter = outcomes.iter().flat_map(|message| &message.dead_letters).next().unwrap();
-    assert_eq!(letter.reason, Reason::AttemptsExhausted);
+    let outcomes = fleet.outcomes(2).await;
+    assert_eq!(endings(&outcomes), wanted(&[(0, "succeeded"), (3, "MODEL_NOT_SERVED")]));
+}
+
+#[tokio::test]
+async fn a_task_that_comes_before_its_process_waits_for_it_and_is_no_attempt() {
+    let fleet = Fleet::new("1", 1);
+    let image = upload(&fleet, 1).await;
+    let mut late = fleet.manifest.clone();
+    late.name = "twin".parse().unwrap();
+    let now = fleet.platform.clock.now();
+    let registration = Registration::new(late.clone(), Sha256::of(b""), fleet.worker(), now);
+    fleet.platform.models.register(&registration).await.unwrap();
+    let old = fleet.start();
+    fleet.send(&both(&[&image])).await;
+    assert_eq!(endings(&fleet.outcomes(1).await), wanted(&[(0, "succeeded")]));
+    fleet.stop.cancel();
+    old.await.unwrap();
+    let mut newer = Fleet::new("1", 1);
+    newer.platform = fleet.platform.clone();
+    newer.beside.push(late);
+    newer.start();
+    let outcomes = newer.outcomes(1).await;
+    assert_eq!(endings(&outcomes), wanted(&[(1, "succeeded")]));
+    assert_eq!(outcomes[0].outcomes[0].outcome.attempts, 1);
+}
+
+#[tokio::test]
+async fn a_task_whose_process_never_comes_is_kept() {
+    let fleet = Fleet::new("1", 1);
+    let image = upload(&fleet, 1).await;
+    let mut late = fleet.manifest.clone();
+    late.name = "twin".parse().unwrap();
+    let now = fleet.platform.clock.now();
+    let registration = Registration::new(late, Sha256::of(b""), fleet.worker(), now);
+    fleet.platform.models.register(&registration).await.unwrap();
+    let mut message = both(&[&image]);
+    message.tasks.remove(0);
+    let long_ago = now - Duration::from_secs(2 * 60 * 60);
+    message.tasks[0].faults.push(Fault::new(long_ago, Code::ModelNotServed, "no process"));
+    fleet.start();
+    fleet.send(&message).await;
+    let outcomes = fleet.outcomes(1).await;
+    assert_eq!(endings(&outcomes), wanted(&[(1, "ATTEMPTS_EXHAUSTED")]));
+    assert_eq!(outcomes[0].dead_letters[0].reason, Reason::AttemptsExhausted);
 }
