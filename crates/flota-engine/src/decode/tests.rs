@@ -364,7 +364,7 @@ fn a_decode_for_several_is_as_large_and_as_smooth_as_the_neediest_of_them_wants(
     };
     let drawn =
         RgbImage::from_fn(640, 640, |x, y| Rgb([(x / 3) as u8, (y / 3) as u8, (x ^ y) as u8]));
-    let jpeg = encoded(drawn.into(), image::ImageFormat::Jpeg);
+    let jpeg = encoded(drawn, image::ImageFormat::Jpeg);
     let width = |inputs: &[&flota_core::InputSpec]| {
         decode_for(&jpeg, &Limits::default(), inputs).unwrap().width
     };
