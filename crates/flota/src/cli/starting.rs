@@ -59,8 +59,9 @@ pub(crate) struct ModelArgs {
 
 /// Start the whole fleet on this machine and stay.
 ///
-/// One server process, and one worker process per model or group of models. A process that dies is started again;
-/// Ctrl-C lets all of them finish what they have begun, a second one stops them at once.
+/// One server process, and one worker process per model or group of models. A process that dies is
+/// started again; Ctrl-C lets all of them finish what they have begun, a second one stops them at
+/// once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
