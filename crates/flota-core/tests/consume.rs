@@ -337,6 +337,38 @@ async fn no_more_is_taken_than_there_are_slots() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_only_reports_makes_room_for_as_much_again() {
+    let bench = Bench::new();
+    bench.send(&["aaaa", "bbbb", "cccc"]).await;
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let (reported, told) = (CancellationToken::new(), CancellationToken::new());
+    let (may_report, may_end) = (reported.clone(), told.clone());
+    let (stop, consumer) = bench.run(move |delivery, lease| {
+        let (started, may_report) = (started.clone(), may_report.clone());
+        let may_end = may_end.clone();
+        async move {
+            started.send(delivery.body).unwrap();
+            may_report.cancelled().await;
+            lease.reporting();
+            may_end.cancelled().await;
+            Ok(Handled::Settle)
+        }
+    });
+    starts.recv().await.unwrap();
+    time::sleep(Duration::from_secs(10)).await;
+    assert!(starts.try_recv().is_err(), "all slots are taken");
+    reported.cancel();
+    starts.recv().await.unwrap();
+    time::sleep(Duration::from_secs(10)).await;
+    assert!(starts.try_recv().is_err(), "as many are told of as may be worked on");
+    told.cancel();
+    starts.recv().await.unwrap();
+    bench.until_empty().await;
+    stop.cancel();
+    consumer.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn draining_finishes_what_has_begun_and_gives_the_rest_back() {
     let bench = Bench::new();
     bench.send(&["a", "b"]).await;

@@ -12,22 +12,31 @@ const ABILITIES: [&str; 4] = ["flags", "Features", "CPU implementer", "CPU part"
 /// The processor and how many of its cores, in words.
 pub(crate) fn name() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let name = said().into_iter().find(|(key, _)| key == NAME).map(|(_, name)| name);
-    format!("{}, {cores} cores", name.unwrap_or_else(|| ARCH.to_owned()))
+    let text = cpuinfo();
+    let name = said(&text).find(|(key, _)| *key == NAME).map(|(_, name)| name);
+    format!("{}, {cores} cores", name.unwrap_or(ARCH))
 }
 
 /// The same for processors that run the same instructions, whatever their name.
 pub(crate) fn instructions() -> Sha256 {
-    let abilities = said().into_iter().filter(|(key, _)| ABILITIES.contains(&key.as_str()));
-    Sha256::of(format!("{ARCH} {:?}", abilities.collect::<Vec<_>>()).as_bytes())
+    instructions_in(&cpuinfo())
 }
 
-/// What the system says of the first processor, if anything.
-fn said() -> Vec<(String, String)> {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let first = text.split("\n\n").next().unwrap_or_default();
+fn instructions_in(cpuinfo: &str) -> Sha256 {
+    let abilities: Vec<_> = said(cpuinfo).filter(|(key, _)| ABILITIES.contains(key)).collect();
+    Sha256::of(format!("{ARCH} {abilities:?}").as_bytes())
+}
+
+/// Nothing where the system does not say.
+fn cpuinfo() -> String {
+    fs::read_to_string("/proc/cpuinfo").unwrap_or_default()
+}
+
+/// What is said of the first processor.
+fn said(cpuinfo: &str) -> impl Iterator<Item = (&str, &str)> {
+    let first = cpuinfo.split("\n\n").next().unwrap_or_default();
     let pairs = first.lines().filter_map(|line| line.split_once(':'));
-    pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect()
+    pairs.map(|(key, value)| (key.trim(), value.trim()))
 }
 
 #[cfg(test)]
@@ -35,8 +44,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_is_the_same_each_time_it_is_asked() {
-        assert_eq!((name(), instructions()), (name(), instructions()));
+    fn processors_with_the_same_instructions_are_alike_whatever_their_name_and_clock() {
+        let one = "model name\t: A\ncpu MHz\t\t: 2100\nflags\t\t: avx2\n\nflags\t\t: sse2\n";
+        let like = "model name\t: B\ncpu MHz\t\t: 3000\nflags\t\t: avx2\n";
+        let other = "model name\t: A\nflags\t\t: avx2 avx512f\n";
+        assert_eq!(instructions_in(one), instructions_in(like));
+        assert_ne!(instructions_in(one), instructions_in(other));
         assert!(name().ends_with("cores"));
     }
 }

@@ -33,8 +33,9 @@ const WORTH_A_POLL: usize = 3;
 pub struct ConsumeSettings {
     /// The queue.
     pub queue: QueueName,
-    /// Most tasks that are worked on, beside as many whose outcomes are under way; a message that does not fit any more is still taken when one slot is
-    /// free, so that the bound is passed by less than a pack for each message of one receive.
+    /// Most tasks that are worked on, beside as many whose outcomes are under way; a message that does
+    /// not fit any more is still taken when one slot is free, so that the bound is passed by less than
+    /// a pack for each message of one receive.
     pub capacity: usize,
     /// How long a delivery is leased, and by how much a heartbeat extends it.
     pub lease: Duration,

@@ -250,7 +250,7 @@ mod tests {
         let queue = MemoryQueue::new(Arc::new(SeededClock::new(1)));
         let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
         let delay = Duration::from_secs(3);
-        let message = NewMessage { delay, ..NewMessage::new("a".to_owned(), String::new()) };
+        let message = NewMessage { delay, ..NewMessage::new("a", "") };
         queue.send(&name, &[message]).await.unwrap();
         let begun = Instant::now();
         for (receive_count, ends_after) in [(1, delay), (2, delay + LEASE)] {

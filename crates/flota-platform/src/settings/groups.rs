@@ -14,6 +14,11 @@ pub struct ModelGroup {
 }
 
 impl ModelGroup {
+    /// That of `groups` which names `model`.
+    pub fn of<'g>(groups: &'g [Self], model: &ModelName) -> Option<&'g Self> {
+        groups.iter().find(|group| group.models.contains(model))
+    }
+
     /// Whether `groups` can be together.
     ///
     /// # Errors
@@ -38,16 +43,13 @@ impl ModelGroup {
 impl ModelSettings {
     /// The worker that serves `model`: that of its group, or one of its own name.
     pub fn worker_of(&self, model: &ModelName) -> WorkerName {
-        self.group_of(model).map_or_else(|| WorkerName::from(model), |group| group.worker.clone())
+        let group = ModelGroup::of(&self.groups, model);
+        group.map_or_else(|| WorkerName::from(model), |group| group.worker.clone())
     }
 
     /// Whether a group says who serves `model`.
     pub fn is_grouped(&self, model: &ModelName) -> bool {
-        self.group_of(model).is_some()
-    }
-
-    fn group_of(&self, model: &ModelName) -> Option<&ModelGroup> {
-        self.groups.iter().find(|group| group.models.contains(model))
+        ModelGroup::of(&self.groups, model).is_some()
     }
 }
 

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use flota_core::{
     ModelName, ModelVersion,
-    ports::{Registration, RegistrationOutcome},
+    ports::{RegisteredModel, Registration, RegistrationOutcome},
 };
 use flota_platform::{
     Platform,
@@ -11,7 +11,7 @@ use flota_platform::{
         Clients,
         provision::{Action, Resource, ResourceKind, State, provision as provide},
     },
-    settings::{Backend, Settings},
+    settings::{Backend, ModelSettings, Settings},
 };
 use serde::Serialize;
 
@@ -105,13 +105,7 @@ async fn models(
     let known = platform.models.list(platform.clock.now()).await?;
     let mut reports = Vec::new();
     for model in found {
-        let mut model = model.clone();
-        let name = &model.manifest.name;
-        // Who serves it is for workers to say, unless a group does.
-        let named = known.iter().find(|known| known.registration.manifest.name == *name);
-        if let Some(known) = named.filter(|_| !settings.models.is_grouped(name)) {
-            model.worker = known.registration.worker.clone();
-        }
+        let model = with_its_worker(model, &known, &settings.models);
         let same =
             |known: &Registration| known.manifest == model.manifest && known.digest == model.digest;
         let state = if known.iter().any(|known| same(&known.registration)) {
@@ -125,6 +119,21 @@ async fn models(
         reports.push(reported(&model, state));
     }
     Ok(reports)
+}
+
+/// `model` as its present worker serves it: that is for workers to say, unless a group does.
+fn with_its_worker(
+    model: &Registration,
+    known: &[RegisteredModel],
+    settings: &ModelSettings,
+) -> Registration {
+    let name = &model.manifest.name;
+    let mut registrations = known.iter().map(|known| &known.registration);
+    let known = registrations.find(|known| known.manifest.name == *name);
+    match known.filter(|_| !settings.is_grouped(name)) {
+        Some(known) => Registration { worker: known.worker.clone(), ..model.clone() },
+        None => model.clone(),
+    }
 }
 
 async fn register(platform: &Platform, model: &Registration) -> anyhow::Result<()> {
@@ -183,5 +192,33 @@ fn said(state: &State) -> &'static str {
         State::Different { .. } => "different",
         State::Made => "made",
         State::Changed { .. } => "changed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_core::{Manifest, Sha256};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn served_by(worker: &str) -> Registration {
+        let text = "{name: cat, version: '1', weights: {file: w.onnx}, labels: [a], \
+            input: {width: 8, height: 8, resize: {mode: exact}}, output: {kind: regression}}";
+        let manifest = Manifest::parse("model.yaml", text).unwrap();
+        Registration::new(manifest, Sha256::of(b""), worker.parse().unwrap(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_new_version_stays_with_the_worker_of_its_model_unless_a_group_names_another() {
+        let known = [RegisteredModel { registration: served_by("photo"), workers_alive: 1 }];
+        let worker = |known: &[RegisteredModel], worker: &str, groups: &[&str]| {
+            let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
+            let settings = ModelSettings { dirs: Vec::new(), groups };
+            with_its_worker(&served_by(worker), known, &settings).worker.to_string()
+        };
+        assert_eq!(worker(&known, "cat", &[]), "photo");
+        assert_eq!(worker(&known, "text", &["text=cat"]), "text");
+        assert_eq!(worker(&[], "cat", &[]), "cat");
     }
 }

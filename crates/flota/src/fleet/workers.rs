@@ -32,7 +32,7 @@ pub(crate) fn workers(
     let mut workers: Vec<PlannedWorker> = Vec::new();
     for model in models {
         let name = &model.manifest.name;
-        let group = groups.iter().find(|group| group.models.contains(name));
+        let group = ModelGroup::of(groups, name);
         let worker = group.map_or_else(|| WorkerName::from(name), |group| group.worker.clone());
         match workers.iter_mut().find(|planned| planned.name == worker) {
             None => workers.push(PlannedWorker { name: worker, models: vec![model] }),

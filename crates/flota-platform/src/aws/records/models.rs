@@ -92,8 +92,8 @@ impl DynamoModels {
 
 #[async_trait]
 impl Models for DynamoModels {
-    /// One read and two writes: a version that was kept and not made the current one is so when its worker
-    /// starts again.
+    /// One read and two writes: a version that was kept and not made the current one is so when its
+    /// worker starts again.
     async fn register(&self, registration: &Registration) -> PortResult<RegistrationOutcome> {
         let at = match self.keep_version(registration).await? {
             Ok(at) => at,
