@@ -81,7 +81,7 @@ fn bare_loop(model: &Model, pictures: &[Vec<u8>]) -> Result<f64> {
         let threads: Vec<_> = pictures
             .chunks(share)
             .map(|share| {
-                let session = model.session();
+                let session = model.session(1);
                 scope.spawn(move || run_share(model, session?, share))
             })
             .collect();

@@ -1,8 +1,11 @@
-//! What the engine alone costs: one thread, one image after the other, no queue.
+//! What the engine alone costs: one thread, one image after the other, no queue; and how fast all
+//! cores are together, in a session each or in one for all.
 
 use std::{
     fs, iter,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +22,8 @@ use crate::{
 
 /// So long a round lasts at least: the system counts CPU time in hundredths of a second.
 const MIN_ROUND_S: f64 = 1.0;
+/// A session for each core, and one of as many threads as there are cores.
+const LAYOUTS: [&str; 2] = ["a session a core", "one session"];
 
 pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let chosen = models::choose(options)?;
@@ -38,7 +43,10 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let prepared = loaded.first().context("tract is always there")?;
     let mut decode = Vec::new();
     let mut infer: Vec<Vec<f64>> = loaded.iter().map(|_| Vec::new()).collect();
-    let mut sessions: Vec<_> = loaded.iter().map(Model::session).collect::<Result<_, _>>()?;
+    let spreading = loaded.iter().find(|model| model.runtime().spreads_images());
+    let mut layouts = spreading.map(Layouts::of).transpose()?;
+    let mut sessions: Vec<_> =
+        loaded.iter().map(|model| model.session(1)).collect::<Result<_, _>>()?;
     for round in 0..=options.rounds {
         let decoded = per_image_ms(&pictures, |picture| {
             prepared.prepare(&prepared.decode(picture)?);
@@ -53,6 +61,9 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
             decode.push(decoded);
             infer.iter_mut().zip(inferred).for_each(|(all, one)| all.push(one));
         }
+        if let Some(layouts) = &mut layouts {
+            layouts.measure(round > 0)?;
+        }
     }
     let name = &chosen.name;
     let unit = "CPU ms/image";
@@ -60,7 +71,57 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     for (model, infer) in loaded.iter().zip(&infer) {
         figures.push(Figure::new(format!("{name}: {}", model.runtime()), unit, "", infer));
     }
+    if let Some(layouts) = layouts {
+        let named = LAYOUTS.iter().zip(&layouts.rates);
+        figures.extend(named.map(|(layout, rates)| {
+            Figure::new(format!("{name}: all cores, {layout}"), "images/s", "", rates)
+        }));
+    }
     Ok(figures)
+}
+
+/// The two ways to run a model on all cores, and the images a second of each.
+struct Layouts<'a> {
+    model: &'a Model,
+    sessions: [Vec<Box<dyn Session>>; 2],
+    rates: [Vec<f64>; 2],
+}
+
+impl<'a> Layouts<'a> {
+    fn of(model: &'a Model) -> Result<Self> {
+        let cores = thread::available_parallelism()?.get();
+        let one_each = (0..cores).map(|_| model.session(1)).collect::<Result<_, _>>()?;
+        let sessions = [one_each, vec![model.session(cores)?]];
+        Ok(Self { model, sessions, rates: Default::default() })
+    }
+
+    fn measure(&mut self, counts: bool) -> Result<()> {
+        for (sessions, rates) in self.sessions.iter_mut().zip(&mut self.rates) {
+            let rate = images_per_second(sessions, self.model)?;
+            if counts {
+                rates.push(rate);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of all `sessions` at the same time.
+fn images_per_second(sessions: &mut [Box<dyn Session>], model: &Model) -> Result<f64> {
+    let (tensor, began) = ([model.black()], Instant::now());
+    let run = |session: &mut Box<dyn Session>| -> Result<u32> {
+        let mut count = 0;
+        while began.elapsed() < Duration::from_secs_f64(MIN_ROUND_S) {
+            session.run(&tensor)?;
+            count += 1;
+        }
+        Ok(count)
+    };
+    let count = thread::scope(|scope| {
+        let runs: Vec<_> = sessions.iter_mut().map(|one| scope.spawn(|| run(one))).collect();
+        runs.into_iter().map(|run| run.join().expect("it does not panic")).sum::<Result<u32>>()
+    })?;
+    Ok(f64::from(count) / began.elapsed().as_secs_f64())
 }
 
 /// ONNX Runtime by its `library`, or tract.

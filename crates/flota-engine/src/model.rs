@@ -21,6 +21,7 @@ pub struct Model {
     labels: Vec<String>,
     runtime: Runtime,
     engine: Box<dyn Engine>,
+    /// That of the checks, for the first who asks: making one takes long.
     spare: Mutex<Option<Box<dyn Session>>>,
 }
 
@@ -66,13 +67,14 @@ impl Model {
         &self.labels
     }
 
-    /// A session for one thread; those of tract share the weights.
+    /// A session that runs in `threads` threads, where the engine can: see [`Runtime::spreads_images`].
     ///
     /// # Errors
     /// If the engine cannot set one up.
-    pub fn session(&self) -> Result<Box<dyn Session>, InferError> {
+    pub fn session(&self, threads: usize) -> Result<Box<dyn Session>, InferError> {
+        // The spare one has one thread, and is of no use beside those that have more.
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        spare.map_or_else(|| self.engine.session(), Ok)
+        spare.filter(|_| threads == 1).map_or_else(|| self.engine.session(threads), Ok)
     }
 
     /// Decodes the image in `bytes` for this model, within the manifest's limits.
@@ -93,11 +95,6 @@ impl Model {
         let limits = limits.reduce(|a, b| a.narrowest(&b)).expect("there is a model");
         let inputs: Vec<_> = models.iter().map(|model| &model.manifest.input).collect();
         decode_for(bytes, &limits, &inputs)
-    }
-
-    /// Takes a session back that is done with, for the next who asks: making one takes long.
-    pub fn put_back(&self, session: Box<dyn Session>) {
-        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
     }
 
     /// The tensor that the network takes of `image`.
@@ -155,9 +152,9 @@ impl Model {
     }
 
     fn check_run(&self) -> Result<(), InferError> {
-        let mut session = self.session()?;
+        let mut session = self.session(1)?;
         let answers = session.run(&[self.black()])?;
-        self.put_back(session);
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
         answers.iter().try_for_each(|answer| self.label(answer).map(drop))
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn open(folders: &[PathBuf], weights_dir: &Path) -> Result<Vec<
     Ok(opened)
 }
 
-/// Loads `folders` for `worker`, with a session of each for every inference thread.
+/// Loads `folders` for `worker`, with sessions of each as it is best run.
 pub(crate) async fn load(
     folders: Vec<ModelFolder>,
     worker: &WorkerName,
@@ -53,17 +53,19 @@ pub(crate) async fn load(
     }
     let time = settings.engine.calibrate;
     let calibrations = weights_dir.join("calibrations");
-    let threads = thread_count(settings.worker.infer_threads);
+    let cores = thread_count(settings.worker.infer_threads);
     let worker = worker.clone();
     let loading = task::spawn_blocking(move || {
         let load = |folder: ModelFolder| {
             let registration = folder.registration(worker.clone(), now);
             let model = folder.load(&engines)?;
-            let found = Calibration::of(&model, registration.digest, &calibrations, time)?;
-            let sessions = (0..threads).map(|_| model.session()).collect::<Result<_, _>>();
-            let sessions = sessions.context("setting up the engine")?;
-            let (model, batch_size) = (Arc::new(model), found.batch_size);
-            anyhow::Ok(Ready { registration, loaded: LoadedModel { model, batch_size, sessions } })
+            let found = Calibration::of(&model, cores, registration.digest, &calibrations, time)?;
+            let Calibration { layout, batch_size, .. } = found;
+            let sessions = (0..layout.sessions).map(|_| model.session(layout.threads));
+            let sessions = sessions.collect::<Result<_, _>>().context("setting up the engine")?;
+            let model = Arc::new(model);
+            let loaded = LoadedModel { model, batch_size, threads: layout.threads, sessions };
+            anyhow::Ok(Ready { registration, loaded })
         };
         folders.into_iter().map(load).collect()
     });

@@ -65,7 +65,8 @@ impl WorkerProcess {
         let (mut registrations, mut models) = (Vec::new(), Vec::new());
         for Ready { registration, loaded } in ready {
             let Manifest { name, version, .. } = &registration.manifest;
-            tracing::info!(model = %name, %version, batch_size = loaded.batch_size,
+            tracing::info!(model = %name, %version, sessions = loaded.sessions.len(),
+                threads = loaded.threads, batch_size = loaded.batch_size,
                 engine = %loaded.model.runtime(), "model loaded");
             warn_of_group(&settings, name, &worker);
             registrations.push(registration);

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 const MAX_BATCH_SIZE: u64 = 256;
 /// Longest wait for a batch to fill that a manifest may ask for, in milliseconds.
 const MAX_BATCH_WAIT_MS: u64 = 10_000;
+/// Longest latency that a manifest may ask for, in milliseconds.
+const MAX_LATENCY_MS: u64 = 3_600_000;
 /// Largest file that a manifest may allow, in bytes: it is held in memory whole.
 const MAX_IMAGE_BYTES: u64 = 512 * 1024 * 1024;
 /// Largest picture that a manifest may allow, in pixels.
@@ -29,13 +31,19 @@ pub struct BatchSpec {
     /// Longest time that the first image of a batch waits for others, in milliseconds.
     #[serde(deserialize_with = "within::<0, MAX_BATCH_WAIT_MS, _, _>")]
     pub max_wait_ms: u64,
+    /// Longest time that an image may take from prepared to inferred where nothing is before it: its
+    /// wait for others and the run of a whole batch, in milliseconds. Within it a worker runs the
+    /// model as it runs most images; without it, that alone counts.
+    #[serde(deserialize_with = "some_latency")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_latency_ms: Option<u64>,
 }
 
 impl Default for BatchSpec {
     /// Eight images or ten milliseconds: on a CPU larger batches are no faster, and duplicates
     /// among eight are still found.
     fn default() -> Self {
-        Self { max_size: 8, max_wait_ms: 10 }
+        Self { max_size: 8, max_wait_ms: 10, max_latency_ms: None }
     }
 }
 
@@ -93,6 +101,10 @@ impl Default for Limits {
             max_seconds: 60,
         }
     }
+}
+
+fn some_latency<'de, D: Deserializer<'de>>(de: D) -> Result<Option<u64>, D::Error> {
+    within::<1, MAX_LATENCY_MS, _, _>(de).map(Some)
 }
 
 /// Reads a whole number from `MIN` to `MAX`.

@@ -62,7 +62,8 @@ fn a_whole_manifest_is_read_and_the_rest_has_defaults() {
 fn a_manifest_survives_json_and_keeps_its_digest() {
     let letterbox = accepted("mode: shorter_side\n    size: 256", "mode: letterbox");
     let inline = accepted("  file: labels.txt\n  skip_words: 1", "  [tench, goldfish]");
-    for manifest in [accepted("", ""), letterbox, inline] {
+    let hurried = accepted("max_size: 4", "max_latency_ms: 500");
+    for manifest in [accepted("", ""), letterbox, inline, hurried] {
         let value = serde_json::to_value(&manifest).unwrap();
         let again: Manifest = serde_json::from_value(value).unwrap();
         assert_eq!(again, manifest);
@@ -77,6 +78,7 @@ fn the_digest_covers_what_is_computed_and_nothing_else() {
     let whole = accepted("", "").digest(&weights, Some(&labels));
     for (from, to) in [
         ("max_size: 4", "max_size: 9"),
+        ("max_size: 4", "max_latency_ms: 500"),
         ("1000000", "2000000"),
         ("what is", "what may be"),
         ("models.example", "mirror.example"),
@@ -105,6 +107,7 @@ fn what_is_wrong_is_said_with_line_and_cure() {
         ("width: 224", "width: wide", "model.yaml:13: a whole number from 0 on is wanted, in `wid"),
         ("width: 224", "width: 0", "model.yaml:13: 0 is not from 1 to 8192, in `width: 0`"),
         ("max_size: 4", "max_size: 0", "model.yaml:30: 0 is not from 1 to 256"),
+        ("max_size: 4", "max_latency_ms: 0", "model.yaml:30: 0 is not from 1 to 3600000"),
         ("  width: 224\n", "", "missing field `width`"),
         ("width: 224", "width: 224\n  width: 1", "model.yaml:14: field `width` is given twice"),
         ("size: 256", "size: 100", "a shorter side of 100 does not fill a tensor of 224x224"),

@@ -12,14 +12,15 @@ pub trait Engine: Send + Sync {
     /// How many numbers the network answers of one image.
     fn output_count(&self) -> usize;
 
-    /// A session for one thread. Sessions share the weights where the engine can.
+    /// A session that runs an image in `threads` threads, or in one where the engine knows no other:
+    /// see [`Runtime::spreads_images`]. Sessions share the weights where the engine can.
     ///
     /// # Errors
     /// If the engine cannot set one up.
-    fn session(&self) -> Result<Box<dyn Session>, InferError>;
+    fn session(&self, threads: usize) -> Result<Box<dyn Session>, InferError>;
 }
 
-/// Runs a network in one thread.
+/// Runs a network, one batch after the other.
 pub trait Session: Send {
     /// The answers to `batch`, in its order, each [`Engine::output_count`] long.
     ///
@@ -57,6 +58,11 @@ impl Runtime {
         matches!(self, Self::OnnxRuntime(library) if library.is_on_gpu())
     }
 
+    /// Whether several threads of a session can share the work of an image.
+    pub fn spreads_images(&self) -> bool {
+        matches!(self, Self::OnnxRuntime(library) if !library.is_on_gpu())
+    }
+
     /// Loads the ONNX file `weights`, and checks it against what the manifest says of its input and
     /// output.
     pub(crate) fn load(
@@ -68,7 +74,7 @@ impl Runtime {
         match self {
             Self::Tract => {
                 let engine = tract::TractEngine::load(weights, input, output)?;
-                let session = engine.session().map_err(LoadError::FirstRun)?;
+                let session = engine.session(1).map_err(LoadError::FirstRun)?;
                 Ok(Loaded { engine: Box::new(engine), session })
             }
             Self::OnnxRuntime(library) => {

@@ -126,28 +126,28 @@ impl OnnxRuntime {
             let optimise = |path: &Path| self.optimise(weights, path).map_err(io::Error::other);
             if let Ok(graph) = kept.graph(weights, ort::info(), optimise) {
                 let graph = Graph::Optimised(graph);
-                if let Ok(session) = self.session(&graph) {
+                if let Ok(session) = self.session(&graph, 1) {
                     return Ok((graph, session));
                 }
             }
         }
         let graph = Graph::Onnx(weights.into());
-        let session = self.session(&graph)?;
+        let session = self.session(&graph, 1)?;
         Ok((graph, session))
     }
 
-    /// A session that runs in one thread.
-    pub(super) fn session(&self, graph: &Graph) -> ort::Result<GraphSession> {
+    /// A session that runs in so many threads.
+    pub(super) fn session(&self, graph: &Graph, threads: usize) -> ort::Result<GraphSession> {
         match graph {
             Graph::Onnx(weights) => {
-                let builder = self.builder(GraphOptimizationLevel::All)?;
+                let builder = self.builder(GraphOptimizationLevel::All, threads)?;
                 let mut builder = builder.with_execution_providers(self.provider.dispatches())?;
                 let session = builder.commit_from_memory(weights)?;
                 Ok(GraphSession { session, _graph: None })
             }
             Graph::Optimised(bytes) => {
                 let mut builder = self
-                    .builder(GraphOptimizationLevel::Disable)?
+                    .builder(GraphOptimizationLevel::Disable, threads)?
                     .with_config_entry("session.load_model_format", "ORT")?
                     .with_config_entry("session.use_ort_model_bytes_directly", "1")?
                     .with_config_entry("session.use_ort_model_bytes_for_initializers", "1")?;
@@ -160,16 +160,22 @@ impl OnnxRuntime {
     /// Writes the optimised graph of an ONNX file to `path`.
     fn optimise(&self, weights: &[u8], path: &Path) -> ort::Result<()> {
         let mut builder = self
-            .builder(GraphOptimizationLevel::All)?
+            .builder(GraphOptimizationLevel::All, 1)?
             .with_optimized_model_path(path)?
             .with_config_entry("session.save_model_format", "ORT")?;
         builder.commit_from_memory(weights).map(drop)
     }
 
-    fn builder(&self, level: GraphOptimizationLevel) -> ort::Result<SessionBuilder> {
+    fn builder(
+        &self,
+        level: GraphOptimizationLevel,
+        threads: usize,
+    ) -> ort::Result<SessionBuilder> {
         let builder =
             Session::builder(&self.library.environment)?.with_optimization_level(level)?;
-        Ok(builder.with_intra_threads(1)?.with_inter_threads(1)?)
+        // A thread that spins while it waits takes its core from decoding.
+        let builder = builder.with_intra_threads(threads)?.with_intra_op_spinning(false)?;
+        Ok(builder.with_inter_threads(1)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine that is fastest on most CPUs, and runs on GPUs: ONNX Runtime.
 //!
-//! Its library is loaded when it is asked for; nothing is linked. A session has one thread, and the
+//! Its library is loaded when it is asked for; nothing is linked. A session has the
 //! weights for itself where no optimised graph is kept. On a CPU, batch 1 is what it is fastest at; on
 //! a GPU it is not, so a batch is run whole where the graph leaves its length free.
 
@@ -77,9 +77,9 @@ impl Engine for OnnxRuntimeEngine {
         self.output_count
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, InferError> {
+    fn session(&self, threads: usize) -> Result<Box<dyn Session>, InferError> {
         Ok(Box::new(OnnxRuntimeSession {
-            session: self.runtime.session(&self.graph).map_err(infer_error)?,
+            session: self.runtime.session(&self.graph, threads).map_err(infer_error)?,
             names: Arc::clone(&self.names),
             output_count: self.output_count,
             is_batch_free: self.is_batch_free,

@@ -79,7 +79,7 @@ impl Engine for TractEngine {
         self.output_count
     }
 
-    fn session(&self) -> Result<Box<dyn Session>, InferError> {
+    fn session(&self, _threads: usize) -> Result<Box<dyn Session>, InferError> {
         let plan = Arc::clone(&self.plan);
         Ok(Box::new(TractSession { plan, output_count: self.output_count }))
     }

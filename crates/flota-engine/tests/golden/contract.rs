@@ -58,7 +58,7 @@ const COLORS: [&str; 3] = ["red", "green", "blue"];
 fn a_model_says_what_its_network_computes() {
     for runtime in runtimes() {
         let model = load(&runtime, MEANS, INPUT, OUTPUT, &COLORS).unwrap();
-        let mut session = model.session().unwrap();
+        let mut session = model.session(1).unwrap();
         let batch = [[10, 20, 30], [1, 2, 3]].map(|rgb| model.prepare(&picture(rgb)));
         let answers = session.run(&batch).unwrap();
         let said: Vec<Output> =
@@ -80,7 +80,7 @@ fn a_named_output_is_the_one_that_is_read() {
     for runtime in runtimes() {
         let model = load(&runtime, MEANS, INPUT, "name: doubles, kind: scores", &COLORS).unwrap();
         let tensor = model.prepare(&picture([10, 20, 30]));
-        assert_eq!(model.session().unwrap().run(&[tensor]).unwrap(), [[20., 40., 60.]]);
+        assert_eq!(model.session(1).unwrap().run(&[tensor]).unwrap(), [[20., 40., 60.]]);
     }
 }
 
@@ -90,7 +90,7 @@ fn bytes_by_pixels_are_fed_as_they_are() {
         let input = "width: 6, height: 4, layout: nhwc, dtype: u8, resize: {mode: exact}";
         let model = load(&runtime, BYTES, input, "kind: embedding", &[]).unwrap();
         let tensor = model.prepare(&picture([10, 20, 30]));
-        let numbers = model.session().unwrap().run(&[tensor]).unwrap().remove(0);
+        let numbers = model.session(1).unwrap().run(&[tensor]).unwrap().remove(0);
         assert_eq!(
             model.label(&numbers).unwrap(),
             Output::Embedding { vector: vec![10., 20., 30.] }
@@ -106,12 +106,22 @@ fn sessions_share_a_model_across_threads() {
             for level in 0..4 {
                 let model = &model;
                 scope.spawn(move || {
-                    let mut session = model.session().unwrap();
+                    let mut session = model.session(1).unwrap();
                     let tensor = model.prepare(&picture([level; 3]));
                     assert_eq!(session.run(&[tensor]).unwrap(), [[f32::from(level); 3]]);
                 });
             }
         });
+    }
+}
+
+#[test]
+fn a_session_of_several_threads_answers_as_one_of_one() {
+    for runtime in runtimes() {
+        let model = load(&runtime, MEANS, INPUT, OUTPUT, &COLORS).unwrap();
+        let batch = [[10, 20, 30], [1, 2, 3]].map(|rgb| model.prepare(&picture(rgb)));
+        let [narrow, wide] = [1, 3].map(|n| model.session(n).unwrap().run(&batch).unwrap());
+        assert_eq!(wide, narrow);
     }
 }
 
@@ -173,7 +183,7 @@ fn an_answer_beyond_all_numbers_harms_its_own_image_alone() {
         let input = INPUT.replace("scale: 1.0", "scale: 1.0, color: rgb");
         let model = load(&runtime, OVERFLOWING, &input, OUTPUT, &COLORS).unwrap();
         let batch = [[255, 0, 0], [1, 1, 1]].map(|rgb| model.prepare(&picture(rgb)));
-        let answers = model.session().unwrap().run(&batch).unwrap();
+        let answers = model.session(1).unwrap().run(&batch).unwrap();
         let error = model.label(&answers[0]).unwrap_err();
         assert_eq!(error.code(), flota_core::Code::InferFailed);
         assert!(model.label(&answers[1]).is_ok());

@@ -67,5 +67,5 @@ pub fn models(folder: &Path, file: &str, labels: &[String], rest: &str) -> [Mode
 /// What the network answers of one picture.
 pub fn numbers(model: &Model, image: &DecodedImage) -> Vec<f32> {
     let tensor = model.prepare(image);
-    model.session().unwrap().run(&[tensor]).unwrap().remove(0)
+    model.session(1).unwrap().run(&[tensor]).unwrap().remove(0)
 }

@@ -23,13 +23,8 @@ pub(crate) struct Item {
     pub(crate) reply: oneshot::Sender<Inferred>,
 }
 
-/// Images that a model is run on together.
-pub(crate) struct Batch {
-    /// Which of the worker's models.
-    pub(crate) model: usize,
-    /// At least one.
-    pub(crate) items: Vec<Item>,
-}
+/// Images that a model is run on together, at least one.
+pub(crate) type Batch = Vec<Item>;
 
 /// What the model answered.
 pub(crate) struct Inferred {
@@ -41,9 +36,8 @@ pub(crate) struct Inferred {
     pub(crate) batch_size: usize,
 }
 
-/// Turns the `items` of `model` into batches until nobody sends any more.
+/// Turns `items` into batches until nobody sends any more.
 pub(crate) async fn batch_all(
-    model: usize,
     spec: BatchSpec,
     mut items: mpsc::Receiver<Item>,
     batches: mpsc::Sender<Batch>,
@@ -64,7 +58,7 @@ pub(crate) async fn batch_all(
         // Nobody waits for the work of a lost lease.
         batch.retain(|item| !item.reply.is_closed());
         if !batch.is_empty() {
-            place.send(Batch { model, items: batch });
+            place.send(batch);
         }
     }
 }
@@ -96,10 +90,10 @@ mod tests {
 
     impl Batcher {
         fn start(max_size: u32) -> Self {
-            let spec = BatchSpec { max_size, max_wait_ms: LONG_WAIT_MS };
+            let spec = BatchSpec { max_size, max_wait_ms: LONG_WAIT_MS, ..BatchSpec::default() };
             let (items, waiting) = mpsc::channel(16);
             let (ready, batches) = mpsc::channel(1);
-            tokio::spawn(batch_all(0, spec, waiting, ready));
+            tokio::spawn(batch_all(spec, waiting, ready));
             Self { items, batches, gate: Gate::default() }
         }
 
@@ -112,7 +106,7 @@ mod tests {
         }
 
         async fn next_size(&mut self) -> usize {
-            self.batches.recv().await.unwrap().items.len()
+            self.batches.recv().await.unwrap().len()
         }
     }
 

@@ -1,4 +1,4 @@
-//! Runs the models, on threads of their own with a session for each model.
+//! Runs a model, on a thread of its own for each session.
 
 use std::{
     io,
@@ -11,7 +11,10 @@ use std::{
 
 use flota_core::{Output, Sha256};
 use flota_engine::{InferError, Model, Session, Tensor};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, mpsc, oneshot},
+};
 
 use super::{
     batch::{Batch, Inferred, Item},
@@ -25,18 +28,18 @@ use crate::metrics;
 /// What is called with each image before it is inferred.
 pub type BeforeInfer = fn(&Sha256);
 
-/// What every inference thread needs.
+/// What every inference thread of a model needs.
 #[derive(Clone)]
 pub(crate) struct Inference {
-    /// Those that batches are of, by their number.
-    pub(crate) models: Arc<[Arc<Model>]>,
+    pub(crate) model: Arc<Model>,
+    /// That each session runs in.
+    pub(crate) threads: u32,
+    /// Those that all models share.
+    pub(crate) cores: Arc<Semaphore>,
     pub(crate) watchdog: Watchdog,
     pub(crate) stage: Arc<Stage>,
     pub(crate) before_infer: Option<BeforeInfer>,
 }
-
-/// The sessions of one thread, one for each model.
-pub(crate) type Sessions = Vec<Box<dyn Session>>;
 
 type Batches = Arc<Mutex<mpsc::Receiver<Batch>>>;
 
@@ -47,15 +50,16 @@ impl Inference {
     /// If the system starts no more threads.
     pub(crate) fn start(
         self,
-        sessions: Vec<Sessions>,
+        sessions: Vec<Box<dyn Session>>,
         batches: mpsc::Receiver<Batch>,
     ) -> io::Result<()> {
         let batches: Batches = Arc::new(Mutex::new(batches));
-        for (index, sessions) in sessions.into_iter().enumerate() {
+        for (index, session) in sessions.into_iter().enumerate() {
             let (inference, batches) = (self.clone(), Arc::clone(&batches));
+            let runtime = Handle::current();
             let thread = thread::Builder::new().name(format!("infer-{index}"));
             thread.spawn(move || {
-                let run = AssertUnwindSafe(|| inference.run_all(sessions, &batches));
+                let run = AssertUnwindSafe(|| inference.run_all(session, &batches, &runtime));
                 if catch_unwind(run).is_err() {
                     // Without its thread every image would fail, one after the other.
                     tracing::error!("an inference thread panicked, the worker exits");
@@ -66,17 +70,20 @@ impl Inference {
         Ok(())
     }
 
-    fn run_all(&self, mut sessions: Sessions, batches: &Batches) {
+    fn run_all(&self, mut session: Box<dyn Session>, batches: &Batches, runtime: &Handle) {
         let next = || batches.lock().expect("receiving does not panic").blocking_recv();
-        while let Some(Batch { model, items }) = next() {
-            self.run_batch(&self.models[model], sessions[model].as_mut(), items);
+        while let Some(batch) = next() {
+            let cores = runtime.block_on(self.cores.acquire_many(self.threads));
+            let _cores = cores.expect("it is never closed");
+            self.run_batch(session.as_mut(), batch);
         }
     }
 
-    fn run_batch(&self, model: &Model, session: &mut dyn Session, batch: Vec<Item>) {
-        let batch_size = batch.len();
+    fn run_batch(&self, session: &mut dyn Session, batch: Batch) {
+        let (model, batch_size) = (self.model.as_ref(), batch.len());
         let first = batch.first().expect("a batch is never empty").sha256;
-        let _held = (self.watchdog.watch("infer", first, max_time(model)), self.stage.enter());
+        let watched = self.watchdog.watch("infer", first, max_time(model));
+        let _held = (watched, self.stage.enter_many(self.threads));
         let (tensors, waiting) = split(batch);
         if let Some(before_infer) = self.before_infer {
             waiting.iter().for_each(|waiting| before_infer(&waiting.sha256));
@@ -122,8 +129,83 @@ struct Waiting {
     _pass: Pass,
 }
 
-fn split(batch: Vec<Item>) -> (Vec<Tensor>, Vec<Waiting>) {
+fn split(batch: Batch) -> (Vec<Tensor>, Vec<Waiting>) {
     let split =
         |Item { sha256, tensor, pass, reply }| (tensor, Waiting { sha256, reply, _pass: pass });
     batch.into_iter().map(split).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use flota_core::Manifest;
+    use flota_engine::{Runtime, TensorData};
+
+    use super::*;
+    use crate::pipeline::gate::Gate;
+
+    const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
+    const MANIFEST: &str = "{name: means, version: '1', weights: {file: means.onnx}, \
+        labels: [r, g, b], input: {width: 4, height: 4, resize: {mode: exact}}, \
+        output: {name: means, kind: regression}}";
+    const CORES: u32 = 2;
+
+    #[derive(Default)]
+    struct Cores {
+        running: AtomicU32,
+        most: AtomicU32,
+    }
+
+    struct Counting(Arc<Cores>, u32);
+
+    impl Session for Counting {
+        fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+            let Self(cores, threads) = self;
+            let running = cores.running.fetch_add(*threads, Ordering::SeqCst) + *threads;
+            cores.most.fetch_max(running, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(1));
+            cores.running.fetch_sub(*threads, Ordering::SeqCst);
+            Ok(vec![vec![0.0; 3]; batch.len()])
+        }
+    }
+
+    #[tokio::test]
+    async fn models_with_sessions_of_one_thread_and_of_more_share_the_cores() {
+        let (counted, gate) = (Arc::new(Cores::default()), Gate::default());
+        let cores = Arc::new(Semaphore::new(CORES as usize));
+        let (watchdog, stage) = (Watchdog::default(), Stage::start("infer", CORES as usize));
+        let mut answers = Vec::new();
+        for threads in [1, CORES] {
+            let manifest = Manifest::parse("model.yaml", MANIFEST).unwrap();
+            let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
+            let model = Model::load(&Runtime::Tract, manifest, MEANS, labels).unwrap();
+            let session = || Box::new(Counting(Arc::clone(&counted), threads)) as Box<dyn Session>;
+            let sessions = (0..CORES / threads).map(|_| session()).collect();
+            let (ready, batches) = mpsc::channel(20);
+            let inference = Inference {
+                model: Arc::new(model),
+                threads,
+                cores: Arc::clone(&cores),
+                watchdog: watchdog.clone(),
+                stage: Arc::clone(&stage),
+                before_infer: None,
+            };
+            for _ in 0..20 {
+                let (reply, answer) = oneshot::channel();
+                let tensor = Tensor { shape: [1; 4], data: TensorData::U8(vec![0]) };
+                let pass = gate.together().await;
+                ready
+                    .send(vec![Item { sha256: Sha256::of(b""), tensor, pass, reply }])
+                    .await
+                    .unwrap();
+                answers.push(answer);
+            }
+            inference.start(sessions, batches).unwrap();
+        }
+        for answer in answers {
+            assert!(answer.await.unwrap().result.is_ok());
+        }
+        assert_eq!(counted.most.load(Ordering::SeqCst), CORES);
+    }
 }

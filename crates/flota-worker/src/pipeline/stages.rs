@@ -20,15 +20,18 @@ pub(crate) struct Stage {
 
 /// The work that a stage did, as an integral over time.
 struct Work {
-    running: u32,
+    running: i64,
     changed_at: Instant,
     /// Seconds, of all slots together, since they were last taken.
     busy_seconds: f64,
     taken_at: Instant,
 }
 
-/// A slot of a stage that is taken until this is dropped.
-pub(crate) struct Busy(Arc<Stage>);
+/// Slots of a stage that are taken until this is dropped.
+pub(crate) struct Busy {
+    stage: Arc<Stage>,
+    slot_count: u32,
+}
 
 impl Stage {
     /// A stage with `slot_count` slots, of which is told as `name` how large a part is taken.
@@ -46,8 +49,17 @@ impl Stage {
 
     /// Takes a slot.
     pub(crate) fn enter(self: &Arc<Self>) -> Busy {
-        self.work.lock().expect("nothing panics under this lock").change(1);
-        Busy(Arc::clone(self))
+        self.enter_many(1)
+    }
+
+    /// Takes so many slots.
+    pub(crate) fn enter_many(self: &Arc<Self>, slot_count: u32) -> Busy {
+        self.change(i64::from(slot_count));
+        Busy { stage: Arc::clone(self), slot_count }
+    }
+
+    fn change(&self, by: i64) {
+        self.work.lock().expect("nothing panics under this lock").change(by);
     }
 
     /// The part of the slots that was taken, on average, since this was last asked.
@@ -63,18 +75,18 @@ impl Stage {
 }
 
 impl Work {
-    fn change(&mut self, by: i32) {
+    fn change(&mut self, by: i64) {
         let now = Instant::now();
         let passed = now.duration_since(self.changed_at).as_secs_f64();
-        self.busy_seconds += passed * f64::from(self.running);
-        self.running = self.running.saturating_add_signed(by);
+        self.busy_seconds += passed * self.running as f64;
+        self.running += by;
         self.changed_at = now;
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.work.lock().expect("nothing panics under this lock").change(-1);
+        self.stage.change(-i64::from(self.slot_count));
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     gate::Gate,
     handler::{Pipeline, Retry},
     in_hand::InHand,
-    infer::{BeforeInfer, Inference, Sessions},
+    infer::{BeforeInfer, Inference},
     known::Known,
     outbox::Outbox,
     served::Served,
@@ -31,8 +31,8 @@ use super::{
     watchdog::Watchdog,
 };
 
-/// Batches that are ready while every inference thread runs one: so none waits for the next, and
-/// what comes meanwhile still finds a place in it.
+/// Batches of a model that are ready while each of its sessions runs one: so none waits for the next,
+/// and what comes meanwhile still finds a place in it.
 const READY_BATCH_COUNT: usize = 1;
 
 /// What a pipeline is made of.
@@ -55,7 +55,9 @@ pub(crate) struct LoadedModel {
     pub(crate) model: Arc<Model>,
     /// Most images of a batch.
     pub(crate) batch_size: u32,
-    /// One for each inference thread.
+    /// Of each session.
+    pub(crate) threads: usize,
+    /// Those that run at the same time.
     pub(crate) sessions: Vec<Box<dyn Session>>,
 }
 
@@ -102,31 +104,38 @@ impl Pipeline {
     }
 }
 
-/// Starts a batcher for each of `models` and the inference threads that they share.
+/// Starts a batcher for each of `models`, and a thread for each session. They share the cores: no more
+/// run at once than the one with the most threads may.
 fn start_models(
     models: Vec<LoadedModel>,
     settings: &WorkerSettings,
     watchdog: &Watchdog,
     before_infer: Option<BeforeInfer>,
 ) -> io::Result<BTreeMap<ModelName, Arc<Served>>> {
-    let (ready, batches) = mpsc::channel(READY_BATCH_COUNT);
-    let (mut served, mut threads, mut all) = (BTreeMap::new(), Vec::<Sessions>::new(), Vec::new());
-    for (index, LoadedModel { model, batch_size, sessions }) in models.into_iter().enumerate() {
+    let core_counts = models.iter().map(|model| model.sessions.len() * model.threads);
+    let core_count = core_counts.max().unwrap_or(1);
+    let cores = Arc::new(Semaphore::new(core_count));
+    let stage = Stage::start("infer", core_count);
+    let mut served = BTreeMap::new();
+    for LoadedModel { model, batch_size, threads, sessions } in models {
         let manifest = model.manifest();
         let batch = BatchSpec { max_size: batch_size, ..manifest.batch.clone() };
         let (items, waiting) = mpsc::channel(batch.max_size.max(1) as usize);
-        tokio::spawn(batch_all(index, batch, waiting, ready.clone()));
-        threads.resize_with(sessions.len(), Sessions::new);
-        threads.iter_mut().zip(sessions).for_each(|(thread, session)| thread.push(session));
+        let (ready, batches) = mpsc::channel(READY_BATCH_COUNT);
+        tokio::spawn(batch_all(batch, waiting, ready));
+        let inference = Inference {
+            model: Arc::clone(&model),
+            threads: u32::try_from(threads).unwrap_or(u32::MAX),
+            cores: Arc::clone(&cores),
+            watchdog: watchdog.clone(),
+            stage: Arc::clone(&stage),
+            before_infer,
+        };
+        inference.start(sessions, batches)?;
         let attempts = attempts(settings, manifest);
         let name = manifest.name.clone();
-        all.push(Arc::clone(&model));
         served.insert(name, Arc::new(Served { model, attempts, items }));
     }
-    let (models, watchdog) = (all.into(), watchdog.clone());
-    let stage = Stage::start("infer", threads.len());
-    let inference = Inference { models, watchdog, stage, before_infer };
-    inference.start(threads, batches)?;
     Ok(served)
 }
 

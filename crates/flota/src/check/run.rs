@@ -24,7 +24,7 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         print(format!("golden examples: none, for there is no {}", golden::EXAMPLES_FILE))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let mut session = model.session()?;
+    let mut session = model.session(1)?;
     let mut predict = |image: &[u8]| predict(&model, session.as_mut(), image);
     let mut mismatch_count = 0;
     for example in &examples.examples {

@@ -45,7 +45,7 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     let folder = ModelFolder::open(&args.folder, &settings.weights_dir()).await?;
     let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
     let model = folder.load(&Engines::open(&settings.engine)?)?;
-    let mut session = model.session()?;
+    let mut session = model.session(1)?;
     let mut predict = |image: &[u8]| flota_worker::predict(&model, session.as_mut(), image);
     let predictions: Vec<_> =
         found.files.iter().progress().map(|file| look(&mut predict, file)).collect();

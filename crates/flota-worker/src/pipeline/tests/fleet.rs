@@ -107,6 +107,7 @@ impl Fleet {
         LoadedModel {
             batch_size: manifest.batch.max_size,
             model: Arc::new(model),
+            threads: 1,
             sessions: vec![Box::new(session)],
         }
     }

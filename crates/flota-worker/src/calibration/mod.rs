@@ -1,0 +1,190 @@
+//! How a model is best run on this machine: in how many sessions, of how many threads, with how many
+//! images at once. Measured at the first start, and remembered.
+
+mod layout;
+mod trial;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use flota_core::{BatchSpec, Sha256};
+use flota_engine::Model;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::layout::Layout;
+use self::trial::Trial;
+use crate::machine;
+
+/// Held while a worker measures: one beside another would measure the other too.
+const LOCK_FILE: &str = "lock";
+/// So long a worker waits for those before it, and how often it looks.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(60);
+const LOCK_POLL: Duration = Duration::from_millis(20);
+
+/// What was found for a model, an engine and a machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Calibration {
+    pub(crate) layout: Layout,
+    /// Most images of a batch.
+    pub(crate) batch_size: u32,
+    tried: Vec<Trial>,
+    /// What it is true of.
+    of: Circumstances,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Circumstances {
+    engine: String,
+    machine: String,
+    /// That are given to inference.
+    cores: usize,
+    batch: BatchSpec,
+}
+
+impl Calibration {
+    /// What is known of `model` on `cores` cores, whose contents have `digest`, or is found by trying
+    /// for about `time` and kept in `dir`. No `time`: nothing is tried, and a processor is given one
+    /// image at once.
+    ///
+    /// # Errors
+    /// If the model cannot run.
+    pub(crate) fn of(
+        model: &Model,
+        cores: usize,
+        digest: Sha256,
+        dir: &Path,
+        time: Duration,
+    ) -> Result<Self> {
+        let (runtime, batch) = (model.runtime(), model.manifest().batch.clone());
+        let layouts = Layout::all(runtime, cores);
+        let of = Circumstances { engine: runtime.build(), machine: machine::name(), cores, batch };
+        if time.is_zero() || (of.batch.max_size == 1 && layouts.len() == 1) {
+            let batch_size = if runtime.is_on_gpu() { of.batch.max_size } else { 1 };
+            return Ok(Self { layout: layouts[0], batch_size, tried: Vec::new(), of });
+        }
+        let engine = runtime.to_string().replace(' ', "-").to_lowercase();
+        let file = dir.join(format!("{digest}-{engine}.json"));
+        let kept = || read(&file).filter(|kept| kept.of == of);
+        if let Some(kept) = kept() {
+            return Ok(kept);
+        }
+        let _alone = wait_for_others(dir);
+        if let Some(kept) = kept() {
+            return Ok(kept);
+        }
+        let tried = trial::try_all(model, &layouts, time)?;
+        let Trial { layout, batch_size, .. } =
+            trial::best(&tried, &of.batch).context("something was tried")?;
+        let found = Self { layout, batch_size, tried, of };
+        if let Err(error) = found.keep(&file) {
+            tracing::warn!(path = %file.display(), %error, "what was measured is not kept");
+        }
+        Ok(found)
+    }
+
+    /// Whole or not at all: other workers may read and write it.
+    fn keep(&self, file: &Path) -> io::Result<()> {
+        let part = file.with_extension(std::process::id().to_string());
+        fs::write(&part, serde_json::to_vec(self)?)?;
+        fs::rename(part, file)
+    }
+}
+
+fn read(file: &Path) -> Option<Calibration> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+/// Waits until no other worker of this machine measures. A worker that waited long enough, or cannot
+/// tell, measures beside them.
+fn wait_for_others(dir: &Path) -> io::Result<File> {
+    fs::create_dir_all(dir)?;
+    let lock = File::create(dir.join(LOCK_FILE))?;
+    let began = Instant::now();
+    while let Err(TryLockError::WouldBlock) = lock.try_lock()
+        && began.elapsed() < MAX_LOCK_WAIT
+    {
+        thread::sleep(LOCK_POLL);
+    }
+    Ok(lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_core::Manifest;
+    use flota_engine::Runtime;
+
+    use super::*;
+
+    const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
+    const TIME: Duration = Duration::from_millis(10);
+
+    fn model(max_size: u32) -> Model {
+        let text = format!(
+            "{{name: means, version: '1', weights: {{file: means.onnx}}, labels: [r, g, b], \
+             input: {{width: 4, height: 4, resize: {{mode: exact}}}}, \
+             output: {{name: means, kind: regression}}, \
+             batch: {{max_size: {max_size}, max_wait_ms: 1}}}}"
+        );
+        let manifest = Manifest::parse("model.yaml", &text).unwrap();
+        let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
+        Model::load(&Runtime::Tract, manifest, MEANS, labels).unwrap()
+    }
+
+    fn calibrate(max_size: u32, cores: usize, dir: &Path, time: Duration) -> Calibration {
+        Calibration::of(&model(max_size), cores, Sha256::of(b"means"), dir, time).unwrap()
+    }
+
+    #[test]
+    fn what_was_found_is_kept_for_the_machine_it_was_found_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = calibrate(8, 2, dir.path(), TIME);
+        assert!(!found.tried.is_empty() && found.batch_size <= 8);
+        assert_eq!(found.layout, Layout { sessions: 2, threads: 1 });
+
+        let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let file = files.into_iter().find(|file| file.extension().is_some()).unwrap();
+        let marked = Calibration { batch_size: 7, ..found.clone() };
+        marked.keep(&file).unwrap();
+        assert_eq!(calibrate(8, 2, dir.path(), TIME), marked);
+        assert_ne!(calibrate(8, 1, dir.path(), TIME).batch_size, 7, "on other cores");
+        for other in ["machine", "engine"] {
+            let mut of = found.of.clone();
+            *(if other == "machine" { &mut of.machine } else { &mut of.engine }) = "other".into();
+            Calibration { of, ..marked.clone() }.keep(&file).unwrap();
+            assert_ne!(calibrate(8, 2, dir.path(), TIME).batch_size, 7, "of another {other}");
+        }
+        fs::write(&file, "damaged").unwrap();
+        assert_ne!(calibrate(8, 2, dir.path(), TIME).batch_size, 7);
+    }
+
+    #[test]
+    fn nothing_is_tried_without_time_or_where_there_is_no_choice() {
+        let dir = tempfile::tempdir().unwrap();
+        for found in
+            [calibrate(8, 2, dir.path(), Duration::ZERO), calibrate(1, 2, dir.path(), TIME)]
+        {
+            assert_eq!((found.batch_size, found.layout.sessions), (1, 2));
+            assert_eq!(found.tried, []);
+        }
+        assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn workers_of_one_machine_measure_one_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = wait_for_others(dir.path()).unwrap();
+        thread::scope(|scope| {
+            let second = scope.spawn(|| wait_for_others(dir.path()).map(drop));
+            thread::sleep(LOCK_POLL * 3);
+            assert!(!second.is_finished());
+            drop(first);
+            second.join().unwrap().unwrap();
+        });
+    }
+}

@@ -1,0 +1,181 @@
+//! Runs a model in one way and another, and tells which is best.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use flota_core::BatchSpec;
+use flota_engine::{InferError, Model, Session, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::layout::Layout;
+
+/// A way that costs memory or waiting must take so much less time for each image.
+const WORTH_IT: f64 = 0.95;
+
+/// What a way to run a model came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trial {
+    pub(crate) layout: Layout,
+    pub(crate) batch_size: u32,
+    /// Of a batch, while every session runs one.
+    run_seconds: f64,
+}
+
+impl Trial {
+    /// Seconds of the worker for each image.
+    fn image_seconds(&self) -> f64 {
+        self.run_seconds / (f64::from(self.batch_size) * self.layout.sessions as f64)
+    }
+
+    /// Whether an image is inferred in time: one that waits for others, and then for them all.
+    fn is_within(&self, spec: &BatchSpec) -> bool {
+        let wait_ms = if self.batch_size > 1 { spec.max_wait_ms as f64 } else { 0.0 };
+        let latency_ms = wait_ms + self.run_seconds * 1_000.0;
+        spec.max_latency_ms.is_none_or(|max_ms| latency_ms <= max_ms as f64)
+    }
+}
+
+/// The way that takes the least time for an image within the latency that `spec` allows; where none
+/// is, the one that comes next to it. Later ones must be worth it.
+pub(super) fn best(tried: &[Trial], spec: &BatchSpec) -> Option<Trial> {
+    let mut within = tried.iter().filter(|trial| trial.is_within(spec));
+    let Some(first) = within.next() else {
+        let by_run = |a: &&Trial, b: &&Trial| a.run_seconds.total_cmp(&b.run_seconds);
+        return tried.iter().min_by(by_run).copied();
+    };
+    Some(within.fold(*first, |best, trial| {
+        if trial.image_seconds() < best.image_seconds() * WORTH_IT { *trial } else { best }
+    }))
+}
+
+/// Tries `layouts` for about `time`; in each, doubles the batch as long as that is worth it.
+///
+/// # Errors
+/// If the model cannot run.
+pub(super) fn try_all(model: &Model, layouts: &[Layout], time: Duration) -> Result<Vec<Trial>> {
+    let spec = &model.manifest().batch;
+    let trial_count = layouts.len() as u32 * (spec.max_size.ilog2() + 1);
+    let (began, share) = (Instant::now(), time / trial_count);
+    let mut tried = Vec::new();
+    for &layout in layouts {
+        let left = time.saturating_sub(began.elapsed());
+        if !tried.is_empty() && left < share {
+            break;
+        }
+        tried.extend(try_sizes(model, layout, share, left)?);
+    }
+    Ok(tried)
+}
+
+fn try_sizes(model: &Model, layout: Layout, share: Duration, time: Duration) -> Result<Vec<Trial>> {
+    let (began, spec) = (Instant::now(), &model.manifest().batch);
+    let sessions = (0..layout.sessions).map(|_| model.session(layout.threads));
+    let mut sessions: Vec<_> =
+        sessions.collect::<Result<_, _>>().context("setting up the engine")?;
+    let image = model.black();
+    let mut tried: Vec<Trial> = Vec::new();
+    let mut size = 1;
+    while size <= spec.max_size && best(&tried, spec).is_none_or(|best| best.batch_size * 2 == size)
+    {
+        let expected = tried.last().map_or(0.0, |trial| trial.run_seconds * 2.0);
+        if began.elapsed().as_secs_f64() + expected > time.as_secs_f64() && !tried.is_empty() {
+            break;
+        }
+        let batch = vec![image.clone(); size as usize];
+        match run_beside(&mut sessions, &batch, share) {
+            Ok(run_seconds) => tried.push(Trial { layout, batch_size: size, run_seconds }),
+            Err(error) if tried.is_empty() => return Err(error).context("trying the model"),
+            Err(error) => {
+                tracing::warn!(size, %error, "the model does not take so many images at once");
+                break;
+            }
+        }
+        size *= 2;
+    }
+    Ok(tried)
+}
+
+/// Seconds that a batch takes the slowest of `sessions` while all of them run one after the other.
+fn run_beside(
+    sessions: &mut [Box<dyn Session>],
+    batch: &[Tensor],
+    share: Duration,
+) -> Result<f64, InferError> {
+    thread::scope(|scope| {
+        let run = |session: &mut Box<dyn Session>| fastest(session.as_mut(), batch, share);
+        let runs: Vec<_> =
+            sessions.iter_mut().map(|session| scope.spawn(move || run(session))).collect();
+        runs.into_iter().try_fold(0.0, |slowest: f64, run| {
+            let seconds = run.join().expect("engines catch their panics")?;
+            Ok(slowest.max(seconds))
+        })
+    })
+}
+
+/// The fastest counts, for a busy machine makes only slower; but not one that may have run on when
+/// the others had ended.
+fn fastest(
+    session: &mut dyn Session,
+    batch: &[Tensor],
+    share: Duration,
+) -> Result<f64, InferError> {
+    // The first run sets up memory.
+    session.run(batch)?;
+    let (began, mut fastest) = (Instant::now(), f64::MAX);
+    loop {
+        let run = Instant::now();
+        session.run(batch)?;
+        let is_last = began.elapsed() >= share;
+        if !is_last || fastest == f64::MAX {
+            fastest = fastest.min(run.elapsed().as_secs_f64());
+        }
+        if is_last {
+            return Ok(fastest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(sessions: usize, threads: usize, batch_size: u32, run_ms: f64) -> Trial {
+        let layout = Layout { sessions, threads };
+        Trial { layout, batch_size, run_seconds: run_ms / 1_000.0 }
+    }
+
+    fn within(max_latency_ms: Option<u64>) -> BatchSpec {
+        BatchSpec { max_latency_ms, ..BatchSpec::default() }
+    }
+
+    #[test]
+    fn a_larger_batch_and_a_wider_session_are_taken_only_where_they_pay() {
+        let one = trial(2, 1, 1, 100.0);
+        for (other, pays) in [
+            (trial(2, 1, 2, 198.0), false),
+            (trial(2, 1, 2, 150.0), true),
+            (trial(1, 2, 1, 49.0), false),
+            (trial(1, 2, 1, 40.0), true),
+        ] {
+            let wanted = if pays { other } else { one };
+            assert_eq!(best(&[one, other], &within(None)), Some(wanted));
+        }
+        assert_eq!(best(&[], &within(None)), None);
+    }
+
+    #[test]
+    fn the_best_within_the_latency_is_taken_or_what_comes_next_to_it() {
+        let tried = [
+            trial(4, 1, 1, 100.0),
+            trial(4, 1, 2, 120.0),
+            trial(2, 2, 1, 60.0),
+            trial(1, 4, 1, 35.0),
+        ];
+        for (max_ms, wanted) in [(200, 1), (125, 0), (99, 2), (50, 3), (10, 3)] {
+            assert_eq!(best(&tried, &within(Some(max_ms))), Some(tried[wanted]), "{max_ms} ms");
+        }
+    }
+}
