@@ -107,6 +107,7 @@ struct Bench {
     name: QueueName,
     clock: Arc<dyn Clock>,
     capacity: usize,
+    max_capacity: usize,
 }
 
 impl Bench {
@@ -123,7 +124,8 @@ impl Bench {
             extend_hangs: AtomicBool::new(false),
             receive_count: AtomicUsize::new(0),
         };
-        Self { queue: Arc::new(queue), name: QueueName::outcomes("test"), clock, capacity }
+        let name = QueueName::outcomes("test");
+        Self { queue: Arc::new(queue), name, clock, capacity, max_capacity: capacity }
     }
 
     async fn send(&self, bodies: &[&str]) {
@@ -144,6 +146,7 @@ impl Bench {
         let settings = ConsumeSettings {
             queue: self.name.clone(),
             capacity: self.capacity,
+            max_capacity: self.max_capacity,
             lease: LEASE,
             max_lease: MAX_LEASE,
             wait: Duration::from_secs(1),
@@ -316,8 +319,20 @@ async fn errors_and_panics_bring_the_message_back() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_is_taken_than_there_are_slots() {
-    let bench = Bench::new();
-    bench.send(&["aa"; 30]).await;
+    assert_eq!(most_in_hand(&Bench::new(), Duration::from_secs(1)).await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_fast_has_more_in_hand_at_once() {
+    let bench = || Bench { max_capacity: 12, ..Bench::new() };
+    let most = most_in_hand(&bench(), Duration::from_millis(100)).await;
+    assert!((8..=12).contains(&most), "{most}");
+    assert_eq!(most_in_hand(&bench(), Duration::from_secs(10)).await, 4);
+}
+
+/// The most tasks in hand while messages of two, which take `work`, are done.
+async fn most_in_hand(bench: &Bench, work: Duration) -> usize {
+    bench.send(&["aa"; 60]).await;
     let in_hand = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
     let (now, peak) = (in_hand.clone(), most.clone());
@@ -325,7 +340,7 @@ async fn no_more_is_taken_than_there_are_slots() {
         let (now, peak) = (now.clone(), peak.clone());
         async move {
             peak.fetch_max(now.fetch_add(2, Ordering::Relaxed) + 2, Ordering::Relaxed);
-            time::sleep(Duration::from_secs(1)).await;
+            time::sleep(work).await;
             now.fetch_sub(2, Ordering::Relaxed);
             Ok(Handled::Settle)
         }
@@ -333,7 +348,7 @@ async fn no_more_is_taken_than_there_are_slots() {
     bench.until_empty().await;
     stop.cancel();
     done.await.unwrap();
-    assert_eq!(most.load(Ordering::Relaxed), 4);
+    most.load(Ordering::Relaxed)
 }
 
 #[tokio::test(start_paused = true)]

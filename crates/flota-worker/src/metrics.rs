@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flota_core::{Ending, ModelName, TaskOutcome};
-use metrics::{counter, gauge, histogram};
+use metrics::{Histogram, counter, gauge, histogram};
 
 /// A duration as timings have it: in milliseconds, to the microsecond.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
@@ -48,9 +48,9 @@ pub(crate) fn unreadable(queue: &str) {
     counter!("flota_messages_unreadable_total", "queue" => queue.to_owned()).increment(1);
 }
 
-/// A batch was run.
-pub(crate) fn batch(size: usize) {
-    histogram!("flota_worker_batch_size").record(size as f64);
+/// How large the batches of `model` are that are run.
+pub(crate) fn batch_size(model: &ModelName) -> Histogram {
+    histogram!("flota_worker_batch_size", "model" => model.to_string())
 }
 
 /// A stage took so long.

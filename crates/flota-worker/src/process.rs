@@ -61,9 +61,10 @@ impl WorkerProcess {
             (None, [only]) => WorkerName::from(&only.manifest().name),
             (None, _) => bail!("a worker of several models needs a name"),
         };
-        let ready = load::load(folders, &worker, &settings, platform.clock.now()).await?;
+        let loading = load::load(folders, &worker, &settings, platform.clock.now());
+        let Some(ready) = stop.run_until_cancelled(loading).await else { return Ok(()) };
         let (mut registrations, mut models) = (Vec::new(), Vec::new());
-        for Ready { registration, loaded } in ready {
+        for Ready { registration, loaded } in ready? {
             let Manifest { name, version, .. } = &registration.manifest;
             tracing::info!(model = %name, %version, sessions = loaded.sessions.len(),
                 threads = loaded.threads, batch_size = loaded.batch_size,
@@ -157,6 +158,7 @@ fn consume_settings(settings: &Settings, queue: QueueName) -> ConsumeSettings {
     ConsumeSettings {
         queue,
         capacity: worker.capacity_tasks,
+        max_capacity: worker.max_capacity_tasks,
         lease: worker.lease,
         max_lease: worker.max_lease,
         wait: settings.queue.poll_wait,
@@ -166,7 +168,11 @@ fn consume_settings(settings: &Settings, queue: QueueName) -> ConsumeSettings {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, net::TcpListener, time::Duration};
+    use std::{
+        fs::{self, File},
+        net::TcpListener,
+        time::Duration,
+    };
 
     use flota_platform::{SystemClock, settings::EngineKind};
     use tempfile::TempDir;
@@ -220,6 +226,24 @@ mod tests {
         start.stop.cancel();
         worker.await.unwrap().unwrap();
         assert_eq!(start.workers_alive().await, Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_still_loads_stops_when_it_is_told_to() {
+        let mut start = Start::new();
+        let data = tempfile::tempdir().unwrap();
+        start.settings.worker.cache_dir = Some(data.path().to_owned());
+        start.settings.engine.calibrate = Duration::from_millis(10);
+        let calibrations = start.settings.weights_dir().join("calibrations");
+        fs::create_dir_all(&calibrations).unwrap();
+        let lock = File::create(calibrations.join("lock")).unwrap();
+        lock.lock().unwrap();
+        let worker = tokio::spawn(start.run());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!worker.is_finished(), "another one measures");
+        start.stop.cancel();
+        worker.await.unwrap().unwrap();
+        assert_eq!(start.workers_alive().await, None);
     }
 
     #[tokio::test]

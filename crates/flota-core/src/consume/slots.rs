@@ -1,18 +1,37 @@
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
+
+/// Work for so long may be in hand, if that is more than the capacity.
+const AHEAD: Duration = Duration::from_secs(4);
+/// So long it is counted what gets done.
+const PACE_TIME: Duration = Duration::from_secs(1);
 
 /// Tasks in hand: those that are worked on, and those of which only is to be told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slots {
+    capacity: usize,
+    max_capacity: usize,
     used: Mutex<Used>,
     freed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Used {
     working: usize,
     reporting: usize,
+    pace: Pace,
+}
+
+/// How many tasks get done in the time of [`AHEAD`].
+#[derive(Debug)]
+struct Pace {
+    ahead: usize,
+    done: usize,
+    since: Instant,
 }
 
 /// The slots of one delivery, until it is released.
@@ -31,12 +50,24 @@ enum Stage {
 }
 
 impl Slots {
-    /// How many of `capacity` slots are free. As many again may be told of.
-    pub(super) fn free(&self, capacity: usize) -> usize {
-        let used = self.used();
+    /// `capacity` slots, and up to `max_capacity` while so many tasks get done in a few seconds.
+    pub(super) fn new(capacity: usize, max_capacity: usize) -> Arc<Self> {
+        let pace = Pace { ahead: 0, done: 0, since: Instant::now() };
+        Arc::new(Self {
+            capacity,
+            max_capacity: max_capacity.max(capacity),
+            used: Mutex::new(Used { working: 0, reporting: 0, pace }),
+            freed: Notify::new(),
+        })
+    }
+
+    /// How many slots are free, and how many there are. As many again may be told of.
+    pub(super) fn free(&self) -> (usize, usize) {
+        let mut used = self.used();
+        let capacity = used.pace.ahead().clamp(self.capacity, self.max_capacity);
         let in_hand = used.working.saturating_add(used.reporting);
         let free = capacity.saturating_sub(used.working);
-        free.min(capacity.saturating_mul(2).saturating_sub(in_hand))
+        (free.min(capacity.saturating_mul(2).saturating_sub(in_hand)), capacity)
     }
 
     /// Ends when slots have been freed after it was called.
@@ -56,6 +87,24 @@ impl Slots {
     }
 }
 
+impl Used {
+    fn end_work(&mut self, weight: usize) {
+        self.working -= weight;
+        self.pace.done += weight;
+    }
+}
+
+impl Pace {
+    fn ahead(&mut self) -> usize {
+        let passed = self.since.elapsed();
+        if passed >= PACE_TIME {
+            let ahead = self.done as f64 * AHEAD.as_secs_f64() / passed.as_secs_f64();
+            *self = Self { ahead: ahead as usize, done: 0, since: Instant::now() };
+        }
+        self.ahead
+    }
+}
+
 impl HeldSlots {
     /// Moves them from what is worked on to what is told of.
     pub(super) fn begin_report(&self) {
@@ -63,7 +112,7 @@ impl HeldSlots {
         if *stage == Stage::Working {
             *stage = Stage::Reporting;
             let mut used = self.slots.used();
-            used.working -= self.weight;
+            used.end_work(self.weight);
             used.reporting += self.weight;
             self.slots.freed.notify_one();
         }
@@ -74,7 +123,7 @@ impl HeldSlots {
         let mut stage = self.stage();
         let mut used = self.slots.used();
         match std::mem::replace(&mut *stage, Stage::Released) {
-            Stage::Working => used.working -= self.weight,
+            Stage::Working => used.end_work(self.weight),
             Stage::Reporting => used.reporting -= self.weight,
             Stage::Released => {}
         }
@@ -92,25 +141,36 @@ mod tests {
 
     #[test]
     fn what_is_told_of_leaves_room_for_as_much_again() {
-        const CAPACITY: usize = 10;
-        let slots = Arc::new(Slots::default());
+        let slots = Slots::new(10, 10);
         let first = slots.hold(10);
-        assert_eq!(slots.free(CAPACITY), 0);
+        assert_eq!(slots.free().0, 0);
         first.begin_report();
         first.begin_report();
-        assert_eq!(slots.free(CAPACITY), 10);
+        assert_eq!(slots.free().0, 10);
         let second = slots.hold(6);
         second.begin_report();
-        assert_eq!(slots.free(CAPACITY), 4, "twice the capacity is the bound");
+        assert_eq!(slots.free().0, 4, "twice the capacity is the bound");
         first.release();
         first.release();
-        assert_eq!(slots.free(CAPACITY), 10);
+        assert_eq!(slots.free().0, 10);
         let third = slots.hold(3);
         third.release();
         third.begin_report();
         second.release();
-        assert_eq!(slots.free(CAPACITY), 10);
+        assert_eq!(slots.free().0, 10);
         let used = slots.used();
         assert_eq!((used.working, used.reporting), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gets_much_done_may_have_more_in_hand_until_it_does_not() {
+        let slots = Slots::new(10, 100);
+        let mut capacities = Vec::new();
+        for done in [2, 10, 1_000, 10, 0] {
+            slots.hold(done).release();
+            tokio::time::advance(PACE_TIME).await;
+            capacities.push(slots.free().1);
+        }
+        assert_eq!(capacities, [10, 40, 100, 40, 10]);
     }
 }

@@ -123,16 +123,22 @@ impl OnnxRuntime {
     /// file itself is taken.
     pub(super) fn graph(&self, weights: &[u8]) -> ort::Result<(Graph, GraphSession)> {
         if let Some(kept) = &self.kept {
-            let optimise = |path: &Path| self.optimise(weights, path).map_err(io::Error::other);
-            if let Ok(graph) = kept.graph(weights, ort::info(), optimise) {
-                let graph = Graph::Optimised(graph);
-                if let Ok(session) = self.session(&graph, 1) {
-                    return Ok((graph, session));
+            match self.kept_graph(kept, weights) {
+                Ok(loaded) => return Ok(loaded),
+                Err(error) => {
+                    tracing::warn!(%error, "no optimised graph is kept, each session has its weights");
                 }
             }
         }
         let graph = Graph::Onnx(weights.into());
         let session = self.session(&graph, 1)?;
+        Ok((graph, session))
+    }
+
+    fn kept_graph(&self, kept: &KeptGraphs, weights: &[u8]) -> io::Result<(Graph, GraphSession)> {
+        let optimise = |path: &Path| self.optimise(weights, path).map_err(io::Error::other);
+        let graph = Graph::Optimised(kept.graph(weights, ort::info(), optimise)?);
+        let session = self.session(&graph, 1).map_err(io::Error::other)?;
         Ok((graph, session))
     }
 

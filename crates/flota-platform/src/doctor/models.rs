@@ -1,6 +1,9 @@
 //! The models that the store knows, against the folders of this machine.
 
-use flota_core::ports::{RegisteredModel, Registration};
+use flota_core::{
+    WorkerName,
+    ports::{RegisteredModel, Registration},
+};
 
 use super::Check;
 use crate::{Platform, aws};
@@ -51,6 +54,14 @@ fn compare(folder: &Registration, known: Option<&RegisteredModel>) -> Check {
             "bump the `version` in its model.yaml: a worker would refuse to start",
         );
     }
+    let (wanted, serving) = (&folder.worker, &known.worker);
+    if wanted != serving && *wanted != WorkerName::from(&folder.manifest.name) {
+        return Check::doubtful(
+            about,
+            format!("the worker {serving} serves it, and `models.groups` says {wanted}"),
+            format!("start the worker {wanted}, which takes it over, or mend `models.groups`"),
+        );
+    }
     Check::good(about, format!("version {version} is the current one"))
 }
 
@@ -71,7 +82,7 @@ fn workers(known: &RegisteredModel) -> Check {
 mod tests {
     use std::sync::Arc;
 
-    use flota_core::{Manifest, Sha256, WorkerName};
+    use flota_core::{Manifest, Sha256};
 
     use super::*;
     use crate::{SystemClock, doctor::Verdict, settings::Settings};
@@ -100,6 +111,14 @@ mod tests {
         assert!(matches!(first(other).await, Verdict::Wrong { .. }));
         let newer = registration(&platform, "2", "b");
         assert!(matches!(first(newer).await, Verdict::Doubtful { .. }));
+        let grouped = Registration { worker: "photo".parse().unwrap(), ..known.clone() };
+        let verdict = first(grouped.clone()).await;
+        assert!(
+            matches!(&verdict, Verdict::Doubtful { problem, .. } if problem.contains("groups"))
+        );
+        platform.models.register(&grouped).await.unwrap();
+        assert!(matches!(first(grouped).await, Verdict::Good { .. }));
+        assert!(matches!(first(known.clone()).await, Verdict::Good { .. }), "workers decide");
         let all = check(&platform, &[known]).await;
         assert!(
             matches!(&all[1].verdict, Verdict::Doubtful { problem, .. } if problem.contains("wait"))

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::metrics::Histogram;
 use flota_core::{Output, Sha256};
 use flota_engine::{InferError, Model, Session, Tensor};
 use tokio::{
@@ -36,6 +37,7 @@ pub(crate) struct Inference {
     pub(crate) threads: u32,
     /// Those that all models share.
     pub(crate) cores: Arc<Semaphore>,
+    pub(crate) batch_sizes: Histogram,
     pub(crate) watchdog: Watchdog,
     pub(crate) stage: Arc<Stage>,
     pub(crate) before_infer: Option<BeforeInfer>,
@@ -92,7 +94,7 @@ impl Inference {
         let answers = run(model, session, &tensors);
         let took = began.elapsed();
         metrics::stage("infer", took);
-        metrics::batch(batch_size);
+        self.batch_sizes.record(batch_size as f64);
         for (waiting, result) in waiting.into_iter().zip(answers) {
             let _ = waiting.reply.send(Inferred { result, took, batch_size });
         }
@@ -187,6 +189,7 @@ mod tests {
                 model: Arc::new(model),
                 threads,
                 cores: Arc::clone(&cores),
+                batch_sizes: Histogram::noop(),
                 watchdog: watchdog.clone(),
                 stage: Arc::clone(&stage),
                 before_infer: None,

@@ -30,6 +30,7 @@ use super::{
     threads::Threads,
     watchdog::Watchdog,
 };
+use crate::metrics;
 
 /// Batches of a model that are ready while each of its sessions runs one: so none waits for the next,
 /// and what comes meanwhile still finds a place in it.
@@ -127,6 +128,7 @@ fn start_models(
             model: Arc::clone(&model),
             threads: u32::try_from(threads).unwrap_or(u32::MAX),
             cores: Arc::clone(&cores),
+            batch_sizes: metrics::batch_size(&manifest.name),
             watchdog: watchdog.clone(),
             stage: Arc::clone(&stage),
             before_infer,

@@ -36,8 +36,9 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     prepared?;
+    let workers = workers(&chosen, &models, &settings)?;
     let plan = Plan {
-        workers: workers(&chosen, &models, &settings)?,
+        workers: workers.clone(),
         config: sources.config,
         set: sources.set,
         drain: settings.worker.drain.max(settings.recorder.drain),
@@ -48,7 +49,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
         Err(_) if stop.orderly.is_cancelled() => return Ok(ExitCode::SUCCESS),
         Err(error) => return Err(error),
     };
-    let ended = match greet(&fleet.url(), &chosen, &settings) {
+    let ended = match greet(&fleet.url(), &chosen, &workers, &settings) {
         Ok(()) => stay(&mut fleet, &stop).await,
         Err(error) => Err(error.into()),
     };
@@ -101,13 +102,22 @@ async fn stay(fleet: &mut Fleet, stop: &Stop) -> anyhow::Result<()> {
     }
 }
 
-fn greet(url: &Url, chosen: &Chosen, settings: &Settings) -> Result<(), OutputError> {
+fn greet(
+    url: &Url,
+    chosen: &Chosen,
+    workers: &[PlannedWorker],
+    settings: &Settings,
+) -> Result<(), OutputError> {
     let url = url.as_str().trim_end_matches('/');
     let versions =
         chosen.models.iter().map(|m| format!("{} {}", m.manifest.name, m.manifest.version));
     let data_dir = settings.data_dir.to_string_lossy();
     print(format!("Flota is up at {url}, its data in {}", plain(&data_dir)))?;
     print(format!("models: {}", versions.collect::<Vec<_>>().join(", ")))?;
+    for worker in workers.iter().filter(|worker| !worker.is_usual()) {
+        let models: Vec<_> = worker.models.iter().map(|m| m.manifest.name.as_str()).collect();
+        print(format!("worker {}: {}", worker.name, models.join(", ")))?;
+    }
     for name in &chosen.left_out {
         print(format!(
             "left out: {name}, whose weights are not on this machine; --models {name} fetches them"
