@@ -9,6 +9,7 @@ use std::{
 use ort::{
     environment::Environment,
     ep::{CUDA, ExecutionProviderDispatch, TensorRT},
+    logging::LogLevel,
     session::{
         Session,
         builder::{GraphOptimizationLevel, SessionBuilder},
@@ -98,6 +99,8 @@ impl OnnxRuntime {
                     .with_telemetry(false)
                     .build()
                     .map_err(|error| unusable(&error))?;
+                // It would tell of each step of each run, and spend time on it.
+                environment.set_log_level(LogLevel::Warning);
                 let library = Arc::new(Library { path: path.to_owned(), environment });
                 Arc::clone(LIBRARY.get_or_init(|| library))
             }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use flota_core::{BatchSpec, Sha256};
+use flota_core::{BatchSpec, ModelName, Sha256};
 use flota_engine::Model;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,8 @@ pub(crate) struct Calibration {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Circumstances {
+    /// Of the model's contents.
+    digest: Sha256,
     engine: String,
     machine: String,
     /// That are given to inference.
@@ -63,13 +65,13 @@ impl Calibration {
     ) -> Result<Self> {
         let (runtime, batch) = (model.runtime(), model.manifest().batch.clone());
         let layouts = Layout::all(runtime, cores);
-        let of = Circumstances { engine: runtime.build(), machine: machine::name(), cores, batch };
+        let (engine, machine) = (runtime.build(), machine::name());
+        let of = Circumstances { digest, engine, machine, cores, batch };
         if time.is_zero() || (of.batch.max_size == 1 && layouts.len() == 1) {
             let batch_size = if runtime.is_on_gpu() { of.batch.max_size } else { 1 };
             return Ok(Self { layout: layouts[0], batch_size, tried: Vec::new(), of });
         }
-        let engine = runtime.to_string().replace(' ', "-").to_lowercase();
-        let file = dir.join(format!("{digest}-{engine}.json"));
+        let file = dir.join(of.file_name(&model.manifest().name));
         let kept = || read(&file).filter(|kept| kept.of == of);
         if let Some(kept) = kept() {
             return Ok(kept);
@@ -93,6 +95,14 @@ impl Calibration {
         let part = file.with_extension(std::process::id().to_string());
         fs::write(&part, serde_json::to_vec(self)?)?;
         fs::rename(part, file)
+    }
+}
+
+impl Circumstances {
+    /// For each its own, of machines that share the folder too.
+    fn file_name(&self, model: &ModelName) -> String {
+        let all = serde_json::to_vec(self).expect("plain data is always JSON");
+        format!("{model}-{}.json", Sha256::of(&all))
     }
 }
 
@@ -147,18 +157,15 @@ mod tests {
         assert!(!found.tried.is_empty() && found.batch_size <= 8);
         assert_eq!(found.layout, Layout { sessions: 2, threads: 1 });
 
-        let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-        let file = files.into_iter().find(|file| file.extension().is_some()).unwrap();
+        let file = dir.path().join(found.of.file_name(&"means".parse().unwrap()));
         let marked = Calibration { batch_size: 7, ..found.clone() };
         marked.keep(&file).unwrap();
         assert_eq!(calibrate(8, 2, dir.path(), TIME), marked);
         assert_ne!(calibrate(8, 1, dir.path(), TIME).batch_size, 7, "on other cores");
-        for other in ["machine", "engine"] {
-            let mut of = found.of.clone();
-            *(if other == "machine" { &mut of.machine } else { &mut of.engine }) = "other".into();
-            Calibration { of, ..marked.clone() }.keep(&file).unwrap();
-            assert_ne!(calibrate(8, 2, dir.path(), TIME).batch_size, 7, "of another {other}");
-        }
+        assert_eq!(calibrate(8, 2, dir.path(), TIME), marked, "which is kept beside");
+        let of = Circumstances { machine: "another".to_owned(), ..found.of.clone() };
+        Calibration { of, ..marked }.keep(&file).unwrap();
+        assert_ne!(calibrate(8, 2, dir.path(), TIME).batch_size, 7, "of another machine");
         fs::write(&file, "damaged").unwrap();
         assert_ne!(calibrate(8, 2, dir.path(), TIME).batch_size, 7);
     }
