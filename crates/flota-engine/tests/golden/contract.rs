@@ -1,7 +1,17 @@
 //! What every engine promises.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use flota_core::{Manifest, Output};
 use flota_engine::{DecodedImage, ImageFormat, LoadError, Model, Runtime};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt},
+};
 
 use crate::installed::runtimes;
 
@@ -122,6 +132,31 @@ fn a_session_of_several_threads_answers_as_one_of_one() {
         let batch = [[10, 20, 30], [1, 2, 3]].map(|rgb| model.prepare(&picture(rgb)));
         let [narrow, wide] = [1, 3].map(|n| model.session(n).unwrap().run(&batch).unwrap());
         assert_eq!(wide, narrow);
+    }
+}
+
+#[test]
+fn an_engine_does_not_tell_of_each_step() {
+    for runtime in runtimes() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let subscriber = Registry::default().with(Told(Arc::clone(&told)));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("a test");
+            let model = load(&runtime, MEANS, INPUT, OUTPUT, &COLORS).unwrap();
+            model.session(1).unwrap().run(&[model.prepare(&picture([1, 2, 3]))]).unwrap();
+        });
+        assert_eq!(told.load(Ordering::Relaxed), 1, "lines beside that of this test");
+    }
+}
+
+/// Counts the lines that a log would have by default.
+struct Told(Arc<AtomicUsize>);
+
+impl<S: Subscriber> Layer<S> for Told {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() <= Level::INFO {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
