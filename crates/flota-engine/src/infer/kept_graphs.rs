@@ -1,20 +1,22 @@
-//! Graphs as ONNX Runtime has optimised them, kept on disk. A session of one is there sooner, and all
-//! of them share its weights, where each session of an ONNX file has weights of its own.
+//! Graphs as ONNX Runtime has optimised them, kept on disk, each in a folder with its weights beside it.
+//! A session of one is there sooner, and all of them share the weights, which are mapped into memory;
+//! each session of an ONNX file has weights of its own.
 
 use std::{
-    fs,
+    fs::{self, File},
     hash::{BuildHasher, RandomState},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
     time::SystemTime,
 };
 
 use flota_core::Sha256;
 
-/// How a kept graph's name ends: the format is ONNX Runtime's own.
-const EXTENSION: &str = "ort";
-/// Most graphs that are kept; those of earlier versions go first.
+/// A graph's file in its folder.
+pub(super) const GRAPH_FILE: &str = "graph.onnx";
+/// That of its weights, which the graph names.
+pub(super) const WEIGHTS_FILE: &str = "weights.bin";
+/// Most graphs that are kept; those that were taken longest ago go first.
 const MAX_KEPT: usize = 16;
 
 /// A folder of optimised graphs, all for one machine: they are made for its instructions.
@@ -28,63 +30,68 @@ impl KeptGraphs {
         Self { dir }
     }
 
-    /// The graph of the ONNX file `weights` as `build` of the engine has optimised it. One that is not
-    /// kept yet, or is damaged, is made by `optimise`, which writes it to a path.
+    /// The folder with the graph of the ONNX file `weights` as `build` of the engine has optimised it.
+    /// One that is not kept yet, or is damaged, is made by `optimise`, which writes into a folder.
     pub(super) fn graph(
         &self,
         weights: &[u8],
         build: &str,
         optimise: impl FnOnce(&Path) -> io::Result<()>,
-    ) -> io::Result<Arc<Vec<u8>>> {
+    ) -> io::Result<PathBuf> {
         let of = Sha256::of(format!("{} {build}", Sha256::of(weights)).as_bytes());
         if let Some(kept) = self.find(of) {
-            return Ok(Arc::new(kept));
+            return Ok(kept);
         }
-        fs::create_dir_all(&self.dir)?;
         // A name of its own: containers that share the folder may share process ids.
         let part = self.dir.join(format!("{of}.{:x}.part", RandomState::new().hash_one(of)));
+        fs::create_dir_all(&part)?;
         let made = optimise(&part).and_then(|()| self.keep(of, &part));
         if made.is_err() {
-            let _ = fs::remove_file(&part);
+            let _ = fs::remove_dir_all(&part);
         }
-        made.map(Arc::new)
+        made
     }
 
     /// Its name says what a kept graph contains, so that one that was cut off is no graph.
-    fn find(&self, of: Sha256) -> Option<Vec<u8>> {
+    fn find(&self, of: Sha256) -> Option<PathBuf> {
         let beginning = format!("{of}-");
         let names = self.names().ok()?.into_iter().map(|(_, name)| name);
         for name in names.filter(|name| name.starts_with(&beginning)) {
-            let bytes = fs::read(self.dir.join(&name)).ok()?;
-            if name == file_name(of, &bytes) {
-                return Some(bytes);
+            let folder = self.dir.join(&name);
+            if folder_name(of, &folder).is_ok_and(|whole| whole == name) {
+                let taken = File::open(&folder);
+                let _ = taken.and_then(|folder| folder.set_modified(SystemTime::now()));
+                return Some(folder);
             }
-            let _ = fs::remove_file(self.dir.join(name));
+            let _ = fs::remove_dir_all(folder);
         }
         None
     }
 
-    fn keep(&self, of: Sha256, part: &Path) -> io::Result<Vec<u8>> {
-        let bytes = fs::read(part)?;
-        fs::rename(part, self.dir.join(file_name(of, &bytes)))?;
-        // Another process may be at it, too.
+    fn keep(&self, of: Sha256, part: &Path) -> io::Result<PathBuf> {
+        let folder = self.dir.join(folder_name(of, part)?);
+        match fs::rename(part, &folder) {
+            // Another process made the same.
+            Err(_) if folder.is_dir() => fs::remove_dir_all(part)?,
+            renamed => renamed?,
+        }
         let mut names = self.names().unwrap_or_default();
         names.sort();
         let surplus = names.len().saturating_sub(MAX_KEPT);
         for (_, name) in names.into_iter().take(surplus) {
-            let _ = fs::remove_file(self.dir.join(name));
+            let _ = fs::remove_dir_all(self.dir.join(name));
         }
-        Ok(bytes)
+        Ok(folder)
     }
 
-    /// When each graph was made, and its file's name.
+    /// When each graph was made or last taken, and its folder's name.
     fn names(&self) -> io::Result<Vec<(SystemTime, String)>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_graph = Path::new(&name).extension().is_some_and(|ending| ending == EXTENSION);
-            if is_graph && let Ok(metadata) = entry.metadata() {
+            let is_whole = Path::new(&name).extension().is_none();
+            if is_whole && let Ok(metadata) = entry.metadata() {
                 names.push((metadata.modified()?, name));
             }
         }
@@ -92,8 +99,14 @@ impl KeptGraphs {
     }
 }
 
-fn file_name(of: Sha256, bytes: &[u8]) -> String {
-    format!("{of}-{}.{EXTENSION}", Sha256::of(bytes))
+/// Small graphs have no weights beside them.
+fn folder_name(of: Sha256, folder: &Path) -> io::Result<String> {
+    let graph = Sha256::of(&fs::read(folder.join(GRAPH_FILE))?);
+    let weights = match fs::read(folder.join(WEIGHTS_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Sha256::of(b""),
+        read => Sha256::of(&read?),
+    };
+    Ok(format!("{of}-{}", Sha256::of(format!("{graph} {weights}").as_bytes())))
 }
 
 #[cfg(test)]
@@ -108,33 +121,48 @@ mod tests {
         let kept = KeptGraphs::new(dir.path().join("graphs"));
         let made_count = Cell::new(0);
         let graph = |weights: &[u8], build: &str| {
-            let graph = kept.graph(weights, build, |path| {
+            let graph = kept.graph(weights, build, |folder| {
                 made_count.set(made_count.get() + 1);
-                fs::write(path, [weights, build.as_bytes()].concat())
+                fs::write(folder.join(WEIGHTS_FILE), weights)?;
+                fs::write(folder.join(GRAPH_FILE), build)
             });
-            graph.unwrap().to_vec()
+            [WEIGHTS_FILE, GRAPH_FILE]
+                .map(|file| fs::read_to_string(graph.as_ref().unwrap().join(file)).unwrap())
         };
         for (weights, build, count) in
             [("a", "1", 1), ("a", "1", 1), ("b", "1", 2), ("a", "2", 3), ("a", "1", 3)]
         {
-            assert_eq!(graph(weights.as_bytes(), build), [weights, build].concat().as_bytes());
+            assert_eq!(graph(weights.as_bytes(), build), [weights, build]);
             assert_eq!(made_count.get(), count);
         }
-        for (_, name) in kept.names().unwrap() {
-            fs::write(kept.dir.join(name), "cut off").unwrap();
+        for (n, file) in [(1, GRAPH_FILE), (2, WEIGHTS_FILE)] {
+            for (_, name) in kept.names().unwrap() {
+                fs::write(kept.dir.join(name).join(file), "cut off").unwrap();
+            }
+            assert_eq!((graph(b"a", "1"), made_count.get()), (["a".into(), "1".into()], 3 + n));
+            assert_eq!(kept.names().unwrap().len(), 3, "the damaged one is gone");
         }
-        assert_eq!((graph(b"a", "1"), made_count.get()), (b"a1".to_vec(), 4));
-        assert_eq!(kept.names().unwrap().len(), 3, "the damaged one is gone");
     }
 
     #[test]
     fn no_more_are_kept_than_there_is_room_for() {
         let dir = tempfile::tempdir().unwrap();
         let kept = KeptGraphs::new(dir.path().to_owned());
-        for n in 0..=u8::try_from(MAX_KEPT).unwrap() {
-            kept.graph(&[n], "1", |path| fs::write(path, [n])).unwrap();
+        let made_count = Cell::new(0);
+        let graph = |n: u8| {
+            let made = kept.graph(&[n], "1", |folder| {
+                made_count.set(made_count.get() + 1);
+                fs::write(folder.join(GRAPH_FILE), [n])
+            });
+            made.unwrap()
+        };
+        let most = u8::try_from(MAX_KEPT).unwrap();
+        for n in 0..=most {
+            graph(n);
+            graph(0);
         }
-        assert_eq!(kept.names().unwrap().len(), MAX_KEPT);
+        assert_eq!((kept.names().unwrap().len(), made_count.get()), (MAX_KEPT, most + 1));
+        assert!(graph(0).is_dir() && made_count.get() == most + 1, "it was taken all the time");
         let failed = kept.graph(b"x", "1", |_| Err(io::Error::other("as asked")));
         assert_eq!(failed.unwrap_err().to_string(), "as asked");
     }

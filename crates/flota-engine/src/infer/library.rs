@@ -17,7 +17,7 @@ use ort::{
 };
 use thiserror::Error;
 
-use super::kept_graphs::KeptGraphs;
+use super::kept_graphs::{GRAPH_FILE, KeptGraphs, WEIGHTS_FILE};
 
 /// Which script fetches the library, for `python3`, with the folder to put it in as its argument.
 pub const ONNX_RUNTIME_INSTALLER: &str = include_str!("../../onnxruntime/install.py");
@@ -37,15 +37,8 @@ pub struct OnnxRuntime {
 pub(super) enum Graph {
     /// The ONNX file, of which each session makes what it needs.
     Onnx(Arc<[u8]>),
-    /// In ONNX Runtime's own format and optimised already. Sessions point into it.
-    Optimised(Arc<Vec<u8>>),
-}
-
-/// A session, and what it points into.
-pub(super) struct GraphSession {
-    // Dropped before the graph.
-    pub(super) session: Session,
-    _graph: Option<Arc<Vec<u8>>>,
+    /// Optimised already, in a file whose weights sessions share.
+    Optimised(PathBuf),
 }
 
 struct Library {
@@ -124,7 +117,7 @@ impl OnnxRuntime {
 
     /// The graph of an ONNX file, and a session of it. Where a kept graph cannot be had or run, the
     /// file itself is taken.
-    pub(super) fn graph(&self, weights: &[u8]) -> ort::Result<(Graph, GraphSession)> {
+    pub(super) fn graph(&self, weights: &[u8]) -> ort::Result<(Graph, Session)> {
         if let Some(kept) = &self.kept {
             match self.kept_graph(kept, weights) {
                 Ok(loaded) => return Ok(loaded),
@@ -138,40 +131,37 @@ impl OnnxRuntime {
         Ok((graph, session))
     }
 
-    fn kept_graph(&self, kept: &KeptGraphs, weights: &[u8]) -> io::Result<(Graph, GraphSession)> {
-        let optimise = |path: &Path| self.optimise(weights, path).map_err(io::Error::other);
-        let graph = Graph::Optimised(kept.graph(weights, ort::info(), optimise)?);
+    fn kept_graph(&self, kept: &KeptGraphs, weights: &[u8]) -> io::Result<(Graph, Session)> {
+        let optimise = |folder: &Path| self.optimise(weights, folder).map_err(io::Error::other);
+        let folder = kept.graph(weights, ort::info(), optimise)?;
+        let graph = Graph::Optimised(folder.join(GRAPH_FILE));
         let session = self.session(&graph, 1).map_err(io::Error::other)?;
         Ok((graph, session))
     }
 
     /// A session that runs in so many threads.
-    pub(super) fn session(&self, graph: &Graph, threads: usize) -> ort::Result<GraphSession> {
+    pub(super) fn session(&self, graph: &Graph, threads: usize) -> ort::Result<Session> {
         match graph {
             Graph::Onnx(weights) => {
                 let builder = self.builder(GraphOptimizationLevel::All, threads)?;
                 let mut builder = builder.with_execution_providers(self.provider.dispatches())?;
-                let session = builder.commit_from_memory(weights)?;
-                Ok(GraphSession { session, _graph: None })
+                builder.commit_from_memory(weights)
             }
-            Graph::Optimised(bytes) => {
-                let mut builder = self
-                    .builder(GraphOptimizationLevel::Disable, threads)?
-                    .with_config_entry("session.load_model_format", "ORT")?
-                    .with_config_entry("session.use_ort_model_bytes_directly", "1")?
-                    .with_config_entry("session.use_ort_model_bytes_for_initializers", "1")?;
-                let session = builder.commit_from_memory(bytes)?;
-                Ok(GraphSession { session, _graph: Some(Arc::clone(bytes)) })
+            Graph::Optimised(file) => {
+                self.builder(GraphOptimizationLevel::Disable, threads)?.commit_from_file(file)
             }
         }
     }
 
-    /// Writes the optimised graph of an ONNX file to `path`.
-    fn optimise(&self, weights: &[u8], path: &Path) -> ort::Result<()> {
+    /// Writes the optimised graph of an ONNX file into `folder`.
+    fn optimise(&self, weights: &[u8], folder: &Path) -> ort::Result<()> {
+        const WEIGHTS: &str = "session.optimized_model_external_initializers_file_name";
         let mut builder = self
             .builder(GraphOptimizationLevel::All, 1)?
-            .with_optimized_model_path(path)?
-            .with_config_entry("session.save_model_format", "ORT")?;
+            .with_optimized_model_path(folder.join(GRAPH_FILE))?
+            .with_config_entry(WEIGHTS, WEIGHTS_FILE)?
+            // It warns that the graph is for this machine alone.
+            .with_log_level(LogLevel::Error)?;
         builder.commit_from_memory(weights).map(drop)
     }
 

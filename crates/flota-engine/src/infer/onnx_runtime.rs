@@ -13,10 +13,7 @@ use ort::{
     value::{Outlet, Shape, TensorElementType, TensorRef, ValueType},
 };
 
-use super::{
-    Engine, InferError, LoadError, OnnxRuntime, Session, graph,
-    library::{Graph, GraphSession},
-};
+use super::{Engine, InferError, LoadError, OnnxRuntime, Session, graph, library::Graph};
 use crate::{Tensor, TensorData, preprocess::shape_of};
 
 impl OnnxRuntime {
@@ -27,7 +24,7 @@ impl OnnxRuntime {
         output: &OutputSpec,
     ) -> Result<(OnnxRuntimeEngine, OnnxRuntimeSession), LoadError> {
         let (graph, session) = self.graph(weights).map_err(load_error)?;
-        let (inputs, outputs) = (session.session.inputs(), session.session.outputs());
+        let (inputs, outputs) = (session.inputs(), session.outputs());
         let names = names(inputs);
         let index = graph::find("input", input.name.as_deref(), &names)?;
         if names.len() > 1 {
@@ -89,7 +86,7 @@ impl Engine for OnnxRuntimeEngine {
 }
 
 pub(super) struct OnnxRuntimeSession {
-    session: GraphSession,
+    session: ort::session::Session,
     names: Arc<Names>,
     output_count: usize,
     /// Whether several images can be run as one tensor.
@@ -157,7 +154,7 @@ impl OnnxRuntimeSession {
             }
         };
         let inputs = vec![(Cow::from(self.names.input.as_str()), value)];
-        let outputs = self.session.session.run(inputs).map_err(infer_error)?;
+        let outputs = self.session.run(inputs).map_err(infer_error)?;
         let output = outputs.get(&self.names.output);
         let output =
             output.ok_or(InferError::WrongCount { found: 0, wanted: self.output_count })?;
@@ -173,7 +170,7 @@ impl OnnxRuntimeSession {
             Dtype::F32 => TensorData::F32(vec![0.0; length]),
             Dtype::U8 => TensorData::U8(vec![0; length]),
         };
-        let wanted = self.session.session.outputs().iter().find(|o| o.name() == self.names.output);
+        let wanted = self.session.outputs().iter().find(|o| o.name() == self.names.output);
         let found = wanted.map_or_else(String::new, |output| output.dtype().to_string());
         let is_floats = wanted.and_then(element_of) == Some(TensorElementType::Float32);
         let mismatch = LoadError::OutputMismatch { name: self.names.output.clone(), found };
