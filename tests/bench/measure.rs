@@ -1,10 +1,7 @@
 //! CPU seconds and memory of processes, and medians.
 
 use anyhow::{Context, Result};
-use procfs::{
-    WithCurrentSystemInfo,
-    process::{Process, Stat},
-};
+use procfs::process::{Process, Stat};
 use serde::Serialize;
 
 /// One figure: the median over the rounds, with the lowest and highest.
@@ -51,10 +48,11 @@ pub fn cpu_seconds(process: u32) -> Result<f64> {
     Ok((utime + stime) as f64 / procfs::ticks_per_second() as f64)
 }
 
-/// Resident memory of the process in MB (10^6 bytes).
+/// Memory of the process in MB (10^6 bytes), in which what is mapped twice counts once.
 pub fn resident_mb(process: u32) -> Result<f64> {
-    let pages = process_of(process)?.stat()?.rss_bytes().get();
-    Ok(pages as f64 / 1e6)
+    let maps = process_of(process)?.smaps_rollup()?.memory_map_rollup;
+    let sizes = maps.iter().filter_map(|map| map.extension.map.get("Pss"));
+    Ok(sizes.sum::<u64>() as f64 / 1e6)
 }
 
 fn process_of(process: u32) -> Result<Process> {
