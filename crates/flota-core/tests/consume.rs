@@ -107,7 +107,7 @@ struct Bench {
     name: QueueName,
     clock: Arc<dyn Clock>,
     capacity: usize,
-    max_capacity: usize,
+    min_capacity: usize,
 }
 
 impl Bench {
@@ -125,7 +125,7 @@ impl Bench {
             receive_count: AtomicUsize::new(0),
         };
         let name = QueueName::outcomes("test");
-        Self { queue: Arc::new(queue), name, clock, capacity, max_capacity: capacity }
+        Self { queue: Arc::new(queue), name, clock, capacity, min_capacity: capacity }
     }
 
     async fn send(&self, bodies: &[&str]) {
@@ -146,7 +146,7 @@ impl Bench {
         let settings = ConsumeSettings {
             queue: self.name.clone(),
             capacity: self.capacity,
-            max_capacity: self.max_capacity,
+            min_capacity: self.min_capacity,
             lease: LEASE,
             max_lease: MAX_LEASE,
             wait: Duration::from_secs(1),
@@ -324,7 +324,7 @@ async fn no_more_is_taken_than_there_are_slots() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_fast_has_more_in_hand_at_once() {
-    let bench = || Bench { max_capacity: 12, ..Bench::new() };
+    let bench = || Bench { capacity: 12, ..Bench::new() };
     let most = most_in_hand(&bench(), Duration::from_millis(100)).await;
     assert!((8..=12).contains(&most), "{most}");
     assert_eq!(most_in_hand(&bench(), Duration::from_secs(10)).await, 4);
@@ -332,15 +332,16 @@ async fn who_is_fast_has_more_in_hand_at_once() {
 
 /// The most tasks in hand while messages of two, which take `work`, are done.
 async fn most_in_hand(bench: &Bench, work: Duration) -> usize {
-    bench.send(&["aa"; 60]).await;
+    bench.send(&["aa"; 300]).await;
     let in_hand = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
     let (now, peak) = (in_hand.clone(), most.clone());
-    let (stop, done) = bench.run(move |_, _| {
+    let (stop, done) = bench.run(move |_, lease| {
         let (now, peak) = (now.clone(), peak.clone());
         async move {
             peak.fetch_max(now.fetch_add(2, Ordering::Relaxed) + 2, Ordering::Relaxed);
             time::sleep(work).await;
+            lease.reporting();
             now.fetch_sub(2, Ordering::Relaxed);
             Ok(Handled::Settle)
         }

@@ -56,7 +56,7 @@ fn a_later_source_goes_over_an_earlier_one() {
     assert_eq!(settings.worker.drain, Duration::from_millis(1), "the file");
     assert_eq!(settings.worker.lease, Duration::from_secs(20), "the variable");
     assert_eq!(settings.log.level, "trace", "the command line");
-    assert_eq!(settings.worker.capacity_tasks, 64, "the default");
+    assert_eq!(settings.worker.capacity_tasks, 256, "the default");
 }
 
 #[test]

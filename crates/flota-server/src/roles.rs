@@ -157,7 +157,7 @@ fn consumer(platform: &Platform, settings: &Settings, recording: Arc<Recording>)
     let consume = ConsumeSettings {
         queue: queue.clone(),
         capacity: recorder.capacity_tasks,
-        max_capacity: recorder.capacity_tasks,
+        min_capacity: recorder.capacity_tasks,
         lease: recorder.lease,
         max_lease: recorder.max_lease,
         wait: settings.queue.poll_wait,

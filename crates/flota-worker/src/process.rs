@@ -19,6 +19,9 @@ use crate::{
     pipeline::{Parts, Pipeline},
 };
 
+/// So many tasks a worker may have in hand however slow its models are.
+const MIN_CAPACITY_TASKS: usize = 64;
+
 /// A worker that serves one model, or several that share the fetch and the decode of an image.
 pub struct WorkerProcess {
     name: Option<WorkerName>,
@@ -158,7 +161,7 @@ fn consume_settings(settings: &Settings, queue: QueueName) -> ConsumeSettings {
     ConsumeSettings {
         queue,
         capacity: worker.capacity_tasks,
-        max_capacity: worker.max_capacity_tasks,
+        min_capacity: MIN_CAPACITY_TASKS,
         lease: worker.lease,
         max_lease: worker.max_lease,
         wait: settings.queue.poll_wait,
@@ -170,6 +173,7 @@ fn consume_settings(settings: &Settings, queue: QueueName) -> ConsumeSettings {
 mod tests {
     use std::{
         fs::{self, File},
+        io::Write,
         net::TcpListener,
         time::Duration,
     };
@@ -236,10 +240,13 @@ mod tests {
         start.settings.engine.calibrate = Duration::from_millis(10);
         let calibrations = start.settings.weights_dir().join("calibrations");
         fs::create_dir_all(&calibrations).unwrap();
-        let lock = File::create(calibrations.join("lock")).unwrap();
+        let mut lock = File::create(calibrations.join("lock")).unwrap();
         lock.lock().unwrap();
+        lock.write_all(b"until another opens it").unwrap();
         let worker = tokio::spawn(start.run());
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        while lock.metadata().unwrap().len() > 0 {
+            tokio::task::yield_now().await;
+        }
         assert!(!worker.is_finished(), "another one measures");
         start.stop.cancel();
         worker.await.unwrap().unwrap();

@@ -37,9 +37,9 @@ pub struct ConsumeSettings {
     /// not fit any more is still taken when one slot is free, so that the bound is passed by less than
     /// a pack for each message of one receive.
     pub capacity: usize,
-    /// The bound while more than `capacity` tasks get done in four seconds: fuller receives cost less,
-    /// and nobody waits long for what is in hand.
-    pub max_capacity: usize,
+    /// As many may be worked on whatever gets done; more, up to `capacity`, only as long as so many get
+    /// done in four seconds. Fuller receives cost less, and nobody is to wait long for what is in hand.
+    pub min_capacity: usize,
     /// How long a delivery is leased, and by how much a heartbeat extends it.
     pub lease: Duration,
     /// The cap on a lease, from its receipt.
@@ -91,7 +91,7 @@ impl Consumer {
     ) -> Self {
         let leases =
             Leases::new(queue.clone(), settings.queue.clone(), settings.lease, settings.max_lease);
-        let slots = Slots::new(settings.capacity, settings.max_capacity);
+        let slots = Slots::new(settings.min_capacity, settings.capacity);
         let (health, leases) = (Arc::default(), Arc::new(leases));
         Self { queue, clock, settings, handler, health, leases, slots }
     }
@@ -103,7 +103,7 @@ impl Consumer {
 
     /// Runs until `stop`, then drains. No error ends it.
     pub async fn run(self, stop: CancellationToken) {
-        let (settle, settled) = mpsc::channel(self.settings.max_capacity.max(MAX_QUEUE_BATCH));
+        let (settle, settled) = mpsc::channel(self.settings.capacity.max(MAX_QUEUE_BATCH));
         let settler =
             tokio::spawn(settle_all(self.queue.clone(), self.settings.queue.clone(), settled));
         let leases = self.leases.clone();

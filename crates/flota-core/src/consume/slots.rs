@@ -5,16 +5,14 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-/// Work for so long may be in hand, if that is more than the capacity.
+/// As much may be in hand as gets done in so long.
 const AHEAD: Duration = Duration::from_secs(4);
-/// So long it is counted what gets done.
-const PACE_TIME: Duration = Duration::from_secs(1);
 
 /// Tasks in hand: those that are worked on, and those of which only is to be told.
 #[derive(Debug)]
 pub(super) struct Slots {
+    min_capacity: usize,
     capacity: usize,
-    max_capacity: usize,
     used: Mutex<Used>,
     freed: Notify,
 }
@@ -26,7 +24,7 @@ struct Used {
     pace: Pace,
 }
 
-/// How many tasks get done in the time of [`AHEAD`].
+/// How many tasks got done in the last full time of [`AHEAD`].
 #[derive(Debug)]
 struct Pace {
     ahead: usize,
@@ -50,12 +48,12 @@ enum Stage {
 }
 
 impl Slots {
-    /// `capacity` slots, and up to `max_capacity` while so many tasks get done in a few seconds.
-    pub(super) fn new(capacity: usize, max_capacity: usize) -> Arc<Self> {
+    /// `min_capacity` slots, and up to `capacity` while so many tasks get done in a few seconds.
+    pub(super) fn new(min_capacity: usize, capacity: usize) -> Arc<Self> {
         let pace = Pace { ahead: 0, done: 0, since: Instant::now() };
         Arc::new(Self {
+            min_capacity: min_capacity.min(capacity),
             capacity,
-            max_capacity: max_capacity.max(capacity),
             used: Mutex::new(Used { working: 0, reporting: 0, pace }),
             freed: Notify::new(),
         })
@@ -64,7 +62,7 @@ impl Slots {
     /// How many slots are free, and how many there are. As many again may be told of.
     pub(super) fn free(&self) -> (usize, usize) {
         let mut used = self.used();
-        let capacity = used.pace.ahead().clamp(self.capacity, self.max_capacity);
+        let capacity = used.pace.ahead().clamp(self.min_capacity, self.capacity);
         let in_hand = used.working.saturating_add(used.reporting);
         let free = capacity.saturating_sub(used.working);
         (free.min(capacity.saturating_mul(2).saturating_sub(in_hand)), capacity)
@@ -87,17 +85,10 @@ impl Slots {
     }
 }
 
-impl Used {
-    fn end_work(&mut self, weight: usize) {
-        self.working -= weight;
-        self.pace.done += weight;
-    }
-}
-
 impl Pace {
     fn ahead(&mut self) -> usize {
         let passed = self.since.elapsed();
-        if passed >= PACE_TIME {
+        if passed >= AHEAD {
             let ahead = self.done as f64 * AHEAD.as_secs_f64() / passed.as_secs_f64();
             *self = Self { ahead: ahead as usize, done: 0, since: Instant::now() };
         }
@@ -112,8 +103,9 @@ impl HeldSlots {
         if *stage == Stage::Working {
             *stage = Stage::Reporting;
             let mut used = self.slots.used();
-            used.end_work(self.weight);
+            used.working -= self.weight;
             used.reporting += self.weight;
+            used.pace.done += self.weight;
             self.slots.freed.notify_one();
         }
     }
@@ -123,7 +115,7 @@ impl HeldSlots {
         let mut stage = self.stage();
         let mut used = self.slots.used();
         match std::mem::replace(&mut *stage, Stage::Released) {
-            Stage::Working => used.end_work(self.weight),
+            Stage::Working => used.working -= self.weight,
             Stage::Reporting => used.reporting -= self.weight,
             Stage::Released => {}
         }
@@ -166,11 +158,12 @@ mod tests {
     async fn who_gets_much_done_may_have_more_in_hand_until_it_does_not() {
         let slots = Slots::new(10, 100);
         let mut capacities = Vec::new();
-        for done in [2, 10, 1_000, 10, 0] {
-            slots.hold(done).release();
-            tokio::time::advance(PACE_TIME).await;
+        for done in [2, 40, 1_000, 40, 0] {
+            slots.hold(done).begin_report();
+            slots.hold(50).release();
+            tokio::time::advance(AHEAD).await;
             capacities.push(slots.free().1);
         }
-        assert_eq!(capacities, [10, 40, 100, 40, 10]);
+        assert_eq!(capacities, [10, 40, 100, 40, 10], "what failed is not done");
     }
 }

@@ -7,7 +7,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use flota_core::Sha256;
@@ -16,8 +16,12 @@ use flota_core::Sha256;
 pub(super) const GRAPH_FILE: &str = "graph.onnx";
 /// That of its weights, which the graph names.
 pub(super) const WEIGHTS_FILE: &str = "weights.bin";
-/// Most graphs that are kept; those that were taken longest ago go first.
+/// Most graphs that are kept; those that were taken longest ago go first,
 const MAX_KEPT: usize = 16;
+/// but none that was taken, and nothing that was begun, so short a time ago: it may be in use.
+const IN_USE: Duration = Duration::from_secs(60 * 60);
+/// How what is not whole yet ends.
+const PART: &str = "part";
 
 /// A folder of optimised graphs, all for one machine: they are made for its instructions.
 #[derive(Debug, Clone)]
@@ -43,7 +47,7 @@ impl KeptGraphs {
             return Ok(kept);
         }
         // A name of its own: containers that share the folder may share process ids.
-        let part = self.dir.join(format!("{of}.{:x}.part", RandomState::new().hash_one(of)));
+        let part = self.dir.join(format!("{of}.{:x}.{PART}", RandomState::new().hash_one(of)));
         fs::create_dir_all(&part)?;
         let made = optimise(&part).and_then(|()| self.keep(of, &part));
         if made.is_err() {
@@ -55,15 +59,20 @@ impl KeptGraphs {
     /// Its name says what a kept graph contains, so that one that was cut off is no graph.
     fn find(&self, of: Sha256) -> Option<PathBuf> {
         let beginning = format!("{of}-");
-        let names = self.names().ok()?.into_iter().map(|(_, name)| name);
-        for name in names.filter(|name| name.starts_with(&beginning)) {
+        let kept = self.kept().ok()?.into_iter().map(|(_, name)| name);
+        for name in kept.filter(|name| name.starts_with(&beginning)) {
             let folder = self.dir.join(&name);
-            if folder_name(of, &folder).is_ok_and(|whole| whole == name) {
-                let taken = File::open(&folder);
-                let _ = taken.and_then(|folder| folder.set_modified(SystemTime::now()));
-                return Some(folder);
+            match folder_name(of, &folder) {
+                Ok(whole) if whole == name => {
+                    let taken = File::open(&folder);
+                    let _ = taken.and_then(|folder| folder.set_modified(SystemTime::now()));
+                    return Some(folder);
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+                _ => {
+                    let _ = fs::remove_dir_all(folder);
+                }
             }
-            let _ = fs::remove_dir_all(folder);
         }
         None
     }
@@ -75,28 +84,47 @@ impl KeptGraphs {
             Err(_) if folder.is_dir() => fs::remove_dir_all(part)?,
             renamed => renamed?,
         }
-        let mut names = self.names().unwrap_or_default();
-        names.sort();
-        let surplus = names.len().saturating_sub(MAX_KEPT);
-        for (_, name) in names.into_iter().take(surplus) {
-            let _ = fs::remove_dir_all(self.dir.join(name));
-        }
+        // Another process may be at it, too.
+        let _ = self.make_room();
         Ok(folder)
     }
 
+    fn make_room(&self) -> io::Result<()> {
+        let (mut kept, parts) = (self.kept()?, self.folders(is_part)?);
+        kept.sort();
+        let surplus = kept.len().saturating_sub(MAX_KEPT);
+        let unused = SystemTime::now() - IN_USE;
+        for (taken_at, name) in kept.into_iter().take(surplus).chain(parts) {
+            if taken_at < unused {
+                fs::remove_dir_all(self.dir.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
     /// When each graph was made or last taken, and its folder's name.
-    fn names(&self) -> io::Result<Vec<(SystemTime, String)>> {
-        let mut names = Vec::new();
+    fn kept(&self) -> io::Result<Vec<(SystemTime, String)>> {
+        self.folders(|name| !is_part(name))
+    }
+
+    fn folders(&self, is_wanted: fn(&str) -> bool) -> io::Result<Vec<(SystemTime, String)>> {
+        let mut folders = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_whole = Path::new(&name).extension().is_none();
-            if is_whole && let Ok(metadata) = entry.metadata() {
-                names.push((metadata.modified()?, name));
+            if is_wanted(&name)
+                && let Ok(metadata) = entry.metadata()
+                && metadata.is_dir()
+            {
+                folders.push((metadata.modified()?, name));
             }
         }
-        Ok(names)
+        Ok(folders)
     }
+}
+
+fn is_part(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == PART)
 }
 
 /// Small graphs have no weights beside them.
@@ -136,11 +164,11 @@ mod tests {
             assert_eq!(made_count.get(), count);
         }
         for (n, file) in [(1, GRAPH_FILE), (2, WEIGHTS_FILE)] {
-            for (_, name) in kept.names().unwrap() {
+            for (_, name) in kept.kept().unwrap() {
                 fs::write(kept.dir.join(name).join(file), "cut off").unwrap();
             }
             assert_eq!((graph(b"a", "1"), made_count.get()), (["a".into(), "1".into()], 3 + n));
-            assert_eq!(kept.names().unwrap().len(), 3, "the damaged one is gone");
+            assert_eq!(kept.kept().unwrap().len(), 3, "the damaged one is gone");
         }
     }
 
@@ -157,12 +185,24 @@ mod tests {
             made.unwrap()
         };
         let most = u8::try_from(MAX_KEPT).unwrap();
+        let age = |name: &Path| {
+            let long_ago = SystemTime::now() - 2 * IN_USE;
+            File::open(name).unwrap().set_modified(long_ago).unwrap();
+        };
+        let unfinished = dir.path().join("unfinished.part");
+        fs::create_dir(&unfinished).unwrap();
         for n in 0..=most {
             graph(n);
-            graph(0);
         }
-        assert_eq!((kept.names().unwrap().len(), made_count.get()), (MAX_KEPT, most + 1));
-        assert!(graph(0).is_dir() && made_count.get() == most + 1, "it was taken all the time");
+        assert_eq!(kept.kept().unwrap().len(), MAX_KEPT + 1, "all of them may be in use");
+        kept.kept().unwrap().iter().for_each(|(_, name)| age(&dir.path().join(name)));
+        graph(0);
+        age(&unfinished);
+        graph(most + 1);
+        assert_eq!((kept.kept().unwrap().len(), made_count.get()), (MAX_KEPT, most + 2));
+        assert!(!unfinished.exists());
+        graph(0);
+        assert_eq!(made_count.get(), most + 2, "it was taken last");
         let failed = kept.graph(b"x", "1", |_| Err(io::Error::other("as asked")));
         assert_eq!(failed.unwrap_err().to_string(), "as asked");
     }

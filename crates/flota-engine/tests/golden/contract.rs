@@ -1,11 +1,15 @@
 //! What every engine promises.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use flota_core::{Manifest, Output};
+use flota_core::{LabelSource, Manifest, Output};
 use flota_engine::{DecodedImage, ImageFormat, LoadError, Model, Runtime};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
@@ -147,6 +151,31 @@ fn an_engine_does_not_tell_of_each_step() {
         });
         assert_eq!(told.load(Ordering::Relaxed), 1, "lines beside that of this test");
     }
+}
+
+#[test]
+fn a_graph_is_kept_with_its_weights_and_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let Runtime::OnnxRuntime(library) = &runtimes()[1] else { panic!("the second of them") };
+    let runtime = Runtime::OnnxRuntime(library.clone().keeping_graphs(dir.path().to_owned()));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workers/embedded-text");
+    let text = fs::read_to_string(folder.join("model.yaml")).unwrap();
+    let weights = fs::read(folder.join("embedded-text.onnx")).unwrap();
+    let told = Arc::new(AtomicUsize::new(0));
+    let subscriber = Registry::default().with(Told(Arc::clone(&told)));
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..2 {
+            let manifest = Manifest::parse("model.yaml", &text).unwrap();
+            let labels = manifest.labels.clone();
+            let Some(LabelSource::Inline(labels)) = labels else { panic!("they are inline") };
+            Model::load(&runtime, manifest, &weights, labels).unwrap();
+        }
+    });
+    assert_eq!(told.load(Ordering::Relaxed), 0, "it was kept and could be taken");
+    let kept: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let size = fs::metadata(kept[0].join("weights.bin")).unwrap().len();
+    assert!(size > weights.len() as u64 / 2, "{size} bytes of weights");
 }
 
 /// Counts the lines that a log would have by default.

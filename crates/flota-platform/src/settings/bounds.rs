@@ -116,7 +116,6 @@ fn engine(engine: &EngineSettings) -> Checked {
 
 fn worker(worker: &WorkerSettings, queue: &QueueSettings) -> Checked {
     count("worker.capacity_tasks", worker.capacity_tasks, MAX_AT_ONCE)?;
-    count("worker.max_capacity_tasks", worker.max_capacity_tasks, MAX_AT_ONCE)?;
     lease("worker.lease_ms", worker.lease, queue)?;
     time("worker.max_lease_ms", worker.max_lease, worker.lease..=MAX_LEASE)?;
     time("worker.drain_ms", worker.drain, Duration::ZERO..=MAX_TIME)?;

@@ -39,8 +39,6 @@ pub enum Role {
 pub struct WorkerSettings {
     /// Most tasks in hand at once.
     pub capacity_tasks: usize,
-    /// The same while they get done in a few seconds.
-    pub max_capacity_tasks: usize,
     /// How long a message is ours without a heartbeat.
     #[serde(rename = "lease_ms", deserialize_with = "parse::millis")]
     pub lease: Duration,

@@ -25,7 +25,7 @@ pub(crate) fn consumer(
     let consume = ConsumeSettings {
         queue: queue.clone(),
         capacity: ingest.capacity_events,
-        max_capacity: ingest.capacity_events,
+        min_capacity: ingest.capacity_events,
         lease: ingest.lease,
         max_lease: ingest.max_lease,
         wait: settings.queue.poll_wait,

@@ -68,6 +68,9 @@ impl Calibration {
         let (engine, machine) = (runtime.build(), machine::name());
         let of = Circumstances { digest, engine, machine, cores, batch };
         if time.is_zero() || (of.batch.max_size == 1 && layouts.len() == 1) {
+            if let Some(max_latency_ms) = of.batch.max_latency_ms {
+                tracing::warn!(max_latency_ms, "no other way to run the model is tried");
+            }
             let batch_size = if runtime.is_on_gpu() { of.batch.max_size } else { 1 };
             return Ok(Self { layout: layouts[0], batch_size, tried: Vec::new(), of });
         }
@@ -81,8 +84,15 @@ impl Calibration {
             return Ok(kept);
         }
         let tried = trial::try_all(model, &layouts, time)?;
-        let Trial { layout, batch_size, .. } =
-            trial::best(&tried, &of.batch).context("something was tried")?;
+        let best = trial::best(&tried, &of.batch).context("something was tried")?;
+        if !best.is_within(&of.batch) {
+            tracing::warn!(
+                of.batch.max_latency_ms,
+                latency_ms = best.latency_ms(&of.batch),
+                "no way to run the model is within its latency, the nearest is taken"
+            );
+        }
+        let Trial { layout, batch_size, .. } = best;
         let found = Self { layout, batch_size, tried, of };
         if let Err(error) = found.keep(&file) {
             tracing::warn!(path = %file.display(), %error, "what was measured is not kept");
@@ -126,6 +136,8 @@ fn wait_for_others(dir: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use flota_core::Manifest;
     use flota_engine::Runtime;
 
@@ -134,7 +146,7 @@ mod tests {
     const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
     const TIME: Duration = Duration::from_millis(10);
 
-    fn model(max_size: u32) -> Model {
+    pub(super) fn model(max_size: u32) -> Model {
         let text = format!(
             "{{name: means, version: '1', weights: {{file: means.onnx}}, labels: [r, g, b], \
              input: {{width: 4, height: 4, resize: {{mode: exact}}}}, \
@@ -185,10 +197,13 @@ mod tests {
     #[test]
     fn workers_of_one_machine_measure_one_after_the_other() {
         let dir = tempfile::tempdir().unwrap();
-        let first = wait_for_others(dir.path()).unwrap();
+        let mut first = wait_for_others(dir.path()).unwrap();
+        first.write_all(b"until another opens it").unwrap();
         thread::scope(|scope| {
             let second = scope.spawn(|| wait_for_others(dir.path()).map(drop));
-            thread::sleep(LOCK_POLL * 3);
+            while first.metadata().unwrap().len() > 0 {
+                thread::yield_now();
+            }
             assert!(!second.is_finished());
             drop(first);
             second.join().unwrap().unwrap();

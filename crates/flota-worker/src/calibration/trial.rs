@@ -32,11 +32,15 @@ impl Trial {
         self.run_seconds / (f64::from(self.batch_size) * self.layout.sessions as f64)
     }
 
-    /// Whether an image is inferred in time: one that waits for others, and then for them all.
-    fn is_within(&self, spec: &BatchSpec) -> bool {
+    /// Whether images are inferred in time.
+    pub(super) fn is_within(&self, spec: &BatchSpec) -> bool {
+        spec.max_latency_ms.is_none_or(|max_ms| self.latency_ms(spec) <= max_ms as f64)
+    }
+
+    /// From prepared to inferred, for an image that waits for others and then for them all.
+    pub(super) fn latency_ms(&self, spec: &BatchSpec) -> f64 {
         let wait_ms = if self.batch_size > 1 { spec.max_wait_ms as f64 } else { 0.0 };
-        let latency_ms = wait_ms + self.run_seconds * 1_000.0;
-        spec.max_latency_ms.is_none_or(|max_ms| latency_ms <= max_ms as f64)
+        wait_ms + self.run_seconds * 1_000.0
     }
 }
 
@@ -53,26 +57,25 @@ pub(super) fn best(tried: &[Trial], spec: &BatchSpec) -> Option<Trial> {
     }))
 }
 
-/// Tries `layouts` for about `time`, in turns, so that what disturbs one of them disturbs all; in each,
-/// doubles the batch as long as that is worth it.
+/// Tries `layouts` for about `time`, in turns, so that what disturbs one of them disturbs all. At first
+/// each has one image at once, whatever the time; then the batch is doubled as long as that is worth it.
 ///
 /// # Errors
 /// If the model cannot run.
 pub(super) fn try_all(model: &Model, layouts: &[Layout], time: Duration) -> Result<Vec<Trial>> {
-    let spec = &model.manifest().batch;
+    let max_size = model.manifest().batch.max_size;
     // Mostly one size is tried beyond the best.
-    let trial_count = ROUNDS * layouts.len() as u32 * spec.max_size.min(2);
-    let (began, share) = (Instant::now(), time / trial_count);
+    let trial_count = ROUNDS * layouts.len() as u32 * max_size.min(2);
+    let (end, share) = (Instant::now() + time, time / trial_count);
     let mut tried = Vec::new();
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         for &layout in layouts {
-            let left = time.saturating_sub(began.elapsed());
-            if !tried.is_empty() && left < share {
+            if round > 0 && Instant::now() + share > end {
                 return Ok(tried);
             }
-            for trial in try_sizes(model, layout, share, left)? {
-                note(&mut tried, trial);
-            }
+            let max_size = if round == 0 { 1 } else { max_size };
+            let trials = try_sizes(model, layout, max_size, share, end)?;
+            trials.into_iter().for_each(|trial| note(&mut tried, trial));
         }
     }
     Ok(tried)
@@ -88,18 +91,24 @@ fn note(tried: &mut Vec<Trial>, trial: Trial) {
     }
 }
 
-fn try_sizes(model: &Model, layout: Layout, share: Duration, time: Duration) -> Result<Vec<Trial>> {
-    let (began, spec) = (Instant::now(), &model.manifest().batch);
+fn try_sizes(
+    model: &Model,
+    layout: Layout,
+    max_size: u32,
+    share: Duration,
+    end: Instant,
+) -> Result<Vec<Trial>> {
+    let spec = &model.manifest().batch;
     let sessions = (0..layout.sessions).map(|_| model.session(layout.threads));
     let mut sessions: Vec<_> =
         sessions.collect::<Result<_, _>>().context("setting up the engine")?;
     let image = model.black();
     let mut tried: Vec<Trial> = Vec::new();
     let mut size = 1;
-    while size <= spec.max_size && best(&tried, spec).is_none_or(|best| best.batch_size * 2 == size)
-    {
-        let expected = tried.last().map_or(0.0, |trial| trial.run_seconds * 2.0);
-        if began.elapsed().as_secs_f64() + expected > time.as_secs_f64() && !tried.is_empty() {
+    while size <= max_size && best(&tried, spec).is_none_or(|best| best.batch_size * 2 == size) {
+        // Of twice as many images, and twice: the first run sets up memory.
+        let expected = tried.last().map(|trial| Duration::from_secs_f64(trial.run_seconds * 4.0));
+        if expected.is_some_and(|expected| Instant::now() + expected > end) {
             break;
         }
         let batch = vec![image.clone(); size as usize];
@@ -140,7 +149,6 @@ fn fastest(
     batch: &[Tensor],
     share: Duration,
 ) -> Result<f64, InferError> {
-    // The first run sets up memory.
     session.run(batch)?;
     let (began, mut fastest) = (Instant::now(), f64::MAX);
     loop {
@@ -159,6 +167,14 @@ fn fastest(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibration::tests::model;
+
+    #[test]
+    fn every_layout_is_tried_however_short_the_time() {
+        let layouts = [(2, 1), (1, 1)].map(|(sessions, threads)| Layout { sessions, threads });
+        let tried = try_all(&model(8), &layouts, Duration::ZERO).unwrap();
+        assert_eq!(tried.iter().map(|trial| trial.layout).collect::<Vec<_>>(), layouts);
+    }
 
     fn trial(sessions: usize, threads: usize, batch_size: u32, run_ms: f64) -> Trial {
         let layout = Layout { sessions, threads };

@@ -177,7 +177,7 @@ mod tests {
         let (counted, gate) = (Arc::new(Cores::default()), Gate::default());
         let cores = Arc::new(Semaphore::new(CORES as usize));
         let (watchdog, stage) = (Watchdog::default(), Stage::start("infer", CORES as usize));
-        let mut answers = Vec::new();
+        let (mut answers, mut starts) = (Vec::new(), Vec::new());
         for threads in [1, CORES] {
             let manifest = Manifest::parse("model.yaml", MANIFEST).unwrap();
             let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
@@ -204,6 +204,9 @@ mod tests {
                     .unwrap();
                 answers.push(answer);
             }
+            starts.push((inference, sessions, batches));
+        }
+        for (inference, sessions, batches) in starts {
             inference.start(sessions, batches).unwrap();
         }
         for answer in answers {

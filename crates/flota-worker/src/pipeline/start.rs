@@ -32,8 +32,7 @@ use super::{
 };
 use crate::metrics;
 
-/// Batches of a model that are ready while each of its sessions runs one: so none waits for the next,
-/// and what comes meanwhile still finds a place in it.
+/// Batches of a model that are ready while each of its sessions has one: so none waits for the next.
 const READY_BATCH_COUNT: usize = 1;
 
 /// What a pipeline is made of.
@@ -126,7 +125,7 @@ fn start_models(
         tokio::spawn(batch_all(batch, waiting, ready));
         let inference = Inference {
             model: Arc::clone(&model),
-            threads: u32::try_from(threads).unwrap_or(u32::MAX),
+            threads: u32::try_from(threads).expect("no machine has so many cores"),
             cores: Arc::clone(&cores),
             batch_sizes: metrics::batch_size(&manifest.name),
             watchdog: watchdog.clone(),

@@ -90,7 +90,7 @@ impl Fleet {
         let settings = ConsumeSettings {
             queue: self.tasks_queue(),
             capacity: worker.capacity_tasks,
-            max_capacity: worker.max_capacity_tasks,
+            min_capacity: worker.capacity_tasks,
             lease: worker.lease,
             max_lease: worker.max_lease,
             wait: Duration::from_millis(20),
