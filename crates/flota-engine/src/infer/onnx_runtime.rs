@@ -1,8 +1,8 @@
 //! The engine that is fastest on most CPUs, and runs on GPUs: ONNX Runtime.
 //!
-//! Its library is loaded when it is asked for; nothing is linked. A session has the
-//! weights for itself where no optimised graph is kept. On a CPU, batch 1 is what it is fastest at; on
-//! a GPU it is not, so a batch is run whole where the graph leaves its length free.
+//! Its library is loaded when it is asked for; nothing is linked. A session has the weights for itself
+//! where no optimised graph is kept. On a CPU, batch 1 is what it is mostly fastest at; on a GPU it is
+//! not, so a batch is run whole where the graph leaves its length free.
 
 use std::{borrow::Cow, sync::Arc};
 

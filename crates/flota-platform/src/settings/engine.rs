@@ -19,7 +19,7 @@ pub struct EngineSettings {
     /// What ONNX Runtime runs models on.
     #[serde(deserialize_with = "parse::from_text")]
     pub provider: EngineProvider,
-    /// How long a worker tries sizes of batches at its first start; zero: it does not.
+    /// How long a worker tries ways to run its model at its first start; zero: it does not.
     #[serde(rename = "calibrate_ms", deserialize_with = "parse::millis")]
     pub calibrate: Duration,
     /// Whether ONNX Runtime's optimised graphs are kept beside the weights.
