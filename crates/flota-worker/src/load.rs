@@ -10,6 +10,7 @@ use flota_core::{WorkerName, ports::Registration};
 use flota_platform::settings::Settings;
 use jiff::Timestamp;
 use tokio::task;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engines, ModelFolder,
@@ -38,12 +39,14 @@ pub(crate) async fn open(folders: &[PathBuf], weights_dir: &Path) -> Result<Vec<
     Ok(opened)
 }
 
-/// Loads `folders` for `worker`, with sessions of each as it is best run.
+/// Loads `folders` for `worker`, with sessions of each as it is best run. It ends early on `stop`, which
+/// must not be sooner than this: the process would end under an engine that still runs.
 pub(crate) async fn load(
     folders: Vec<ModelFolder>,
     worker: &WorkerName,
     settings: &Settings,
     now: Timestamp,
+    stop: CancellationToken,
 ) -> Result<Vec<Ready>> {
     let mut engines = Engines::open(&settings.engine)?;
     let weights_dir = settings.weights_dir();
@@ -59,7 +62,8 @@ pub(crate) async fn load(
         let load = |folder: ModelFolder| {
             let registration = folder.registration(worker.clone(), now);
             let model = folder.load(&engines)?;
-            let found = Calibration::of(&model, cores, registration.digest, &calibrations, time)?;
+            let digest = registration.digest;
+            let found = Calibration::of(&model, cores, digest, &calibrations, time, &stop)?;
             let Calibration { layout, batch_size, .. } = found;
             let sessions = (0..layout.sessions).map(|_| model.session(layout.threads));
             let sessions = sessions.collect::<Result<_, _>>().context("setting up the engine")?;
@@ -67,7 +71,7 @@ pub(crate) async fn load(
             let loaded = LoadedModel { model, batch_size, threads: layout.threads, sessions };
             anyhow::Ok(Ready { registration, loaded })
         };
-        folders.into_iter().map(load).collect()
+        folders.into_iter().take_while(|_| !stop.is_cancelled()).map(load).collect()
     });
     loading.await.context("loading a model")?
 }

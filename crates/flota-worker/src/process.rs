@@ -64,10 +64,13 @@ impl WorkerProcess {
             (None, [only]) => WorkerName::from(&only.manifest().name),
             (None, _) => bail!("a worker of several models needs a name"),
         };
-        let loading = load::load(folders, &worker, &settings, platform.clock.now());
-        let Some(ready) = stop.run_until_cancelled(loading).await else { return Ok(()) };
+        let now = platform.clock.now();
+        let ready = load::load(folders, &worker, &settings, now, stop.clone()).await?;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
         let (mut registrations, mut models) = (Vec::new(), Vec::new());
-        for Ready { registration, loaded } in ready? {
+        for Ready { registration, loaded } in ready {
             let Manifest { name, version, .. } = &registration.manifest;
             tracing::info!(model = %name, %version, sessions = loaded.sessions.len(),
                 threads = loaded.threads, batch_size = loaded.batch_size,

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use flota_core::{BatchSpec, ModelName, Sha256};
 use flota_engine::Model;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::layout::Layout;
 use self::trial::Trial;
@@ -51,8 +52,8 @@ struct Circumstances {
 
 impl Calibration {
     /// What is known of `model` on `cores` cores, whose contents have `digest`, or is found by trying
-    /// for about `time` and kept in `dir`. No `time`: nothing is tried, and a processor is given one
-    /// image at once.
+    /// for about `time` and kept in `dir`. No `time`, or `stop`: nothing is found, and a processor is
+    /// given one image at once.
     ///
     /// # Errors
     /// If the model cannot run.
@@ -62,28 +63,35 @@ impl Calibration {
         digest: Sha256,
         dir: &Path,
         time: Duration,
+        stop: &CancellationToken,
     ) -> Result<Self> {
         let (runtime, batch) = (model.runtime(), model.manifest().batch.clone());
         let layouts = Layout::all(runtime, cores);
+        let usual = |of: Circumstances| {
+            let batch_size = if runtime.is_on_gpu() { of.batch.max_size } else { 1 };
+            Self { layout: layouts[0], batch_size, tried: Vec::new(), of }
+        };
         let (engine, machine) = (runtime.build(), machine::name());
         let of = Circumstances { digest, engine, machine, cores, batch };
         if time.is_zero() || (of.batch.max_size == 1 && layouts.len() == 1) {
             if let Some(max_latency_ms) = of.batch.max_latency_ms {
                 tracing::warn!(max_latency_ms, "no other way to run the model is tried");
             }
-            let batch_size = if runtime.is_on_gpu() { of.batch.max_size } else { 1 };
-            return Ok(Self { layout: layouts[0], batch_size, tried: Vec::new(), of });
+            return Ok(usual(of));
         }
         let file = dir.join(of.file_name(&model.manifest().name));
         let kept = || read(&file).filter(|kept| kept.of == of);
         if let Some(kept) = kept() {
             return Ok(kept);
         }
-        let _alone = wait_for_others(dir);
+        let _alone = wait_for_others(dir, stop);
         if let Some(kept) = kept() {
             return Ok(kept);
         }
-        let tried = trial::try_all(model, &layouts, time)?;
+        let tried = trial::try_all(model, &layouts, time, stop)?;
+        if stop.is_cancelled() {
+            return Ok(usual(of));
+        }
         let best = trial::best(&tried, &of.batch).context("something was tried")?;
         if !best.is_within(&of.batch) {
             tracing::warn!(
@@ -122,12 +130,13 @@ fn read(file: &Path) -> Option<Calibration> {
 
 /// Waits until no other worker of this machine measures. A worker that waited long enough, or cannot
 /// tell, measures beside them.
-fn wait_for_others(dir: &Path) -> io::Result<File> {
+fn wait_for_others(dir: &Path, stop: &CancellationToken) -> io::Result<File> {
     fs::create_dir_all(dir)?;
     let lock = File::create(dir.join(LOCK_FILE))?;
     let began = Instant::now();
     while let Err(TryLockError::WouldBlock) = lock.try_lock()
         && began.elapsed() < MAX_LOCK_WAIT
+        && !stop.is_cancelled()
     {
         thread::sleep(LOCK_POLL);
     }
@@ -159,7 +168,8 @@ mod tests {
     }
 
     fn calibrate(max_size: u32, cores: usize, dir: &Path, time: Duration) -> Calibration {
-        Calibration::of(&model(max_size), cores, Sha256::of(b"means"), dir, time).unwrap()
+        let (digest, stop) = (Sha256::of(b"means"), CancellationToken::new());
+        Calibration::of(&model(max_size), cores, digest, dir, time, &stop).unwrap()
     }
 
     #[test]
@@ -197,10 +207,11 @@ mod tests {
     #[test]
     fn workers_of_one_machine_measure_one_after_the_other() {
         let dir = tempfile::tempdir().unwrap();
-        let mut first = wait_for_others(dir.path()).unwrap();
+        let stop = CancellationToken::new();
+        let mut first = wait_for_others(dir.path(), &stop).unwrap();
         first.write_all(b"until another opens it").unwrap();
         thread::scope(|scope| {
-            let second = scope.spawn(|| wait_for_others(dir.path()).map(drop));
+            let second = scope.spawn(|| wait_for_others(dir.path(), &stop).map(drop));
             while first.metadata().unwrap().len() > 0 {
                 thread::yield_now();
             }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use flota_core::BatchSpec;
 use flota_engine::{InferError, Model, Session, Tensor};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use super::layout::Layout;
 
@@ -59,10 +60,16 @@ pub(super) fn best(tried: &[Trial], spec: &BatchSpec) -> Option<Trial> {
 
 /// Tries `layouts` for about `time`, in turns, so that what disturbs one of them disturbs all. At first
 /// each has one image at once, whatever the time; then the batch is doubled as long as that is worth it.
+/// After a `stop` no more is begun.
 ///
 /// # Errors
 /// If the model cannot run.
-pub(super) fn try_all(model: &Model, layouts: &[Layout], time: Duration) -> Result<Vec<Trial>> {
+pub(super) fn try_all(
+    model: &Model,
+    layouts: &[Layout],
+    time: Duration,
+    stop: &CancellationToken,
+) -> Result<Vec<Trial>> {
     let max_size = model.manifest().batch.max_size;
     // Mostly one size is tried beyond the best.
     let trial_count = ROUNDS * layouts.len() as u32 * max_size.min(2);
@@ -70,7 +77,8 @@ pub(super) fn try_all(model: &Model, layouts: &[Layout], time: Duration) -> Resu
     let mut tried = Vec::new();
     for round in 0..ROUNDS {
         for &layout in layouts {
-            if round > 0 && Instant::now() + share > end {
+            let is_late = round > 0 && Instant::now() + share > end;
+            if is_late || stop.is_cancelled() {
                 return Ok(tried);
             }
             let max_size = if round == 0 { 1 } else { max_size };
@@ -172,8 +180,11 @@ mod tests {
     #[test]
     fn every_layout_is_tried_however_short_the_time() {
         let layouts = [(2, 1), (1, 1)].map(|(sessions, threads)| Layout { sessions, threads });
-        let tried = try_all(&model(8), &layouts, Duration::ZERO).unwrap();
-        assert_eq!(tried.iter().map(|trial| trial.layout).collect::<Vec<_>>(), layouts);
+        let stop = CancellationToken::new();
+        let tried = || try_all(&model(8), &layouts, Duration::ZERO, &stop).unwrap();
+        assert_eq!(tried().iter().map(|trial| trial.layout).collect::<Vec<_>>(), layouts);
+        stop.cancel();
+        assert_eq!(tried(), []);
     }
 
     fn trial(sessions: usize, threads: usize, batch_size: u32, run_ms: f64) -> Trial {
