@@ -32,6 +32,11 @@ async fn crash_nets_are_emptied_into_the_dead_letters() {
     })
     .await;
 
+    // What was found there is settled a moment after it is told.
+    until("the crash net to be empty", || async {
+        (cloud.message_count(&format!("{TASKS}-dead")).await == 0).then_some(())
+    })
+    .await;
     let _worker = cloud.start("worker").await;
     check_finished(&request, 1, &BTreeMap::new(), &api, &receiver).await;
     cloud.drained().await;
