@@ -5,7 +5,7 @@ use std::iter;
 use flota_engine::Runtime;
 use serde::{Deserialize, Serialize};
 
-/// More sessions than these have never kept a GPU busier, and each has its weights.
+/// Each session has its weights in the GPU's memory. How many keep one busy was never measured.
 const MAX_GPU_SESSIONS: usize = 4;
 
 /// So many sessions that run at the same time, each in so many threads.

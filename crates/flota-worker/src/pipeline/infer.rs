@@ -141,16 +141,11 @@ fn split(batch: Batch) -> (Vec<Tensor>, Vec<Waiting>) {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use flota_core::Manifest;
-    use flota_engine::{Runtime, TensorData};
+    use flota_engine::TensorData;
 
     use super::*;
-    use crate::pipeline::gate::Gate;
+    use crate::{calibration::tests::model, pipeline::gate::Gate};
 
-    const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
-    const MANIFEST: &str = "{name: means, version: '1', weights: {file: means.onnx}, \
-        labels: [r, g, b], input: {width: 4, height: 4, resize: {mode: exact}}, \
-        output: {name: means, kind: regression}}";
     const CORES: u32 = 2;
 
     #[derive(Default)]
@@ -179,14 +174,11 @@ mod tests {
         let (watchdog, stage) = (Watchdog::default(), Stage::start("infer", CORES as usize));
         let (mut answers, mut starts) = (Vec::new(), Vec::new());
         for threads in [1, CORES] {
-            let manifest = Manifest::parse("model.yaml", MANIFEST).unwrap();
-            let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
-            let model = Model::load(&Runtime::Tract, manifest, MEANS, labels).unwrap();
             let session = || Box::new(Counting(Arc::clone(&counted), threads)) as Box<dyn Session>;
             let sessions = (0..CORES / threads).map(|_| session()).collect();
             let (ready, batches) = mpsc::channel(20);
             let inference = Inference {
-                model: Arc::new(model),
+                model: Arc::new(model(1)),
                 threads,
                 cores: Arc::clone(&cores),
                 batch_sizes: Histogram::noop(),

@@ -1,0 +1,74 @@
+use std::io::Write;
+
+use flota_core::Manifest;
+use flota_engine::Runtime;
+
+use super::*;
+
+const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
+const TIME: Duration = Duration::from_millis(10);
+
+/// A small network, to be given so many images at once.
+pub(crate) fn model(max_size: u32) -> Model {
+    let text = format!(
+        "{{name: means, version: '1', weights: {{file: means.onnx}}, labels: [r, g, b], \
+         input: {{width: 4, height: 4, resize: {{mode: exact}}}}, \
+         output: {{name: means, kind: regression}}, \
+         batch: {{max_size: {max_size}, max_wait_ms: 1}}}}"
+    );
+    let manifest = Manifest::parse("model.yaml", &text).unwrap();
+    let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
+    Model::load(&Runtime::Tract, manifest, MEANS, labels).unwrap()
+}
+
+fn calibrate(max_size: u32, cores: usize, dir: &Path, time: Duration) -> Calibration {
+    let (digest, stop) = (Sha256::of(b"means"), CancellationToken::new());
+    Calibration::of(&model(max_size), cores, digest, dir, time, &stop).unwrap()
+}
+
+#[test]
+fn what_was_found_is_kept_for_the_machine_it_was_found_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = calibrate(8, 2, dir.path(), TIME);
+    assert!(!found.tried.is_empty() && found.batch_size <= 8);
+    assert_eq!(found.layout, Layout { sessions: 2, threads: 1 });
+
+    let file = dir.path().join(found.of.file_name(&"means".parse().unwrap()));
+    let marked = Calibration { batch_size: 7, ..found.clone() };
+    marked.keep(&file).unwrap();
+    assert_eq!(calibrate(8, 2, dir.path(), TIME), marked);
+    assert_ne!(calibrate(8, 1, dir.path(), TIME).batch_size, 7, "on other cores");
+    assert_eq!(calibrate(8, 2, dir.path(), TIME), marked, "which is kept beside");
+    let of = Circumstances { machine: "another".to_owned(), ..found.of.clone() };
+    Calibration { of, ..marked }.keep(&file).unwrap();
+    assert_ne!(calibrate(8, 2, dir.path(), TIME).batch_size, 7, "of another machine");
+    fs::write(&file, "damaged").unwrap();
+    assert_ne!(calibrate(8, 2, dir.path(), TIME).batch_size, 7);
+}
+
+#[test]
+fn nothing_is_tried_without_time_or_where_there_is_no_choice() {
+    let dir = tempfile::tempdir().unwrap();
+    for found in [calibrate(8, 2, dir.path(), Duration::ZERO), calibrate(1, 2, dir.path(), TIME)] {
+        assert_eq!((found.batch_size, found.layout.sessions), (1, 2));
+        assert_eq!(found.tried, []);
+    }
+    assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn workers_of_one_machine_measure_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let mut first = wait_for_others(dir.path(), &stop).unwrap();
+    first.write_all(b"until another opens it").unwrap();
+    thread::scope(|scope| {
+        let second = scope.spawn(|| wait_for_others(dir.path(), &stop).map(drop));
+        while first.metadata().unwrap().len() > 0 {
+            thread::yield_now();
+        }
+        assert!(!second.is_finished());
+        drop(first);
+        second.join().unwrap().unwrap();
+    });
+}
