@@ -31,6 +31,7 @@ const ENTERS_ONLY: &[(&str, &[&str])] = &[
     ("config", &["flota-platform"]),
     ("image", &["flota-engine"]),
     ("reqwest", &["flota", "flota-platform", "flota-worker"]),
+    ("jpeg-decoder", &["flota-engine"]),
     ("ort", &["flota-engine"]),
     ("rusqlite", &["flota-platform"]),
     ("tract-onnx", &["flota-engine"]),

@@ -5,7 +5,7 @@ use super::{DecodeError, ImageFormat, error::Cause};
 /// Coefficients of a block.
 const BLOCK: usize = 64;
 
-/// What a start-of-frame segment says.
+/// What a start-of-frame segment says, and what the scans have sent so far.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub width: u32,
@@ -24,6 +24,17 @@ struct Component {
     vertical: u32,
     /// The lowest bit that was sent of each coefficient, by progressive scans.
     lowest_bit: [Option<u8>; BLOCK],
+    /// Whether a scan has sent this component and no other.
+    is_sent_alone: bool,
+}
+
+/// What a scan header says.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// The places of its components in the frame.
+    pub components: Vec<usize>,
+    /// How many units (T.81: MCU) it must have.
+    pub unit_count: u64,
 }
 
 impl Frame {
@@ -56,6 +67,7 @@ impl Frame {
                 horizontal: u32::from(sampling >> 4),
                 vertical: u32::from(sampling & 15),
                 lowest_bit: [None; BLOCK],
+                is_sent_alone: false,
             })
             .collect();
         let is_allowed =
@@ -63,17 +75,36 @@ impl Frame {
         if !components.iter().all(is_allowed) {
             return Err(corrupt("a sampling factor that is not from 1 to 4"));
         }
-        Ok(Self {
+        let frame = Self {
             width: u32::from(u16::from_be_bytes([w1, w0])),
             height: u32::from(u16::from_be_bytes([h1, h0])),
             is_progressive,
             keeps_coefficients: is_progressive,
             components,
-        })
+        };
+        frame.check_sampling()?;
+        Ok(frame)
     }
 
-    /// Notes what the scan with this header sends, and returns how many units it must have.
-    pub(super) fn scan(&mut self, header: &[u8]) -> Result<u64, DecodeError> {
+    /// Refuses factors that do not divide the largest, as libjpeg does: few encoders write them,
+    /// and no decoder at hand interpolates by such parts.
+    fn check_sampling(&self) -> Result<(), DecodeError> {
+        let (widest, tallest) = self.largest_factors();
+        let divides = |c: &Component| {
+            widest.is_multiple_of(c.horizontal) && tallest.is_multiple_of(c.vertical)
+        };
+        if self.components.iter().all(divides) {
+            return Ok(());
+        }
+        let what = format!(
+            "the JPEG has components sampled {}, and only factors that divide the largest are read",
+            self.factors()
+        );
+        Err(DecodeError::unsupported(what))
+    }
+
+    /// Notes what the scan with this header sends.
+    pub(super) fn scan(&mut self, header: &[u8]) -> Result<Scan, DecodeError> {
         let damaged = || corrupt("a damaged scan header");
         let (&count, selectors) = header.split_first().ok_or_else(damaged)?;
         let (selectors, spectral) =
@@ -83,16 +114,26 @@ impl Frame {
             true => (usize::from(first)..=usize::from(last), successive & 15),
             false => (0..=BLOCK - 1, 0),
         };
-        let mut scanned = Vec::with_capacity(usize::from(count));
+        let mut components = Vec::with_capacity(usize::from(count));
         for selector in selectors.chunks_exact(2) {
-            let index = self.components.iter().position(|c| c.id == selector[0]);
-            let index = index.ok_or_else(damaged)?;
+            // Two components may have the same id: then their order tells them apart.
+            let is_meant = |index: &usize| {
+                self.components[*index].id == selector[0] && !components.contains(index)
+            };
+            let index = (0..self.components.len()).find(is_meant).ok_or_else(damaged)?;
+            if !self.is_progressive && self.components[index].lowest_bit[0].is_some() {
+                return Err(DecodeError::unsupported("the JPEG sends a component twice"));
+            }
             let sent = self.components[index].lowest_bit.get_mut(coefficients.clone());
             sent.ok_or_else(damaged)?.fill(Some(bit));
-            scanned.push(index);
+            components.push(index);
         }
-        self.keeps_coefficients |= scanned.len() < self.components.len();
-        Ok(self.scan_unit_count(&scanned))
+        if let [only] = components[..] {
+            self.components[only].is_sent_alone = true;
+        }
+        self.keeps_coefficients |= components.len() < self.components.len();
+        let unit_count = self.scan_unit_count(&components);
+        Ok(Scan { components, unit_count })
     }
 
     /// Whether every component has been sent, however coarsely.
@@ -110,9 +151,47 @@ impl Frame {
         self.components.len()
     }
 
-    /// Whether the components are named red, green and blue.
-    pub(super) fn is_named_rgb(&self) -> bool {
-        self.components.iter().map(|component| component.id).eq(*b"RGB")
+    /// The components' ids.
+    pub(super) fn ids(&self) -> Vec<u8> {
+        self.components.iter().map(|component| component.id).collect()
+    }
+
+    /// The components' sampling factors, for a sentence.
+    pub(super) fn factors(&self) -> String {
+        let factors = self.components.iter().map(|c| format!("{}x{}", c.horizontal, c.vertical));
+        factors.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether it is one of the frames that nearly all encoders write: all components in one scan
+    /// or progressive, and the first sampled as finely as any other, or twice as finely.
+    pub(super) fn is_usual(&self) -> bool {
+        let [first, others @ ..] = &self.components[..] else { return false };
+        if others.is_empty() {
+            return true;
+        }
+        let is_interleaved = self.is_progressive || !self.keeps_coefficients;
+        // Of four components the last is sampled as the first is.
+        let is_finest =
+            |c: &Component| (c.horizontal, c.vertical) == (first.horizontal, first.vertical);
+        let is_coarse = |c: &Component| (c.horizontal, c.vertical) == (1, 1);
+        let are_others_coarse = match others {
+            [chroma @ .., black] if others.len() == 3 => {
+                chroma.iter().all(is_coarse) && is_finest(black)
+            }
+            chroma => chroma.iter().all(is_coarse),
+        };
+        is_interleaved && are_others_coarse && first.horizontal <= 2 && first.vertical <= 2
+    }
+
+    /// Whether a component was sent alone whose sampling lies between the coarsest and the finest
+    /// that there can be: 2 where another has 4.
+    pub(super) fn has_medium_component_alone(&self) -> bool {
+        let (widest, tallest) = self.largest_factors();
+        let is_medium = |c: &Component| {
+            (c.horizontal != 1 && c.horizontal != widest)
+                || (c.vertical != 1 && c.vertical != tallest)
+        };
+        self.components.iter().any(|c| c.is_sent_alone && is_medium(c))
     }
 
     /// Samples of all components, padded to whole units.
@@ -123,9 +202,14 @@ impl Frame {
         across * down * blocks * BLOCK as u64
     }
 
-    fn unit_counts(&self) -> (u64, u64) {
+    fn largest_factors(&self) -> (u32, u32) {
         let widest = self.components.iter().map(|c| c.horizontal).max().unwrap_or(1);
         let tallest = self.components.iter().map(|c| c.vertical).max().unwrap_or(1);
+        (widest, tallest)
+    }
+
+    fn unit_counts(&self) -> (u64, u64) {
+        let (widest, tallest) = self.largest_factors();
         let units = |pixels: u32, factor: u32| u64::from(pixels.div_ceil(8 * factor));
         (units(self.width, widest), units(self.height, tallest))
     }
@@ -134,8 +218,7 @@ impl Frame {
     fn scan_unit_count(&self, scanned: &[usize]) -> u64 {
         let (across, down) = self.unit_counts();
         let [only] = scanned else { return across * down };
-        let widest = self.components.iter().map(|c| c.horizontal).max().unwrap_or(1);
-        let tallest = self.components.iter().map(|c| c.vertical).max().unwrap_or(1);
+        let (widest, tallest) = self.largest_factors();
         let component = &self.components[*only];
         let blocks = |pixels: u32, factor: u32, most: u32| {
             (u64::from(pixels) * u64::from(factor)).div_ceil(8 * u64::from(most))
@@ -160,6 +243,7 @@ mod tests {
         let mut frame = Frame::read(&header, false).unwrap();
         frame.scan(&[3, 1, 0, 2, 0, 3, 0, 0, 63, 0]).unwrap();
         assert!(!frame.keeps_coefficients);
+        let mut frame = Frame::read(&header, false).unwrap();
         frame.scan(&[1, 1, 0, 0, 63, 0]).unwrap();
         assert!(frame.keeps_coefficients);
     }

@@ -2,12 +2,16 @@
 //!
 //! The decoder is given a stream put together anew: what decoding needs and nothing else, so that
 //! metadata never reaches it, and an end that tells a finished scan from one that was cut off.
+//! Components are named 1, 2 and on in it, and no marker tells their colours: [`Segments::colors`]
+//! does, for all decoders alike.
 
 use image::metadata::Orientation;
 
 use super::{
     DecodeError, ImageFormat,
-    jpeg_frame::{Frame, corrupt},
+    jpeg_color::{ColorMarkers, Colors},
+    jpeg_frame::{Frame, Scan, corrupt},
+    jpeg_tables::HuffmanTables,
 };
 
 const SOI: u8 = 0xd8;
@@ -17,11 +21,26 @@ const SOS: u8 = 0xda;
 const PROGRESSIVE: u8 = 0xc2;
 const DHT: u8 = 0xc4;
 const DQT: u8 = 0xdb;
+/// The height, told after the first scan.
+const DNL: u8 = 0xdc;
 const DRI: u8 = 0xdd;
+/// A hierarchical file, of several frames.
+const DHP: u8 = 0xde;
+const EXP: u8 = 0xdf;
 const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP14: u8 = 0xee;
+/// The frame of a JPEG-LS.
+const JPEG_LS: u8 = 0xf7;
+/// Bytes of a JFIF and of an Adobe segment (libjpeg's `APP0_DATA_LEN` and `APP14_DATA_LEN`); with
+/// fewer they are not such.
+const JFIF_BYTES: usize = 14;
+const ADOBE_BYTES: usize = 12;
 
+/// Bytes of a frame header before its components.
+const FRAME_BYTES: usize = 6;
+/// Bytes of a component in it.
+const COMPONENT_BYTES: usize = 3;
 /// Most scans that are decoded: encoders write about ten, and each costs a pass over the picture.
 pub(super) const MAX_SCANS: usize = 64;
 /// What [`Segments::poisoned`] puts between the last scan and the end marker: 64 bits of one. No
@@ -36,8 +55,8 @@ pub(super) struct Segments {
     pub stream: Vec<u8>,
     /// The picture's header.
     pub frame: Frame,
-    /// The colour transform that an Adobe segment names.
-    pub adobe_transform: Option<u8>,
+    /// What the components are.
+    pub colors: Colors,
     /// How the picture is to be turned.
     pub orientation: Orientation,
 }
@@ -73,7 +92,8 @@ struct Reader<'a> {
     at: usize,
     stream: Vec<u8>,
     frame: Option<Frame>,
-    adobe_transform: Option<u8>,
+    tables: HuffmanTables,
+    color_markers: ColorMarkers,
     orientation: Orientation,
     restart_interval: u64,
     scan_count: usize,
@@ -88,7 +108,8 @@ impl<'a> Reader<'a> {
             at: 2,
             stream,
             frame: None,
-            adobe_transform: None,
+            tables: HuffmanTables::default(),
+            color_markers: ColorMarkers::default(),
             orientation: Orientation::NoTransforms,
             restart_interval: 0,
             scan_count: 0,
@@ -110,21 +131,21 @@ impl<'a> Reader<'a> {
     fn segment(&mut self, marker: u8) -> Result<(), DecodeError> {
         match marker {
             0x00 | 0x01 | 0xd0..=SOI => return Ok(()),
-            0xc0..=PROGRESSIVE | DHT | DQT | DRI | SOS | 0xe0..=0xff => {}
-            0xc3 | 0xc5..=0xcf => {
+            0xc3 | 0xc5..=0xcf | DHP | EXP | JPEG_LS => {
                 let cause = format!("coding process 0x{marker:02x}");
                 return Err(DecodeError::unsupported_kind(ImageFormat::Jpeg, cause));
             }
+            DNL if self.frame.as_ref().is_some_and(|frame| frame.height == 0) => {
+                return Err(DecodeError::unsupported("the JPEG tells its height after a scan"));
+            }
+            0xc0..=PROGRESSIVE | DHT | DQT | DNL | DRI | SOS | 0xe0..=0xff => {}
             _ => return Err(corrupt(format!("unknown marker 0x{marker:02x}"))),
         }
         let payload = self.payload()?;
         match marker {
-            0xc0..=PROGRESSIVE if self.frame.is_some() => {
-                return Err(corrupt("two frame headers"));
-            }
-            0xc0..=PROGRESSIVE => {
-                self.frame = Some(Frame::read(payload, marker == PROGRESSIVE)?);
-            }
+            0xc0..=PROGRESSIVE => return self.frame_header(marker, payload),
+            SOS => return self.scan(payload),
+            DHT => self.tables.define(payload),
             DRI => {
                 let &[high, low] = payload else {
                     return Err(corrupt("a restart interval of a wrong length"));
@@ -137,17 +158,37 @@ impl<'a> Reader<'a> {
                         Orientation::from_exif_chunk(exif).unwrap_or(self.orientation);
                 }
             }
-            APP14 if payload.starts_with(b"Adobe") => {
-                self.adobe_transform = payload.get(11).copied();
+            // What comes after the first scan is too late for colours, as it is in libjpeg.
+            APP0 if payload.starts_with(b"JFIF\0") && self.scan_count == 0 => {
+                self.color_markers.has_jfif |= payload.len() >= JFIF_BYTES;
+            }
+            APP14 if payload.starts_with(b"Adobe") && self.scan_count == 0 => {
+                let transform = payload.get(ADOBE_BYTES - 1).copied();
+                self.color_markers.adobe_transform =
+                    transform.or(self.color_markers.adobe_transform);
             }
             _ => {}
         }
-        if matches!(marker, 0xc0..=PROGRESSIVE | DHT | DQT | DRI | SOS)
-            || (marker == APP0 && payload.starts_with(b"AVI1"))
-        {
+        if matches!(marker, DHT | DQT | DRI) {
             self.copy(marker, payload);
         }
-        if marker == SOS { self.scan(payload) } else { Ok(()) }
+        Ok(())
+    }
+
+    fn frame_header(&mut self, marker: u8, payload: &[u8]) -> Result<(), DecodeError> {
+        if self.frame.is_some() {
+            return Err(corrupt("two frame headers"));
+        }
+        self.frame = Some(Frame::read(payload, marker == PROGRESSIVE)?);
+        let mut named = payload.to_vec();
+        let is_alone = payload.len() == FRAME_BYTES + COMPONENT_BYTES;
+        for (id, component) in (1..).zip(named[FRAME_BYTES..].chunks_exact_mut(COMPONENT_BYTES)) {
+            component[0] = id;
+            // Of one component the factors mean nothing: its blocks stand row by row.
+            component[1] = if is_alone { 0x11 } else { component[1] };
+        }
+        self.copy(marker, &named);
+        Ok(())
     }
 
     fn payload(&mut self) -> Result<&'a [u8], DecodeError> {
@@ -170,14 +211,26 @@ impl<'a> Reader<'a> {
         self.stream.extend_from_slice(payload);
     }
 
-    /// Notes what a scan holds, and copies its entropy-coded data up to the next marker.
+    /// Notes what a scan holds, and copies it up to the next marker.
     fn scan(&mut self, header: &[u8]) -> Result<(), DecodeError> {
         self.scan_count += 1;
         if self.scan_count > MAX_SCANS {
             return Err(corrupt(format!("more than {MAX_SCANS} scans")));
         }
         let missing = || corrupt("a scan before the frame header");
-        let unit_count = self.frame.as_mut().ok_or_else(missing)?.scan(header)?;
+        let frame = self.frame.as_mut().ok_or_else(missing)?;
+        let is_sequential = !frame.is_progressive;
+        let Scan { components, unit_count } = frame.scan(header)?;
+        if is_sequential {
+            for table in self.tables.missing() {
+                self.copy(DHT, &table);
+            }
+        }
+        let mut named = header.to_vec();
+        for (component, selector) in components.iter().zip(named[1..].chunks_exact_mut(2)) {
+            selector[0] = *component as u8 + 1;
+        }
+        self.copy(SOS, &named);
         let restart_count = self.entropy_coded();
         if self.restart_interval > 0
             && restart_count + 1 < unit_count.div_ceil(self.restart_interval)
@@ -222,11 +275,7 @@ impl<'a> Reader<'a> {
             return Err(corrupt("the file ends before its last scan"));
         }
         self.stream.extend([0xff, EOI]);
-        Ok(Segments {
-            stream: self.stream,
-            frame,
-            adobe_transform: self.adobe_transform,
-            orientation: self.orientation,
-        })
+        let colors = Colors::of(&frame.ids(), self.color_markers);
+        Ok(Segments { stream: self.stream, frame, colors, orientation: self.orientation })
     }
 }

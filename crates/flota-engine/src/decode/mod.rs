@@ -5,6 +5,8 @@ mod jpeg;
 mod jpeg_color;
 mod jpeg_frame;
 mod jpeg_segments;
+mod jpeg_tables;
+mod jpeg_unusual;
 mod orientation;
 mod picture;
 mod raster;
@@ -12,6 +14,7 @@ mod raster;
 mod tests;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
+mod unread;
 
 pub use error::{Cause, DecodeError};
 pub use picture::{DecodedImage, ImageFormat, decode, decode_for};

@@ -7,13 +7,16 @@ use std::{
 
 use flota_core::{InputSpec, Limits};
 
-use super::{DecodeError, jpeg, raster};
+use super::{DecodeError, jpeg, raster, unread};
 
 /// Bytes of a pixel of a [`DecodedImage`].
 pub(crate) const RGB_BYTES: usize = 3;
 
 /// Parts of a side that a JPEG can be decoded to.
 pub(crate) const EIGHTHS: u32 = 8;
+
+/// The formats that are read, for a sentence.
+const READ: &str = "JPEG, PNG, GIF, WebP, BMP and TIFF";
 
 /// A picture as it is looked at: upright, opaque, red, green and blue in a byte each.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,11 +87,14 @@ impl ImageFormat {
             Ok(image::ImageFormat::WebP) => Ok(Self::WebP),
             Ok(image::ImageFormat::Bmp) => Ok(Self::Bmp),
             Ok(image::ImageFormat::Tiff) => Ok(Self::Tiff),
-            Ok(other) => {
-                let what = format!("images of the type {} are not read", other.to_mime_type());
-                Err(DecodeError::unsupported(what))
+            other => {
+                let what = match (unread::name(bytes), other) {
+                    (Some(name), _) => format!("this is {name}"),
+                    (None, Ok(other)) => format!("this is an image of {}", other.to_mime_type()),
+                    (None, Err(_)) => "this is not an image of a known format".to_owned(),
+                };
+                Err(DecodeError::unsupported(format!("{what}; only {READ} images are read")))
             }
-            Err(_) => Err(DecodeError::unsupported("this is not an image of a known format")),
         }
     }
 }

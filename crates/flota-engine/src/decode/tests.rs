@@ -250,8 +250,17 @@ fn what_decoders_say_is_for_the_log_alone() {
         (&deep, "the JPEG has 12 bits a sample, and only 8 are read", false),
         (&arithmetic, "the JPEG is of a kind that is not read", true),
         (b"GIF89a", "the GIF ends early or is damaged", true),
-        (b"<html>", "this is not an image of a known format", false),
-        (&[0, 0, 1, 0, 1, 0], "images of the type image/x-icon are not read", false),
+        (
+            &[0, 0, 1, 0, 1, 0],
+            "this is an icon (ICO); only JPEG, PNG, GIF, WebP, BMP and TIFF images are read",
+            false,
+        ),
+        (
+            &[0; 9],
+            "this is not an image of a known format; only JPEG, PNG, GIF, WebP, BMP and TIFF images \
+             are read",
+            false,
+        ),
         (b"", "the image is empty", false),
     ] {
         let found = sentence(bytes, &Limits::default());

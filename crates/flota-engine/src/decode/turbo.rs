@@ -5,7 +5,8 @@ use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{
     DecodeError, DecodedImage, ImageFormat,
-    jpeg_frame::{Frame, corrupt},
+    jpeg_color::Colors,
+    jpeg_frame::corrupt,
     jpeg_segments::{MAX_SCANS, Segments},
     orientation,
     picture::{EIGHTHS, RGB_BYTES},
@@ -15,14 +16,10 @@ use crate::preprocess::scaled_size;
 /// The parts of a side that libjpeg-turbo has fast code for, the smallest first.
 const FAST_EIGHTHS: [u32; 3] = [1, 2, 4];
 
-/// Whether this decoder reads pictures of such a frame; colours other than the usual are left to
-/// the one decoder that knows all of them.
-pub(super) fn reads(frame: &Frame, adobe_transform: Option<u8>) -> bool {
-    match frame.component_count() {
-        1 => true,
-        3 => adobe_transform != Some(0) && !frame.is_named_rgb(),
-        _ => false,
-    }
+/// Whether this decoder reads pictures of such colours; others are left to the decoders that all
+/// builds have.
+pub(super) fn reads(colors: Colors) -> bool {
+    matches!(colors, Colors::Grey | Colors::Ycc)
 }
 
 /// Decodes what `segments` hold, as large as the largest of `inputs` needs it.

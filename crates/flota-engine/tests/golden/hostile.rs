@@ -42,8 +42,8 @@ fn check(name: &str, bytes: &[u8]) -> Result<DecodedImage, DecodeError> {
 
 /// Whether a sentence is one of ours, with nothing of a decoder in it.
 fn is_plain(sentence: &str) -> bool {
-    let starts = ["the ", "this is ", "images of ", "decoding the "];
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || " ,/-.".contains(c);
+    let starts = ["the ", "this is ", "decoding the "];
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || " ,;:()/-.".contains(c);
     starts.iter().any(|start| sentence.starts_with(start)) && sentence.chars().all(is_allowed)
 }
 
