@@ -29,13 +29,16 @@ const A_MODEL_MAY_DEPEND_ON: &[&str] = &["flota-engine", "flota-worker"];
 const ENTERS_ONLY: &[(&str, &[&str])] = &[
     ("axum", &["flota", "flota-server", "flota-worker"]),
     ("config", &["flota-platform"]),
+    ("fax", &["flota-engine"]),
     ("image", &["flota-engine"]),
+    ("moxcms", &["flota-engine"]),
     ("reqwest", &["flota", "flota-platform", "flota-worker"]),
     ("jpeg-decoder", &["flota-engine"]),
     ("ort", &["flota-engine"]),
     ("rusqlite", &["flota-platform"]),
     ("tract-onnx", &["flota-engine"]),
     ("turbojpeg", &["flota-engine"]),
+    ("weezl", &["flota-engine"]),
     ("zune-jpeg", &["flota-engine"]),
 ];
 /// The model folder that is copied, and what the copy is called.

@@ -44,6 +44,8 @@ pub enum Code {
     DecodeUnsupported,
     /// An image that is cut off or damaged.
     DecodeCorrupt,
+    /// The decoder failed by a fault of its own, which says nothing of the image.
+    DecodeFailed,
     /// The model ran and reported an error.
     InferFailed,
     /// The model's answer is larger than a prediction may be.

@@ -44,7 +44,7 @@ pub use names::{
 pub use object::{Alias, OBJECT_PREFIX, ObjectAddress, ObjectAddressError, ObjectIdentity, Pin};
 pub use outcome::{Ending, Outcome, TaskOutcome, Timings};
 pub use output::*;
-pub use prediction::{ImageFacts, Prediction, PredictionKey};
+pub use prediction::{ImageFacts, ImageFlag, Prediction, PredictionKey};
 pub use replay::{
     InHand, Judgement, MAX_IN_HAND, Replay, ReplayPlan, ReplayProgress, ReplayState, StopReason,
 };

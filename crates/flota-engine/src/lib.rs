@@ -10,7 +10,9 @@ mod model;
 mod postprocess;
 mod preprocess;
 
-pub use decode::{Cause, DecodeError, DecodedImage, ImageFormat, decode, decode_for};
+pub use decode::{
+    Cause, ColorSettings, DecodeError, DecodedImage, ImageFormat, decode, decode_for,
+};
 pub use infer::{
     Engine, InferError, LibraryError, LoadError, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY,
     OnnxRuntime, Provider, Runtime, Session,

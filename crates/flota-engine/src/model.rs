@@ -86,7 +86,8 @@ impl Model {
     }
 
     /// Decodes the image in `bytes` once for all of `models`, of which there is one at least: within
-    /// the narrowest of their limits, and as large as the largest of their inputs needs it.
+    /// the narrowest of their limits, and as large as the largest of their inputs needs it. Transparent
+    /// pixels and colours are as the first of them asks: [`Self::suits`] says which others it is for.
     ///
     /// # Errors
     /// See [`DecodeError`]. What is too large for one may be within the limits of another.
@@ -95,6 +96,11 @@ impl Model {
         let limits = limits.reduce(|a, b| a.narrowest(&b)).expect("there is a model");
         let inputs: Vec<_> = models.iter().map(|model| &model.manifest.input).collect();
         decode_for(bytes, &limits, &inputs)
+    }
+
+    /// Whether `image` was decoded as this model asks.
+    pub fn suits(&self, image: &DecodedImage) -> bool {
+        image.suits(&self.manifest.input)
     }
 
     /// The tensor that the network takes of `image`.

@@ -313,7 +313,13 @@ pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
         output: Output::Softmax {
             scores: vec![LabelScore { label: "yes".into(), index: 0, score: 0.75, flagged: None }],
         },
-        image: ImageFacts { width: 8, height: 8, format: "jpeg".to_owned(), size_bytes: 100 },
+        image: ImageFacts {
+            width: 8,
+            height: 8,
+            format: "jpeg".to_owned(),
+            size_bytes: 100,
+            flags: Vec::new(),
+        },
         computed_at: jiff::Timestamp::UNIX_EPOCH,
     };
     let alias = |task: &flota_core::TaskMessage| {

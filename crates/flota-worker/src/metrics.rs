@@ -48,6 +48,11 @@ pub(crate) fn unreadable(queue: &str) {
     counter!("flota_messages_unreadable_total", "queue" => queue.to_owned()).increment(1);
 }
 
+/// The decoder of `format` failed by a fault of its own.
+pub(crate) fn decoder_panicked(format: &'static str) {
+    counter!("flota_worker_decoder_panics_total", "format" => format).increment(1);
+}
+
 /// How large the batches of `model` are that are run.
 pub(crate) fn batch_size(model: &ModelName) -> Histogram {
     histogram!("flota_worker_batch_size", "model" => model.to_string())

@@ -48,6 +48,39 @@ pub struct InputSpec {
     /// What decoding a JPEG may spare, by a decoder that can.
     #[serde(default, skip_serializing_if = "JpegSpec::is_usual")]
     pub jpeg: JpegSpec,
+    /// What becomes of transparent pixels.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub alpha: Alpha,
+    /// Whether colours are converted to sRGB by the profile that an image brings along.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub color_profile: ColorManagement,
+}
+
+/// What becomes of transparent pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alpha {
+    /// The picture lies over white, as on a white page.
+    #[default]
+    White,
+    /// Opacity is dropped and colours stay as stored: Pillow's `convert("RGB")`, which most training
+    /// pipelines use.
+    Drop,
+}
+
+/// What becomes of the colour profile that an image brings along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColorManagement {
+    /// Colours are taken for sRGB, as Pillow and torchvision do.
+    #[default]
+    Ignore,
+    /// Colours are converted to sRGB, as browsers do.
+    Apply,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What decoding a JPEG may spare: libjpeg-turbo can, the decoder that needs no C compiler cannot.

@@ -13,5 +13,7 @@ pub use asset::{Asset, LabelLines, LabelSource};
 pub use bounds::{BatchSpec, Limits};
 pub use document::{DEFAULT_ATTEMPTS, Manifest};
 pub use error::ManifestError;
-pub use input::{ColorOrder, Crop, Dtype, Filter, InputSpec, JpegSpec, Layout, Resize};
+pub use input::{
+    Alpha, ColorManagement, ColorOrder, Crop, Dtype, Filter, InputSpec, JpegSpec, Layout, Resize,
+};
 pub use output::{OutputKind, OutputSpec, Threshold};

@@ -73,6 +73,16 @@ fn a_manifest_survives_json_and_keeps_its_digest() {
 }
 
 #[test]
+fn what_is_asked_of_opacity_and_profiles_counts_in_the_digest_where_it_is_unusual() {
+    let weights = Sha256::of(b"weights");
+    let digest = |to: &str| accepted("color: rgb", to).digest(&weights, None);
+    let usual = digest("color: rgb");
+    assert_eq!(digest("color: rgb\n  alpha: white\n  color_profile: ignore"), usual);
+    assert_ne!(digest("color: rgb\n  alpha: drop"), usual);
+    assert_ne!(digest("color: rgb\n  color_profile: apply"), usual);
+}
+
+#[test]
 fn the_digest_covers_what_is_computed_and_nothing_else() {
     let (weights, labels) = (Sha256::of(b"weights"), Sha256::of(b"labels"));
     let whole = accepted("", "").digest(&weights, Some(&labels));

@@ -30,6 +30,12 @@ pub enum DecodeError {
         /// What the decoder says.
         source: Cause,
     },
+    /// The decoder failed by a fault of its own, which says nothing of the image.
+    #[error("the decoder of {} failed, which is no fault of the image", format.name())]
+    Panicked {
+        /// What it is encoded as.
+        format: ImageFormat,
+    },
     /// More than the limits allow, by its header or its length.
     #[error("{what}")]
     TooLarge {
@@ -50,6 +56,7 @@ impl DecodeError {
             Self::Empty => Code::ImageEmpty,
             Self::Unsupported { .. } => Code::DecodeUnsupported,
             Self::Corrupt { .. } => Code::DecodeCorrupt,
+            Self::Panicked { .. } => Code::DecodeFailed,
             Self::TooLarge { .. } => Code::ImageTooLarge,
         }
     }

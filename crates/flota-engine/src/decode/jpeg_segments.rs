@@ -8,7 +8,7 @@
 use image::metadata::Orientation;
 
 use super::{
-    DecodeError, ImageFormat,
+    DecodeError, ImageFormat, exif,
     jpeg_color::{ColorMarkers, Colors},
     jpeg_frame::{Frame, Scan, corrupt},
     jpeg_tables::HuffmanTables,
@@ -94,7 +94,8 @@ struct Reader<'a> {
     frame: Option<Frame>,
     tables: HuffmanTables,
     color_markers: ColorMarkers,
-    orientation: Orientation,
+    /// `None` before the first EXIF.
+    orientation: Option<Orientation>,
     restart_interval: u64,
     scan_count: usize,
 }
@@ -110,7 +111,7 @@ impl<'a> Reader<'a> {
             frame: None,
             tables: HuffmanTables::default(),
             color_markers: ColorMarkers::default(),
-            orientation: Orientation::NoTransforms,
+            orientation: None,
             restart_interval: 0,
             scan_count: 0,
         }
@@ -152,11 +153,10 @@ impl<'a> Reader<'a> {
                 };
                 self.restart_interval = u64::from(u16::from_be_bytes([high, low]));
             }
-            APP1 => {
-                if let Some(exif) = payload.strip_prefix(b"Exif\0\0") {
-                    self.orientation =
-                        Orientation::from_exif_chunk(exif).unwrap_or(self.orientation);
-                }
+            // The first of several counts, whatever it says.
+            APP1 if payload.starts_with(exif::PREFIX) && self.orientation.is_none() => {
+                let upright = Orientation::NoTransforms;
+                self.orientation = Some(exif::orientation(payload).unwrap_or(upright));
             }
             // What comes after the first scan is too late for colours, as it is in libjpeg.
             APP0 if payload.starts_with(b"JFIF\0") && self.scan_count == 0 => {
@@ -276,6 +276,7 @@ impl<'a> Reader<'a> {
         }
         self.stream.extend([0xff, EOI]);
         let colors = Colors::of(&frame.ids(), self.color_markers);
-        Ok(Segments { stream: self.stream, frame, colors, orientation: self.orientation })
+        let orientation = self.orientation.unwrap_or(Orientation::NoTransforms);
+        Ok(Segments { stream: self.stream, frame, colors, orientation })
     }
 }

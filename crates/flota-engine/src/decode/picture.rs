@@ -1,13 +1,14 @@
 //! The one way in: which decoder, within which limits, and what comes out.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use flota_core::{InputSpec, Limits};
+use flota_core::{Alpha, ColorManagement, ImageFlag, InputSpec, Limits};
 
-use super::{DecodeError, jpeg, raster, unread};
+use super::{DecodeError, bmp, gif, jpeg, jpeg_profile, png, tiff, unread, webp};
 
 /// Bytes of a pixel of a [`DecodedImage`].
 pub(crate) const RGB_BYTES: usize = 3;
@@ -35,6 +36,27 @@ pub struct DecodedImage {
     pub eighths: u32,
     /// Whether that one is the first of a row and of a column, for the picture was turned over.
     pub is_turned_over: (bool, bool),
+    /// In what way people may see another picture.
+    pub flags: BTreeSet<ImageFlag>,
+    /// What was made of transparent pixels and of the profile.
+    pub settings: ColorSettings,
+    /// Whether it came with a colour profile that can be read.
+    pub has_profile: bool,
+}
+
+/// What an input asks of transparent pixels and of colour profiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ColorSettings {
+    /// What becomes of transparent pixels.
+    pub alpha: Alpha,
+    /// What becomes of a colour profile.
+    pub management: ColorManagement,
+}
+
+impl From<&InputSpec> for ColorSettings {
+    fn from(input: &InputSpec) -> Self {
+        Self { alpha: input.alpha, management: input.color_profile }
+    }
 }
 
 /// A format that is read.
@@ -80,6 +102,10 @@ impl ImageFormat {
     }
 
     fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
+        // BigTIFF, which the crate does not know.
+        if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") {
+            return Ok(Self::Tiff);
+        }
         match image::guess_format(bytes) {
             Ok(image::ImageFormat::Jpeg) => Ok(Self::Jpeg),
             Ok(image::ImageFormat::Png) => Ok(Self::Png),
@@ -110,7 +136,18 @@ impl DecodedImage {
             original: (width, height),
             eighths: EIGHTHS,
             is_turned_over: (false, false),
+            flags: BTreeSet::new(),
+            settings: ColorSettings::default(),
+            has_profile: false,
         }
+    }
+
+    /// Whether it is what `input` asks for: made with its settings, or the same with any.
+    pub fn suits(&self, input: &InputSpec) -> bool {
+        let asked = ColorSettings::from(input);
+        let is_opaque = !self.flags.contains(&ImageFlag::Transparent);
+        (is_opaque || asked.alpha == self.settings.alpha)
+            && (!self.has_profile || asked.management == self.settings.management)
     }
 
     /// A black picture, to try a network with.
@@ -141,7 +178,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, DecodeError
     decode_for(bytes, limits, &[])
 }
 
-/// As [`decode`], but a JPEG may come out smaller, as each of `inputs` allows.
+/// As [`decode`], but with alpha and colour profile as the first of `inputs` asks, and a JPEG may
+/// come out smaller, as each of them allows. [`DecodedImage::suits`] says which others it is for.
 ///
 /// # Errors
 /// As [`decode`].
@@ -159,11 +197,22 @@ pub fn decode_for(
         return Err(DecodeError::too_large(what));
     }
     let format = ImageFormat::of(bytes)?;
-    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
-        ImageFormat::Jpeg => jpeg::decode(bytes, limits, inputs),
-        _ => raster::decode(bytes, format, limits),
+    let settings = inputs.first().map(|input| ColorSettings::from(*input)).unwrap_or_default();
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let stored = match format {
+            ImageFormat::Jpeg => {
+                let image = jpeg::decode(bytes, limits, inputs)?;
+                return Ok(jpeg_profile::manage(bytes, image, settings));
+            }
+            ImageFormat::Png => png::decode(bytes, limits),
+            ImageFormat::Gif => gif::decode(bytes, limits),
+            ImageFormat::WebP => webp::decode(bytes, limits),
+            ImageFormat::Bmp => bmp::decode(bytes, limits),
+            ImageFormat::Tiff => tiff::decode(bytes, limits),
+        };
+        Ok(stored?.finish(settings))
     }));
-    decoded.unwrap_or_else(|_| Err(DecodeError::corrupt(format, "the decoder panicked")))
+    decoded.unwrap_or(Err(DecodeError::Panicked { format }))
 }
 
 /// Checks the size that the header of a `format` declares.

@@ -1,60 +1,100 @@
-//! All formats but JPEG, by the `image` crate.
+//! From stored pixels to an upright, opaque picture, for every format except JPEG; and PNG, GIF and
+//! WebP by the `image` crate.
 
-use std::io::Cursor;
+use std::{collections::BTreeSet, io::Cursor};
 
-use flota_core::Limits;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, metadata::Orientation};
-
-use super::{
-    DecodeError, DecodedImage, ImageFormat, orientation,
-    picture::{RGB_BYTES, check_memory, check_size},
+use flota_core::{Alpha, ColorManagement, ImageFlag, Limits};
+use image::{
+    DynamicImage, ImageDecoder, ImageError,
+    codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
+    metadata::Orientation,
 };
 
-/// Decodes `bytes` of `format`.
+use super::{
+    DecodeError, DecodedImage, ImageFormat,
+    color::Profile,
+    orientation,
+    picture::{ColorSettings, RGB_BYTES, check_memory, check_size},
+};
+
+/// Bytes of a pixel with its opacity.
+pub(super) const RGBA_BYTES: usize = 4;
+
+/// A picture as its file stores it.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub format: ImageFormat,
+    pub size: (u32, u32),
+    /// Red, green and blue in a byte each, and opacity where there is any.
+    pub pixels: Pixels,
+    pub orientation: Orientation,
+    pub profile: Option<Profile>,
+    pub flags: BTreeSet<ImageFlag>,
+}
+
+/// Pixels row by row from the top left.
+#[derive(Debug)]
+pub(super) enum Pixels {
+    /// Opaque, three bytes each.
+    Rgb(Vec<u8>),
+    /// Four bytes each; colours are not multiplied by opacity.
+    Rgba(Vec<u8>),
+}
+
+/// What a container says of its picture beside the pixels.
+#[derive(Debug, Default)]
+pub(super) struct Description {
+    pub orientation: Option<Orientation>,
+    pub profile: Option<Profile>,
+    pub flags: BTreeSet<ImageFlag>,
+}
+
+/// Decodes `bytes`, a PNG, GIF or WebP of which its container says `description`.
 pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,
     limits: &Limits,
-) -> Result<DecodedImage, DecodeError> {
-    if let Some(size) = bmp_size(bytes).filter(|_| format == ImageFormat::Bmp) {
-        check_size(format, size, limits)?;
-    }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), crate_format(format));
-    reader.limits(crate_limits(limits));
-    let mut decoder = reader.into_decoder().map_err(|error| from_image(format, error))?;
-    let (width, height) = decoder.dimensions();
-    check_size(format, (width, height), limits)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let is_transposing = orientation::is_transposing(orientation);
-    let native_bytes = decoder.total_bytes();
-    check_memory(memory_bytes(format, (width, height), native_bytes, is_transposing), limits)?;
-
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| from_image(format, error))?;
-    let pixels = flatten(image);
-    let (pixels, (width, height)) = orientation::turn(pixels, (width, height), orientation);
-    Ok(DecodedImage::whole((width, height), pixels, format))
-}
-
-/// What a BMP header declares, read here because the crate has a limit of its own and calls what
-/// is beyond it damaged. A negative height, of a picture stored from the top, counts by its size.
-fn bmp_size(bytes: &[u8]) -> Option<(u32, u32)> {
-    const SIZE_AT: usize = 18;
-    let number = |at: usize| Some(i32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-    let header_bytes = number(SIZE_AT - 4)?;
-    let is_current = header_bytes >= 40;
-    let (width, height) = (number(SIZE_AT)?, number(SIZE_AT + 4)?);
-    is_current.then_some((u32::try_from(width).ok()?, height.unsigned_abs()))
-}
-
-fn crate_format(format: ImageFormat) -> image::ImageFormat {
+    description: Description,
+) -> Result<Stored, DecodeError> {
+    let failed = |error| from_image(format, error);
+    let reader = Cursor::new(bytes);
     match format {
-        ImageFormat::Jpeg => image::ImageFormat::Jpeg,
-        ImageFormat::Png => image::ImageFormat::Png,
-        ImageFormat::Gif => image::ImageFormat::Gif,
-        ImageFormat::WebP => image::ImageFormat::WebP,
-        ImageFormat::Bmp => image::ImageFormat::Bmp,
-        ImageFormat::Tiff => image::ImageFormat::Tiff,
+        ImageFormat::Png => {
+            let decoder = PngDecoder::with_limits(reader, crate_limits(limits));
+            decode_by(decoder.map_err(failed)?, format, limits, description)
+        }
+        ImageFormat::Gif => {
+            let decoder = GifDecoder::new(reader).map_err(failed)?;
+            decode_by(decoder, format, limits, description)
+        }
+        _ => {
+            let decoder = WebPDecoder::new(reader).map_err(failed)?;
+            decode_by(decoder, format, limits, description)
+        }
     }
+}
+
+fn decode_by(
+    mut decoder: impl ImageDecoder,
+    format: ImageFormat,
+    limits: &Limits,
+    description: Description,
+) -> Result<Stored, DecodeError> {
+    let failed = |error| from_image(format, error);
+    let size = decoder.dimensions();
+    check_size(format, size, limits)?;
+    let Description { orientation, profile, flags } = description;
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let is_transposing = orientation::is_transposing(orientation);
+    let memory_bytes = memory_bytes(format, size, decoder.total_bytes(), is_transposing);
+    check_memory(memory_bytes, limits)?;
+    decoder.set_limits(crate_limits(limits)).map_err(failed)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    let pixels = match image.color().has_alpha() {
+        true => Pixels::Rgba(image.into_rgba8().into_raw()),
+        false => Pixels::Rgb(image.into_rgb8().into_raw()),
+    };
+    Ok(Stored { format, size, pixels, orientation, profile, flags })
 }
 
 /// The crate's limit of memory. The size in pixels is checked here, where it can be told.
@@ -75,8 +115,7 @@ fn memory_bytes(
     let pixels = u64::from(width) * u64::from(height);
     let beside = match format {
         ImageFormat::Gif | ImageFormat::WebP => 4 * pixels,
-        ImageFormat::Tiff => native_bytes,
-        ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp => 0,
+        _ => 0,
     };
     let is_in_place = native_bytes == 3 * pixels || native_bytes == 4 * pixels;
     let flattened = if is_in_place { 0 } else { 4 * pixels };
@@ -84,25 +123,66 @@ fn memory_bytes(
     native_bytes.saturating_add(beside.max(flattened).max(turned))
 }
 
-/// Red, green and blue in a byte each, over white where the picture is transparent.
-fn flatten(image: DynamicImage) -> Vec<u8> {
-    if !image.color().has_alpha() {
-        return image.into_rgb8().into_raw();
+impl Stored {
+    /// The picture as `settings` ask for it: its profile applied or not, opaque, upright.
+    pub(super) fn finish(self, settings: ColorSettings) -> DecodedImage {
+        let Self { format, size, mut pixels, orientation, profile, mut flags } = self;
+        let has_profile = profile.is_some();
+        if let Some(profile) = profile {
+            flags.extend(manage(&profile, settings.management, &mut pixels));
+        }
+        let (pixels, is_transparent) = flatten(pixels, settings.alpha);
+        if is_transparent {
+            flags.insert(ImageFlag::Transparent);
+        }
+        let (pixels, size) = orientation::turn(pixels, size, orientation);
+        let mut image = DecodedImage::whole(size, pixels, format);
+        image.flags = flags;
+        image.settings = settings;
+        image.has_profile = has_profile;
+        image
     }
-    let mut pixels = image.into_rgba8().into_raw();
-    let pixel_count = pixels.len() / 4;
+}
+
+/// Applies `profile` where that is asked for, and returns what there is to tell if it was not.
+pub(super) fn manage(
+    profile: &Profile,
+    management: ColorManagement,
+    pixels: &mut Pixels,
+) -> Option<ImageFlag> {
+    let applied = match (management, pixels) {
+        (ColorManagement::Ignore, _) => None,
+        (ColorManagement::Apply, Pixels::Rgb(pixels)) => profile.apply::<RGB_BYTES>(pixels),
+        (ColorManagement::Apply, Pixels::Rgba(pixels)) => profile.apply::<RGBA_BYTES>(pixels),
+    };
+    if applied.is_some() { None } else { profile.flag() }
+}
+
+/// Red, green and blue in a byte each, and whether there was a pixel that is not opaque.
+pub(super) fn flatten(pixels: Pixels, alpha: Alpha) -> (Vec<u8>, bool) {
+    let mut pixels = match pixels {
+        Pixels::Rgb(pixels) => return (pixels, false),
+        Pixels::Rgba(pixels) => pixels,
+    };
+    let pixel_count = pixels.len() / RGBA_BYTES;
+    let mut is_transparent = false;
     for index in 0..pixel_count {
-        let alpha = pixels[4 * index + 3];
+        let opacity = pixels[RGBA_BYTES * index + RGB_BYTES];
+        is_transparent |= opacity != u8::MAX;
         for channel in 0..RGB_BYTES {
-            pixels[RGB_BYTES * index + channel] = over_white(pixels[4 * index + channel], alpha);
+            let value = pixels[RGBA_BYTES * index + channel];
+            pixels[RGB_BYTES * index + channel] = match alpha {
+                Alpha::White => over_white(value, opacity),
+                Alpha::Drop => value,
+            };
         }
     }
     pixels.truncate(RGB_BYTES * pixel_count);
-    pixels
+    (pixels, is_transparent)
 }
 
-fn over_white(value: u8, alpha: u8) -> u8 {
-    let sum = u32::from(value) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
+fn over_white(value: u8, opacity: u8) -> u8 {
+    let sum = u32::from(value) * u32::from(opacity) + 255 * (255 - u32::from(opacity));
     ((sum + 127) / 255) as u8
 }
 
@@ -110,16 +190,6 @@ fn from_image(format: ImageFormat, error: ImageError) -> DecodeError {
     match error {
         ImageError::Unsupported(_) => DecodeError::unsupported_kind(format, error),
         ImageError::Limits(_) => DecodeError::over_decoder_limit(format, error),
-        _ if format == ImageFormat::Tiff && is_over_jpeg_limit(&error) => {
-            DecodeError::over_decoder_limit(format, error)
-        }
         _ => DecodeError::corrupt(format, error),
     }
-}
-
-/// Whether a JPEG within a TIFF is larger than its decoder reads. That has a limit of its own,
-/// which cannot be set from here, and tells it in words alone.
-fn is_over_jpeg_limit(error: &ImageError) -> bool {
-    let said = error.to_string();
-    ["width", "height"].iter().any(|side| said.contains(&format!("greater than {side} limit")))
 }

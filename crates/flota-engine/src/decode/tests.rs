@@ -1,3 +1,6 @@
+mod colors;
+mod containers;
+
 use std::io::Cursor;
 
 use flota_core::{Code, Limits};

@@ -55,7 +55,8 @@ pub(super) fn decode(
     let (pixels, (width, height)) = orientation::turn(pixels, size, *orientation);
     let is_turned_over = orientation::is_turned_over(*orientation);
     let format = ImageFormat::Jpeg;
-    Ok(DecodedImage { width, height, pixels, format, original, eighths, is_turned_over })
+    let whole = DecodedImage::whole((width, height), pixels, format);
+    Ok(DecodedImage { original, eighths, is_turned_over, ..whole })
 }
 
 /// How many of eight pixels of a side are enough for a picture of `size`.

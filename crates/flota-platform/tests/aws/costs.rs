@@ -54,6 +54,7 @@ fn prediction(n: u32, now: Timestamp) -> Prediction {
         height: 3_024,
         format: "jpeg".to_owned(),
         size_bytes: 3_456_789,
+        flags: Vec::new(),
     };
     let output = Output::Softmax { scores: (0..5).map(label).collect() };
     Prediction { key, output, image, computed_at: now }

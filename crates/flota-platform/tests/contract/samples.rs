@@ -95,7 +95,13 @@ pub fn key(image: &str, version: &str) -> PredictionKey {
 
 pub fn prediction(key: &PredictionKey, score: f32, now: Timestamp) -> Prediction {
     let score = LabelScore { label: "tabby".to_owned(), index: 281, score, flagged: None };
-    let image = ImageFacts { width: 4, height: 3, format: "png".to_owned(), size_bytes: 99 };
+    let image = ImageFacts {
+        width: 4,
+        height: 3,
+        format: "png".to_owned(),
+        size_bytes: 99,
+        flags: Vec::new(),
+    };
     let output = Output::Softmax { scores: vec![score] };
     Prediction { key: key.clone(), output, image, computed_at: now }
 }

@@ -134,35 +134,62 @@ impl Compute {
             (tensors, took)
         });
         decoding.await.unwrap_or_else(|Panicked| {
-            tracing::error!(image.sha256 = %sha256, "the decoder panicked");
-            let failure = Failure::new(Code::DecodeCorrupt, "the image cannot be decoded");
+            tracing::error!(image.sha256 = %sha256, "preparing the image panicked");
+            metrics::decoder_panicked("unknown");
+            let message = "the decoder failed, which is no fault of the image";
+            let failure = Failure::new(Code::DecodeFailed, message);
             (vec![Err(failure); model_count], Duration::ZERO)
         })
     }
 }
 
-/// Decodes an image together for all of `models`. What is too large for one of them is decoded for
-/// each by itself.
+/// Decodes an image for all of `models`: once where they ask the same of transparent pixels and
+/// colour profiles, or where it has neither, else once for each that they ask. What is too large for
+/// one of them is decoded for each by itself.
 fn tensors(models: &[Arc<Model>], bytes: &[u8]) -> Tensors {
-    let prepare = |model: &Arc<Model>, image: &DecodedImage| {
-        let facts = ImageFacts {
-            width: image.original.0,
-            height: image.original.1,
-            format: image.format.to_string(),
-            size_bytes: bytes.len() as u64,
+    let mut tensors: Vec<_> = models.iter().map(|_| None).collect();
+    loop {
+        let waiting: Vec<usize> = (0..models.len()).filter(|n| tensors[*n].is_none()).collect();
+        let Some(&first) = waiting.first() else {
+            return tensors.into_iter().flatten().collect();
         };
-        (model.prepare(image), facts)
-    };
-    let failure = |error: DecodeError| Failure::logged(error.code(), &error);
-    let together: Vec<&Model> = models.iter().map(Arc::as_ref).collect();
-    match Model::decode_together(&together, bytes) {
-        Ok(image) => models.iter().map(|model| Ok(prepare(model, &image))).collect(),
-        Err(DecodeError::TooLarge { .. }) if models.len() > 1 => {
-            let alone = |model: &Arc<Model>| Ok(prepare(model, &model.decode(bytes)?));
-            models.iter().map(|model| alone(model).map_err(failure)).collect()
+        let together: Vec<&Model> = waiting.iter().map(|n| models[*n].as_ref()).collect();
+        match Model::decode_together(&together, bytes) {
+            Ok(image) => {
+                for n in waiting.into_iter().filter(|n| models[*n].suits(&image)) {
+                    tensors[n] = Some(Ok(prepared(&models[n], &image, bytes)));
+                }
+            }
+            Err(DecodeError::TooLarge { .. }) if waiting.len() > 1 => {
+                let alone = models[first].decode(bytes);
+                let alone = alone.map(|image| prepared(&models[first], &image, bytes));
+                tensors[first] = Some(alone.map_err(decode_failure));
+            }
+            Err(error) => {
+                let failure = decode_failure(error);
+                waiting.into_iter().for_each(|n| tensors[n] = Some(Err(failure.clone())));
+            }
         }
-        Err(error) => vec![Err(failure(error)); models.len()],
     }
+}
+
+fn prepared(model: &Model, image: &DecodedImage, bytes: &[u8]) -> (Tensor, ImageFacts) {
+    let facts = ImageFacts {
+        width: image.original.0,
+        height: image.original.1,
+        format: image.format.to_string(),
+        size_bytes: bytes.len() as u64,
+        flags: image.flags.iter().map(|flag| flag.as_str().to_owned()).collect(),
+    };
+    (model.prepare(image), facts)
+}
+
+fn decode_failure(error: DecodeError) -> Failure {
+    if let DecodeError::Panicked { format } = &error {
+        tracing::error!(%format, "the decoder panicked");
+        metrics::decoder_panicked(format.as_str());
+    }
+    Failure::logged(error.code(), &error)
 }
 
 fn fetch_failure(error: FetchError) -> Failure {

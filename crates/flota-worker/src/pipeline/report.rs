@@ -81,7 +81,13 @@ mod tests {
         let prediction = Prediction {
             key: key.clone(),
             output: Output::Embedding { vector: vec![1.25; vector_length] },
-            image: ImageFacts { width: 1, height: 1, format: "png".to_owned(), size_bytes: 1 },
+            image: ImageFacts {
+                width: 1,
+                height: 1,
+                format: "png".to_owned(),
+                size_bytes: 1,
+                flags: Vec::new(),
+            },
             computed_at: Timestamp::UNIX_EPOCH,
         };
         let outcome = Outcome {

@@ -93,7 +93,13 @@ async fn what_is_known_is_neither_computed_nor_fetched() {
                 version: fleet.manifest.version.clone(),
             },
             output: Output::Embedding { vector: vec![1.0] },
-            image: ImageFacts { width: 4, height: 4, format: "png".to_owned(), size_bytes: 9 },
+            image: ImageFacts {
+                width: 4,
+                height: 4,
+                format: "png".to_owned(),
+                size_bytes: 9,
+                flags: Vec::new(),
+            },
             computed_at: fleet.platform.clock.now(),
         };
         fleet.platform.predictions.put(&[known]).await.unwrap();

@@ -1,0 +1,153 @@
+//! The directory of a TIFF, classic or BigTIFF: fields by their tags.
+
+use super::corrupt;
+use crate::DecodeError;
+
+/// Most fields of a directory: TIFF 6.0 knows fewer than a hundred.
+const MAX_FIELDS: u64 = 4_096;
+/// Most directories that are looked at to tell whether there is a second page.
+const MAX_DIRECTORIES: usize = 8;
+const NEW_SUBFILE_TYPE: u16 = 254;
+/// Bits of that field: a smaller copy of another page, a mask.
+const IS_NO_PAGE: u64 = 0b101;
+
+/// A file and the order of its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct File<'a> {
+    pub bytes: &'a [u8],
+    pub is_big_endian: bool,
+    /// Offsets of eight bytes.
+    is_big_tiff: bool,
+}
+
+/// A directory of a file.
+#[derive(Debug)]
+pub(super) struct Directory<'a> {
+    file: File<'a>,
+    fields: Vec<Field<'a>>,
+    /// Where the next one begins; 0 if there is none.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Field<'a> {
+    tag: u16,
+    kind: u16,
+    values: &'a [u8],
+}
+
+impl<'a> File<'a> {
+    /// Reads the header of a file and its first directory.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<(Self, Directory<'a>), DecodeError> {
+        let mut file = Self { bytes, is_big_endian: bytes.starts_with(b"MM"), is_big_tiff: false };
+        let cut = || corrupt("the file ends within its header");
+        file.is_big_tiff = file.number(2, 2).ok_or_else(cut)? == 43;
+        let first = if file.is_big_tiff { file.number(8, 8) } else { file.number(4, 4) };
+        let directory = file.directory(first.ok_or_else(cut)?)?;
+        Ok((file, directory))
+    }
+
+    fn number(&self, at: u64, bytes: usize) -> Option<u64> {
+        self.of(self.at(at, bytes as u64)?)
+    }
+
+    /// The whole number that `field`, of eight bytes at most, stands for.
+    fn of(&self, field: &[u8]) -> Option<u64> {
+        let shifted = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        Some(match self.is_big_endian {
+            true => field.iter().fold(0, shifted),
+            false => field.iter().rev().fold(0, shifted),
+        })
+    }
+
+    /// Bytes of the file; `None` where it ends before them.
+    pub(super) fn at(&self, at: u64, length: u64) -> Option<&'a [u8]> {
+        let start = usize::try_from(at).ok()?;
+        self.bytes.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+    }
+
+    fn directory(&self, at: u64) -> Result<Directory<'a>, DecodeError> {
+        let damaged = || corrupt("a directory that lies outside the file");
+        let (count_bytes, entry_bytes, offset_bytes) =
+            if self.is_big_tiff { (8, 20, 8) } else { (2, 12, 4) };
+        let count = self.number(at, count_bytes).ok_or_else(damaged)?;
+        if count > MAX_FIELDS {
+            return Err(corrupt("a directory of more fields than there can be"));
+        }
+        let entries_at = at + count_bytes as u64;
+        let entries = self.at(entries_at, count * entry_bytes).ok_or_else(damaged)?;
+        let fields = entries.chunks_exact(entry_bytes as usize).filter_map(|e| self.field(e));
+        let next = self.number(entries_at + count * entry_bytes, offset_bytes).unwrap_or_default();
+        Ok(Directory { file: *self, fields: fields.collect(), next })
+    }
+
+    /// A field whose values lie within the file; others are as good as absent.
+    fn field(&self, entry: &'a [u8]) -> Option<Field<'a>> {
+        let tag = self.of(&entry[..2])? as u16;
+        let kind = self.of(&entry[2..4])? as u16;
+        let (count, value) = entry[4..].split_at((entry.len() - 4) / 2);
+        let length = self.of(count)?.checked_mul(kind_bytes(kind)? as u64)?;
+        let values = match value.get(..usize::try_from(length).ok()?) {
+            Some(values) => values,
+            None => self.at(self.of(value)?, length)?,
+        };
+        Some(Field { tag, kind, values })
+    }
+}
+
+impl<'a> Directory<'a> {
+    /// The whole numbers of a field; empty where it is absent or of another type.
+    pub(super) fn numbers(&self, tag: u16) -> Vec<u64> {
+        let Some(field) = self.fields.iter().find(|field| field.tag == tag) else {
+            return Vec::new();
+        };
+        match (field.kind, kind_bytes(field.kind)) {
+            (1 | 3 | 4 | 6 | 7 | 8 | 9 | 13 | 16..=18, Some(bytes)) => {
+                field.values.chunks_exact(bytes).filter_map(|value| self.file.of(value)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The first whole number of a field.
+    pub(super) fn number(&self, tag: u16) -> Option<u64> {
+        self.numbers(tag).first().copied()
+    }
+
+    /// The bytes of a field, whatever they stand for.
+    pub(super) fn bytes(&self, tag: u16) -> Option<&'a [u8]> {
+        self.fields.iter().find(|field| field.tag == tag).map(|field| field.values)
+    }
+
+    pub(super) fn has(&self, tag: u16) -> bool {
+        self.bytes(tag).is_some()
+    }
+
+    /// Whether another page follows: a directory that is no smaller copy and no mask.
+    pub(super) fn has_second_page(&self) -> bool {
+        let mut next = self.next;
+        for _ in 0..MAX_DIRECTORIES {
+            let Some(directory) = (next > 0).then(|| self.file.directory(next).ok()).flatten()
+            else {
+                return false;
+            };
+            let kind = directory.number(NEW_SUBFILE_TYPE).unwrap_or_default();
+            if kind & IS_NO_PAGE == 0 && !directory.fields.is_empty() {
+                return true;
+            }
+            next = directory.next;
+        }
+        false
+    }
+}
+
+/// Bytes of a value of a type.
+fn kind_bytes(kind: u16) -> Option<usize> {
+    match kind {
+        1 | 2 | 6 | 7 => Some(1),
+        3 | 8 => Some(2),
+        4 | 9 | 11 | 13 => Some(4),
+        5 | 10 | 12 | 16..=18 => Some(8),
+        _ => None,
+    }
+}
