@@ -22,6 +22,8 @@ mod networks;
 mod nsfwjs;
 #[path = "golden/orientation.rs"]
 mod orientation;
+#[path = "golden/reports.rs"]
+mod reports;
 #[path = "golden/scaled.rs"]
 mod scaled;
 #[path = "golden/squeezenet.rs"]
