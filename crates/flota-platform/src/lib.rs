@@ -7,6 +7,7 @@ mod store;
 mod uploaded;
 
 pub mod aws;
+pub mod content_encoding;
 pub mod doctor;
 pub mod embedded;
 pub mod memory;

@@ -18,7 +18,7 @@ use flota_core::{
 use tokio::time::timeout;
 
 use super::error::{failed, is_transient};
-use crate::{settings::Settings, uploaded};
+use crate::{content_encoding::ContentEncodings, settings::Settings, uploaded};
 
 /// The slowest connection over which an upload still arrives, in bytes per second.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024 * 1024;
@@ -89,7 +89,7 @@ impl Images for S3Images {
     }
 
     /// What S3 keeps of an object that was put with a SHA-256; of one that came in parts it keeps
-    /// none of the whole.
+    /// none of the whole, and of one in a content encoding none of what is decoded.
     async fn sha256(&self, address: &str) -> Option<Sha256> {
         let address: ObjectAddress = address.parse().ok()?;
         let head = self.s3.head_object().bucket(address.bucket()).key(address.key());
@@ -99,6 +99,9 @@ impl Images for S3Images {
             Some(Pin::ETag(etag)) => head.if_match(quoted(etag)),
         };
         let object = head.checksum_mode(ChecksumMode::Enabled).send().await.ok()?;
+        if !ContentEncodings::parse(object.content_encoding()).ok()?.is_identity() {
+            return None;
+        }
         let digest = BASE64_STANDARD.decode(object.checksum_sha256()?).ok()?;
         Some(<[u8; 32]>::try_from(digest).ok()?.into())
     }
@@ -124,9 +127,11 @@ fn pinned(get: GetObjectFluentBuilder, address: &ObjectAddress) -> GetObjectFlue
     }
 }
 
-/// Reads at most `max_bytes`; the SDK holds them against the checksum that S3 keeps.
+/// Reads at most `max_bytes`, without their content encoding; the SDK holds what S3 sends against
+/// the checksum that it keeps.
 async fn read(get: GetObjectFluentBuilder, max_bytes: u64) -> Result<Bytes, FetchError> {
     let object = get.checksum_mode(ChecksumMode::Enabled).send().await.map_err(refused)?;
+    let encodings = ContentEncodings::parse(object.content_encoding())?;
     let announced = object.content_length().and_then(|bytes| u64::try_from(bytes).ok());
     let announced = announced.unwrap_or_default();
     uploaded::check_size(announced, max_bytes)?;
@@ -143,7 +148,7 @@ async fn read(get: GetObjectFluentBuilder, max_bytes: u64) -> Result<Bytes, Fetc
         uploaded::check_size(size_bytes, max_bytes)?;
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(encodings.decode(body.freeze(), max_bytes).await?)
 }
 
 fn unreadable(error: impl Error) -> FetchError {

@@ -6,11 +6,15 @@ use flota_core::{
     Code, OBJECT_PREFIX, PortResult, Sha256,
     ports::{FetchError, Images, UPLOADED_PREFIX},
 };
-use reqwest::{Response, StatusCode, header::LOCATION};
+use reqwest::{
+    Response, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, LOCATION},
+};
 use tokio::time::timeout;
 use url::Url;
 
 use super::{ForbiddenAddress, GuardedClient, client::CallError, redacted};
+use crate::content_encoding::ContentEncodings;
 
 /// Memory taken for a body before its first byte, in bytes: a server may announce what it never
 /// sends.
@@ -31,7 +35,7 @@ impl HttpImages {
         Self { client, deadline, max_redirects }
     }
 
-    /// The bytes at `address`, at most `max_bytes` of them.
+    /// The bytes at `address`, at most `max_bytes` of them, without their content encoding.
     ///
     /// 404 and 410 are `FETCH_NOT_FOUND`, 401 and 403 `FETCH_DENIED`, a forbidden or unreadable
     /// address `FETCH_FORBIDDEN_ADDRESS`, too many bytes `IMAGE_TOO_LARGE`, the deadline
@@ -39,6 +43,10 @@ impl HttpImages {
     /// `FETCH_FAILED`. Of the other answers, 402, 407 and 451 are `FETCH_DENIED`. The rest (400 and
     /// 304 among them), redirects in a loop or more than are followed, and port 0 are
     /// `FETCH_NOT_FOUND`: they lead to no image, and time does not change that.
+    ///
+    /// Servers are asked for no content encoding, for images hold nothing to compress. Where one
+    /// is used all the same, a damaged one is `DECODE_CORRUPT` and an unknown one
+    /// `DECODE_UNSUPPORTED`.
     ///
     /// A name that is not resolved is `FETCH_FAILED`: the resolver of the operating system does not
     /// tell a name that does not exist from one that cannot be looked up just now.
@@ -56,7 +64,8 @@ impl HttpImages {
 
     async fn follow(&self, mut url: Url, max_bytes: u64) -> Result<Bytes, FetchError> {
         for _ in 0..=self.max_redirects {
-            let sent = self.client.get(url.clone()).send().await;
+            let get = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+            let sent = get.send().await;
             let response = sent.map_err(|error| unanswered(error.into()))?;
             let status = response.status();
             tracing::debug!(
@@ -66,7 +75,9 @@ impl HttpImages {
             );
             if !status.is_redirection() {
                 refuse(status)?;
-                return read(response, max_bytes).await;
+                let encodings = encodings(response.headers())?;
+                let body = read(response, max_bytes).await?;
+                return Ok(encodings.decode(body, max_bytes).await?);
             }
             url = self.next_hop(&url, &response)?;
         }
@@ -120,6 +131,11 @@ impl Images for AddressedImages {
     async fn sha256(&self, address: &str) -> Option<Sha256> {
         self.stored.sha256(address).await
     }
+}
+
+fn encodings(headers: &HeaderMap) -> Result<ContentEncodings, FetchError> {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    Ok(ContentEncodings::parse(values.map(|value| value.to_str().unwrap_or("unreadable")))?)
 }
 
 /// No server listens on port 0.

@@ -51,6 +51,24 @@ async fn an_object_is_fetched_whatever_its_key() {
 }
 
 #[tokio::test]
+async fn a_content_encoding_of_an_object_is_undone() {
+    // What Python's zlib makes of `bytes`.
+    const DEFLATED: &[u8] = b"\x78\x9c\x4b\xaa\x2c\x49\x2d\x06\0\x06\x6c\x02\x28";
+    let (account, images, bucket) = with_bucket().await;
+    for (key, encoding) in [("a", "deflate"), ("c", "zstd")] {
+        let put = account.clients.s3.put_object().bucket(&bucket).key(key);
+        let put = put.content_encoding(encoding).checksum_algorithm(ChecksumAlgorithm::Sha256);
+        put.body(ByteStream::from_static(DEFLATED)).send().await.unwrap();
+    }
+    assert_eq!(fetch(&*images, &bucket, "a", None).await, b"bytes");
+    let (code, message) = refusal(&*images, &format!("s3://{bucket}/c")).await;
+    assert_eq!(code, Code::DecodeUnsupported);
+    assert!(message.contains("zstd"), "{message}");
+    // What S3 keeps is not the hash of what a model sees.
+    assert_eq!(images.sha256(&format!("s3://{bucket}/a")).await, None);
+}
+
+#[tokio::test]
 async fn a_version_stays_what_it_was() {
     let (account, images, bucket) = with_bucket().await;
     let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled);

@@ -42,6 +42,33 @@ async fn the_bytes_of_an_image_arrive() {
     assert_eq!(check(answer_text("200 OK", &[], &largest)).await.unwrap(), largest.as_bytes());
 }
 
+/// What Python's zlib makes of `bytes`.
+const DEFLATED: &[u8] = b"\x78\x9c\x4b\xaa\x2c\x49\x2d\x06\0\x06\x6c\x02\x28";
+
+#[tokio::test]
+async fn a_content_encoding_is_undone_and_not_asked_for() {
+    let answer = |encoding: &str, body: &[u8]| {
+        let length = body.len();
+        let head = format!("content-length: {length}\r\ncontent-encoding: {encoding}\r\n");
+        let head = format!("HTTP/1.1 200 OK\r\n{head}connection: close\r\n\r\n");
+        Reply::Bytes([head.as_bytes(), body].concat())
+    };
+    assert_eq!(check(answer("deflate", DEFLATED)).await.unwrap(), b"bytes");
+    let twice = "identity\r\ncontent-encoding: deflate";
+    assert_eq!(check(answer(twice, DEFLATED)).await.unwrap(), b"bytes");
+    check_code(answer("deflate", b"bytes"), Code::DecodeCorrupt).await;
+    check_code(answer("zstd", b"bytes"), Code::DecodeUnsupported).await;
+    // Two kilobytes of nothing.
+    let bomb =
+        b"\x78\xda\x63\x60\x18\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x48\x03\0\x08\0\0\x01";
+    check_code(answer("deflate", bomb), Code::ImageTooLarge).await;
+
+    let server = Server::start(|_| answer_text("200 OK", &[], "bytes")).await;
+    images().fetch(&server.url("/a.jpg"), MAX_BYTES).await.unwrap();
+    let request = server.requests().concat().to_lowercase();
+    assert!(request.contains("\r\naccept-encoding: identity\r\n"), "{request}");
+}
+
 #[tokio::test]
 async fn each_status_has_its_code() {
     for (status, code) in [

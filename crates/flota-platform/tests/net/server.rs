@@ -15,6 +15,8 @@ use tokio::{
 pub enum Reply {
     /// Writes this and closes the connection.
     Text(String),
+    /// Writes these bytes and closes the connection.
+    Bytes(Vec<u8>),
     /// Writes this and then nothing, for ever.
     Stall(String),
     /// Writes this, then this again and again, for ever.
@@ -108,6 +110,7 @@ async fn read_request(stream: &mut TcpStream) -> String {
 async fn write_reply(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
     match reply {
         Reply::Text(text) => stream.write_all(text.as_bytes()).await,
+        Reply::Bytes(bytes) => stream.write_all(&bytes).await,
         Reply::Stall(text) => {
             stream.write_all(text.as_bytes()).await?;
             std::future::pending().await

@@ -34,6 +34,8 @@ pub(crate) enum ProblemCode {
     BodyTooLarge,
     BodyTimeout,
     BodyIncomplete,
+    ContentEncodingUnknown,
+    ContentEncodingDamaged,
     IdempotencyKeyReused,
     NotFound,
     RequestNotFound,
@@ -110,6 +112,12 @@ impl ProblemCode {
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"),
             Self::BodyIncomplete => (StatusCode::BAD_REQUEST, "The body broke off"),
+            Self::ContentEncodingUnknown => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content encoding is not read")
+            }
+            Self::ContentEncodingDamaged => {
+                (StatusCode::BAD_REQUEST, "The content encoding ends early or is damaged")
+            }
             Self::IdempotencyKeyReused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used for another body")
             }

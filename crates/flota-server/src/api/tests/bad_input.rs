@@ -176,6 +176,31 @@ async fn an_upload_stops_at_its_limit_announced_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upload_in_a_content_encoding_counts_by_what_comes_out() {
+    // What Python's zlib makes of `bytes`, and of two kilobytes of nothing.
+    const DEFLATED: &[u8] = b"\x78\x9c\x4b\xaa\x2c\x49\x2d\x06\0\x06\x6c\x02\x28";
+    const BOMB: &[u8] =
+        b"\x78\xda\x63\x60\x18\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x48\x03\0\x08\0\0\x01";
+    let fixture = Fixture::with(&[("server.max_upload_bytes", "1024")]).await;
+    let upload = |encoding: &'static str, body: &'static [u8]| {
+        let fixture = &fixture;
+        async move {
+            let headers = [("content-encoding", encoding)];
+            fixture.call("POST", "/v1/images", &headers, Body::from(body)).await
+        }
+    };
+    let answer = upload("deflate", DEFLATED).await;
+    let plain = fixture.post("/v1/images", "bytes").await;
+    assert_eq!((answer.status.as_u16(), &answer.json), (201, &plain.json));
+    assert_eq!(answer.json["size_bytes"], 5);
+    let answer = upload("deflate", BOMB).await;
+    check(&answer, 413, "BODY_TOO_LARGE");
+    assert_eq!(answer.json["limit"], 1024);
+    check(&upload("br", b"bytes").await, 400, "CONTENT_ENCODING_DAMAGED");
+    check(&upload("zstd", b"bytes").await, 415, "CONTENT_ENCODING_UNKNOWN");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_there_is_a_problem_too() {
     let fixture = Fixture::new().await;
     check(&fixture.get("/v1/nothing").await, 404, "NOT_FOUND");
