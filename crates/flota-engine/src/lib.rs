@@ -9,6 +9,7 @@ mod infer;
 mod model;
 mod postprocess;
 mod preprocess;
+mod weights;
 
 pub use decode::{
     Cause, ColorSettings, DecodeError, DecodedImage, ImageFormat, decode, decode_for,
@@ -19,3 +20,4 @@ pub use infer::{
 };
 pub use model::Model;
 pub use preprocess::{Tensor, TensorData, preprocess};
+pub use weights::{Hashed, Weights};

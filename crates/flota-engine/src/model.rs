@@ -11,8 +11,8 @@ use flota_core::{
 };
 
 use crate::{
-    DecodeError, DecodedImage, Engine, InferError, LoadError, Runtime, Session, Tensor, decode_for,
-    infer::Loaded, postprocess::postprocess, preprocess,
+    DecodeError, DecodedImage, Engine, InferError, LoadError, Runtime, Session, Tensor, Weights,
+    decode_for, infer::Loaded, postprocess::postprocess, preprocess,
 };
 
 /// A model that is ready to run, shared by the threads that run it.
@@ -26,7 +26,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the ONNX file `weights` into `runtime` and checks it, `labels` and the manifest against
+    /// Loads `weights` into `runtime` and checks them, `labels` and the manifest against
     /// each other, down to a first run on a black picture. `labels` are empty for an embedding.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl Model {
     pub fn load(
         runtime: &Runtime,
         manifest: Manifest,
-        weights: &[u8],
+        weights: &Weights,
         labels: Vec<String>,
     ) -> Result<Self, LoadError> {
         let Loaded { engine, session } =
@@ -75,6 +75,11 @@ impl Model {
         // The spare one has one thread, and is of no use beside those that have more.
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
         spare.filter(|_| threads == 1).map_or_else(|| self.engine.session(threads), Ok)
+    }
+
+    /// Keeps a session of one thread, which was tried out, for the next who asks for one.
+    pub fn keep_spare(&self, session: Box<dyn Session>) {
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
     }
 
     /// Decodes the image in `bytes` for this model, within the manifest's limits.
@@ -160,7 +165,7 @@ impl Model {
     fn check_run(&self) -> Result<(), InferError> {
         let mut session = self.session(1)?;
         let answers = session.run(&[self.black()])?;
-        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        self.keep_spare(session);
         answers.iter().try_for_each(|answer| self.label(answer).map(drop))
     }
 }

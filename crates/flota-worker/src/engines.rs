@@ -4,17 +4,23 @@ use std::{
     env, fmt,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use flota_core::Manifest;
 use flota_engine::{
     LoadError, Model, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime, Provider, Runtime,
+    Weights,
 };
 use flota_platform::settings::{EngineKind, EngineProvider, EngineSettings};
 
+use crate::pipeline::Watchdog;
+
 /// What people who use ONNX Runtime set to say where it is.
 const USUAL_VARIABLE: &str = "ORT_DYLIB_PATH";
+/// Where no settings say otherwise.
+const USUAL_LOAD_TIMEOUT: Duration = Duration::from_secs(300);
 const HINT: &str = "`flota engine install` fetches ONNX Runtime, which runs models up to five times \
     as fast";
 
@@ -25,6 +31,8 @@ pub struct Engines {
     second: Option<Runtime>,
     /// Why it is the first.
     reason: String,
+    /// Longest time that loading a model may take.
+    load_timeout: Duration,
 }
 
 impl Engines {
@@ -33,7 +41,8 @@ impl Engines {
     /// # Errors
     /// If ONNX Runtime is asked for and cannot be used.
     pub fn open(settings: &EngineSettings) -> Result<Self> {
-        let alone = |first, reason: String| Ok(Self { first, second: None, reason });
+        let load_timeout = settings.load_timeout;
+        let alone = |first, reason: String| Ok(Self { first, second: None, reason, load_timeout });
         let library = match &settings.library {
             Some(named) => Some(named.clone()),
             None => found_library(),
@@ -62,7 +71,8 @@ impl Engines {
                     // Nobody who wants a GPU wants to wait for a processor.
                     let is_cpu = settings.provider == EngineProvider::Cpu;
                     let second = is_cpu.then_some(Runtime::Tract);
-                    Ok(Self { first, second, reason: format!("it is {}", library.display()) })
+                    let reason = format!("it is {}", library.display());
+                    Ok(Self { first, second, reason, load_timeout })
                 }
                 Err(error) if settings.provider == EngineProvider::Cpu => {
                     tracing::warn!("tract runs the models: {error:#}");
@@ -76,7 +86,8 @@ impl Engines {
     /// tract alone.
     #[must_use]
     pub fn tract() -> Self {
-        Self { first: Runtime::Tract, second: None, reason: String::new() }
+        let load_timeout = USUAL_LOAD_TIMEOUT;
+        Self { first: Runtime::Tract, second: None, reason: String::new(), load_timeout }
     }
 
     /// Has ONNX Runtime keep the graphs that it optimises in `dir`, which is for machines that run the
@@ -101,18 +112,26 @@ impl Engines {
     pub(crate) fn load(
         &self,
         manifest: Manifest,
-        weights: &[u8],
+        weights: &Weights,
         labels: Vec<String>,
     ) -> Result<Model, LoadError> {
+        let watchdog = Watchdog::of_process();
+        let _watched = watchdog.watch_model("loading", &manifest.name, self.load_timeout);
         let Some(second) = &self.second else {
             return Model::load(&self.first, manifest, weights, labels);
         };
         let name = manifest.name.clone();
         match Model::load(&self.first, manifest.clone(), weights, labels.clone()) {
             Err(LoadError::Engine(reason)) => {
-                tracing::warn!(model = %name, reason, "{} refuses the model, {second} runs it",
-                    self.first);
-                Model::load(second, manifest, weights, labels)
+                match Model::load(second, manifest, weights, labels) {
+                    // To want the first engine would be no cure.
+                    Err(LoadError::NeedsOnnxRuntime(_)) => Err(LoadError::Engine(reason)),
+                    loaded => {
+                        tracing::warn!(model = %name, reason, "{} refuses the model, {second} runs it",
+                            self.first);
+                        loaded
+                    }
+                }
             }
             loaded => loaded,
         }

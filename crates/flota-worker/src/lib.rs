@@ -5,6 +5,7 @@ mod calibration;
 mod command;
 mod engines;
 mod folder;
+mod golden;
 mod health;
 mod life;
 mod load;
@@ -15,8 +16,11 @@ mod pipeline;
 mod process;
 
 pub use ask::{HealthArgs, health};
-pub use command::{WorkerFlags, main, run};
+pub use command::{EXIT_CONFIG, WorkerFlags, main, run};
 pub use engines::{Engines, install, install_dir};
-pub use folder::{FetchFileError, FolderError, MANIFEST_FILE, ModelFolder, look, predict};
+pub use folder::{
+    FetchFileError, FileError, FolderError, MANIFEST_FILE, ModelFolder, look, predict,
+};
+pub use golden::{Compared, EXAMPLES_FILE, Example, Examples, GoldenMismatch};
 pub use pipeline::BeforeInfer;
 pub use process::WorkerProcess;

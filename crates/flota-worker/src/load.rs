@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Engines, ModelFolder,
     calibration::Calibration,
-    machine,
+    golden, machine,
     pipeline::{LoadedModel, thread_count},
 };
 
@@ -54,14 +54,18 @@ pub(crate) async fn load(
         let machine = machine::instructions().to_string();
         engines = engines.keeping_graphs(&weights_dir.join("graphs").join(machine));
     }
-    let time = settings.engine.calibrate;
+    let (time, check_golden) = (settings.engine.calibrate, settings.engine.check_golden);
     let calibrations = weights_dir.join("calibrations");
     let cores = thread_count(settings.worker.infer_threads);
     let worker = worker.clone();
     let loading = task::spawn_blocking(move || {
         let load = |folder: ModelFolder| {
             let registration = folder.registration(worker.clone(), now);
+            let dir = folder.dir().to_owned();
             let model = folder.load(&engines)?;
+            if check_golden {
+                golden::verify(&model, &dir)?;
+            }
             let digest = registration.digest;
             let found = Calibration::of(&model, cores, digest, &calibrations, time, &stop)?;
             let Calibration { layout, batch_size, .. } = found;

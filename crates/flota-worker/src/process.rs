@@ -182,6 +182,7 @@ mod tests {
     };
 
     use flota_platform::{SystemClock, settings::EngineKind};
+    use serde_json::json;
     use tempfile::TempDir;
 
     use super::*;
@@ -266,6 +267,36 @@ mod tests {
         start.platform.models.register(&other).await.unwrap();
         let refusal = format!("{:#}", start.run().await.unwrap_err());
         assert!(refusal.contains("bump the `version`"), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn a_model_that_misses_its_golden_examples_is_not_served_unless_it_is_to_be() {
+        let mut start = Start::new();
+        let golden = start.folder.path().join("golden");
+        fs::create_dir(&golden).unwrap();
+        let image = include_bytes!("../../flota-engine/tests/fixtures/baseline.jpg");
+        fs::write(golden.join("a.jpg"), image).unwrap();
+        let score = |label, index| json!({"label": label, "index": index, "score": 7.0});
+        let scores = json!([score("r", 0), score("g", 1), score("b", 2)]);
+        let output = json!({"kind": "regression", "scores": scores});
+        let examples = json!([{"image": "golden/a.jpg", "output": output}]);
+        let examples = json!({"tolerance": 1e-3, "examples": examples});
+        fs::write(golden.join("examples.json"), examples.to_string()).unwrap();
+        let error = start.run().await.unwrap_err();
+        assert!(error.downcast_ref::<crate::GoldenMismatch>().is_some(), "{error:#}");
+        let refusal = error.to_string();
+        for part in ["golden/a.jpg of `means`", "on tract", "instead of 7", "engine.check_golden"] {
+            assert!(refusal.contains(part), "{refusal}");
+        }
+        assert_eq!(start.workers_alive().await, None);
+        start.settings.engine.check_golden = false;
+        let worker = tokio::spawn(start.run());
+        while start.workers_alive().await != Some(1) {
+            assert!(!worker.is_finished());
+            tokio::task::yield_now().await;
+        }
+        start.stop.cancel();
+        worker.await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -106,13 +106,13 @@ impl<'de> de::Visitor<'de> for LabelVisitor {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AssetFields {
+pub(super) struct AssetFields {
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<Url>,
+    pub(super) url: Option<Url>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<Sha256>,
+    pub(super) sha256: Option<Sha256>,
 }
 
 #[derive(Serialize, Deserialize)]

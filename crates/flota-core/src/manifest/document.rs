@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{
-    Asset, BatchSpec, InputSpec, LabelSource, Limits, ManifestError, OutputKind, OutputSpec,
-    bounds::within,
+    BatchSpec, InputSpec, LabelSource, Limits, ManifestError, OutputKind, OutputSpec,
+    WeightsSource, bounds::within,
 };
 use crate::{ModelName, ModelVersion, Sha256};
 
@@ -36,8 +36,8 @@ pub struct Manifest {
     /// Whether the model needs a worker binary of its own.
     #[serde(default)]
     pub code: bool,
-    /// The ONNX file.
-    pub weights: Asset,
+    /// The ONNX file, and the files with its external data.
+    pub weights: WeightsSource,
     /// What the outputs are called; absent for an embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelSource>,
@@ -73,8 +73,9 @@ impl Manifest {
     }
 
     /// The identity of what the model computes: the hash of its weights, labels, pre- and
-    /// postprocessing, not of how it is batched or limited. `labels` is the hash of the label
-    /// file, where there is one; inline labels count by themselves.
+    /// postprocessing, not of how it is batched or limited. `weights` is what [`WeightsSource::hash`]
+    /// makes of all files of the weights, and `labels` the hash of the label file, where there is one;
+    /// inline labels count by themselves.
     pub fn digest(&self, weights: &Sha256, labels: Option<&Sha256>) -> Sha256 {
         let (inline, skip_words) = match &self.labels {
             None => (None, 0),

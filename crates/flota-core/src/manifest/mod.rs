@@ -8,6 +8,7 @@ mod input;
 mod output;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 pub use asset::{Asset, LabelLines, LabelSource};
 pub use bounds::{BatchSpec, Limits};
@@ -17,3 +18,4 @@ pub use input::{
     Alpha, ColorManagement, ColorOrder, Crop, Dtype, Filter, InputSpec, JpegSpec, Layout, Resize,
 };
 pub use output::{OutputKind, OutputSpec, Threshold};
+pub use weights::{DataFile, WeightsSource};

@@ -5,7 +5,7 @@ use std::fmt;
 use flota_core::{InputSpec, OutputSpec};
 
 use super::{InferError, LoadError, OnnxRuntime, tract};
-use crate::Tensor;
+use crate::{Tensor, Weights};
 
 /// A network that is loaded and checked, shared by all threads that run it.
 pub trait Engine: Send + Sync {
@@ -63,11 +63,11 @@ impl Runtime {
         matches!(self, Self::OnnxRuntime(library) if !library.is_on_gpu())
     }
 
-    /// Loads the ONNX file `weights`, and checks it against what the manifest says of its input and
+    /// Loads `weights`, and checks them against what the manifest says of its input and
     /// output.
     pub(crate) fn load(
         &self,
-        weights: &[u8],
+        weights: &Weights,
         input: &InputSpec,
         output: &OutputSpec,
     ) -> Result<Loaded, LoadError> {

@@ -5,6 +5,7 @@ use std::error::Error;
 use flota_core::{Code, OutputTooLarge};
 use thiserror::Error;
 
+use super::graph;
 use crate::Cause;
 
 /// A model that is not served: its files do not fit its manifest. A restart heals none of these.
@@ -13,6 +14,57 @@ pub enum LoadError {
     /// Not an ONNX file.
     #[error("the weights are not an ONNX file: {0}")]
     NotOnnx(String),
+    /// The ONNX file refers to files that are not among the weights.
+    #[error(
+        "the ONNX file keeps weights in {}: add `data: [{}]` to `weights`, beside `file`",
+        graph::quoted(.0), .0.join(", ")
+    )]
+    DataNotListed(Vec<String>),
+    /// The ONNX file does not refer to files that are among the weights.
+    #[error(
+        "`data` lists {}, to which the ONNX file does not refer: take it off the list",
+        graph::quoted(.0)
+    )]
+    DataUnused(Vec<String>),
+    /// The ONNX file refers to a place that may be outside of its folder.
+    #[error(
+        "the ONNX file keeps weights in `{0}`, outside of its folder: save it again with its \
+        external data beside it"
+    )]
+    DataOutside(String),
+    /// The ONNX file does not say where a tensor is.
+    #[error("the ONNX file says that tensor `{tensor}` is in a file, and not in which")]
+    DataWithoutPlace {
+        /// Its name.
+        tensor: String,
+    },
+    /// A file is not what the ONNX file says.
+    #[error(
+        "`{location}` has {size_bytes} bytes, and tensor `{tensor}` lies beyond them: it is of another \
+        export, or not whole"
+    )]
+    DataTooShort {
+        /// The file.
+        location: String,
+        /// What is not in it.
+        tensor: String,
+        /// Its size.
+        size_bytes: usize,
+    },
+    /// More external data than the format can take belongs to other places than the main graph.
+    #[error(
+        "the ONNX file keeps more than {limit_bytes} bytes of constants and of weights of subgraphs in \
+        other files: save it with these as initializers of its main graph"
+    )]
+    TooMuchInside {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The graph runs what a compiler has put into a file of its own.
+    #[error(
+        "the graph has a node `EPContext`, which was compiled for one device: take the original"
+    )]
+    CompiledElsewhere,
     /// The graph has no input or output of that name.
     #[error("the graph has no {role} `{name}`; it has {known}")]
     NoSuchName {
@@ -82,6 +134,9 @@ pub enum LoadError {
     /// The engine cannot run the graph, with all that it says of the causes.
     #[error("the engine cannot run this graph: {0}")]
     Engine(String),
+    /// tract lacks what the graph needs, or gets it wrong.
+    #[error("{0}; this model needs ONNX Runtime: run `flota engine install`")]
+    NeedsOnnxRuntime(String),
     /// The graph was loaded and then failed on a black picture.
     #[error("the graph fails on a first image: {}", in_full(.0))]
     FirstRun(InferError),

@@ -34,15 +34,16 @@ impl KeptGraphs {
         Self { dir }
     }
 
-    /// The folder with the graph of the ONNX file `weights` as `build` of the engine has optimised it.
+    /// The folder with the graph of the weights that hash to `sha256`, all their files included, as
+    /// `build` of the engine has optimised it.
     /// One that is not kept yet, or is damaged, is made by `optimise`, which writes into a folder.
     pub(super) fn graph(
         &self,
-        weights: &[u8],
+        weights: Sha256,
         build: &str,
         optimise: impl FnOnce(&Path) -> io::Result<()>,
     ) -> io::Result<PathBuf> {
-        let of = Sha256::of(format!("{} {build}", Sha256::of(weights)).as_bytes());
+        let of = Sha256::of(format!("{weights} {build}").as_bytes());
         if let Some(kept) = self.find(of) {
             return Ok(kept);
         }
@@ -149,7 +150,7 @@ mod tests {
         let kept = KeptGraphs::new(dir.path().join("graphs"));
         let made_count = Cell::new(0);
         let graph = |weights: &[u8], build: &str| {
-            let graph = kept.graph(weights, build, |folder| {
+            let graph = kept.graph(Sha256::of(weights), build, |folder| {
                 made_count.set(made_count.get() + 1);
                 fs::write(folder.join(WEIGHTS_FILE), weights)?;
                 fs::write(folder.join(GRAPH_FILE), build)
@@ -178,7 +179,7 @@ mod tests {
         let kept = KeptGraphs::new(dir.path().to_owned());
         let made_count = Cell::new(0);
         let graph = |n: u8| {
-            let made = kept.graph(&[n], "1", |folder| {
+            let made = kept.graph(Sha256::of(&[n]), "1", |folder| {
                 made_count.set(made_count.get() + 1);
                 fs::write(folder.join(GRAPH_FILE), [n])
             });
@@ -203,7 +204,7 @@ mod tests {
         assert!(!unfinished.exists());
         graph(0);
         assert_eq!(made_count.get(), most + 2, "it was taken last");
-        let failed = kept.graph(b"x", "1", |_| Err(io::Error::other("as asked")));
+        let failed = kept.graph(Sha256::of(b"x"), "1", |_| Err(io::Error::other("as asked")));
         assert_eq!(failed.unwrap_err().to_string(), "as asked");
     }
 }

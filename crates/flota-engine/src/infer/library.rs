@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
+use flota_core::Sha256;
 use ort::{
     environment::Environment,
     ep::{CUDA, ExecutionProviderDispatch, TensorRT},
@@ -17,7 +18,10 @@ use ort::{
 };
 use thiserror::Error;
 
-use super::kept_graphs::{GRAPH_FILE, KeptGraphs, WEIGHTS_FILE};
+use super::{
+    external_data::Resolved,
+    kept_graphs::{GRAPH_FILE, KeptGraphs, WEIGHTS_FILE},
+};
 
 /// Which script fetches the library, for `python3`, with the folder to put it in as its argument.
 pub const ONNX_RUNTIME_INSTALLER: &str = include_str!("../../onnxruntime/install.py");
@@ -36,7 +40,7 @@ pub struct OnnxRuntime {
 /// A graph from which sessions are made.
 pub(super) enum Graph {
     /// The ONNX file, of which each session makes what it needs.
-    Onnx(Arc<[u8]>),
+    Onnx(Resolved),
     /// Optimised already, in a file whose weights sessions share.
     Optimised(PathBuf),
 }
@@ -115,25 +119,30 @@ impl OnnxRuntime {
         self.provider != Provider::Cpu
     }
 
-    /// The graph of an ONNX file, and a session of it. Where a kept graph cannot be had or run, the
-    /// file itself is taken.
-    pub(super) fn graph(&self, weights: &[u8]) -> ort::Result<(Graph, Session)> {
+    /// The graph of an ONNX file whose bytes, with all external data, hash to `sha256`, and a session of
+    /// it. Where a kept graph cannot be had or run, the file itself is taken.
+    pub(super) fn graph(&self, onnx: Resolved, sha256: Sha256) -> ort::Result<(Graph, Session)> {
         if let Some(kept) = &self.kept {
-            match self.kept_graph(kept, weights) {
+            match self.kept_graph(kept, &onnx, sha256) {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => {
                     tracing::warn!(%error, "no optimised graph is kept, each session has its weights");
                 }
             }
         }
-        let graph = Graph::Onnx(weights.into());
+        let graph = Graph::Onnx(onnx);
         let session = self.session(&graph, 1)?;
         Ok((graph, session))
     }
 
-    fn kept_graph(&self, kept: &KeptGraphs, weights: &[u8]) -> io::Result<(Graph, Session)> {
-        let optimise = |folder: &Path| self.optimise(weights, folder).map_err(io::Error::other);
-        let folder = kept.graph(weights, ort::info(), optimise)?;
+    fn kept_graph(
+        &self,
+        kept: &KeptGraphs,
+        onnx: &Resolved,
+        sha256: Sha256,
+    ) -> io::Result<(Graph, Session)> {
+        let optimise = |folder: &Path| self.optimise(onnx, folder).map_err(io::Error::other);
+        let folder = kept.graph(sha256, ort::info(), optimise)?;
         let graph = Graph::Optimised(folder.join(GRAPH_FILE));
         let session = self.session(&graph, 1).map_err(io::Error::other)?;
         Ok((graph, session))
@@ -142,10 +151,10 @@ impl OnnxRuntime {
     /// A session that runs in so many threads.
     pub(super) fn session(&self, graph: &Graph, threads: usize) -> ort::Result<Session> {
         match graph {
-            Graph::Onnx(weights) => {
+            Graph::Onnx(onnx) => {
                 let builder = self.builder(GraphOptimizationLevel::All, threads)?;
-                let mut builder = builder.with_execution_providers(self.provider.dispatches())?;
-                builder.commit_from_memory(weights)
+                let builder = builder.with_execution_providers(self.provider.dispatches())?;
+                commit(builder, onnx)
             }
             Graph::Optimised(file) => {
                 self.builder(GraphOptimizationLevel::Disable, threads)?.commit_from_file(file)
@@ -154,15 +163,15 @@ impl OnnxRuntime {
     }
 
     /// Writes the optimised graph of an ONNX file into `folder`.
-    fn optimise(&self, weights: &[u8], folder: &Path) -> ort::Result<()> {
+    fn optimise(&self, onnx: &Resolved, folder: &Path) -> ort::Result<()> {
         const WEIGHTS: &str = "session.optimized_model_external_initializers_file_name";
-        let mut builder = self
+        let builder = self
             .builder(GraphOptimizationLevel::All, 1)?
             .with_optimized_model_path(folder.join(GRAPH_FILE))?
             .with_config_entry(WEIGHTS, WEIGHTS_FILE)?
             // It warns that the graph is for this machine alone.
             .with_log_level(LogLevel::Error)?;
-        builder.commit_from_memory(weights).map(drop)
+        commit(builder, onnx).map(drop)
     }
 
     fn builder(
@@ -176,6 +185,15 @@ impl OnnxRuntime {
         let builder = builder.with_intra_threads(threads)?.with_intra_op_spinning(false)?;
         Ok(builder.with_inter_threads(1)?)
     }
+}
+
+/// The external data that is beside the ONNX file goes along in memory: the library copies it, and opens
+/// no file.
+fn commit(mut builder: SessionBuilder, onnx: &Resolved) -> ort::Result<Session> {
+    for (name, bytes) in &onnx.beside {
+        builder = builder.with_external_initializer_file_in_memory(name, Arc::clone(bytes))?;
+    }
+    builder.commit_from_memory(&onnx.onnx)
 }
 
 impl Provider {

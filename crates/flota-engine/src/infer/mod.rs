@@ -2,11 +2,13 @@
 
 mod engine;
 mod error;
+mod external_data;
 mod graph;
 mod kept_graphs;
 mod library;
 mod onnx_runtime;
 mod tract;
+mod wire;
 
 pub(crate) use engine::Loaded;
 pub use engine::{Engine, Runtime, Session};

@@ -14,16 +14,17 @@ use ort::{
 };
 
 use super::{Engine, InferError, LoadError, OnnxRuntime, Session, graph, library::Graph};
-use crate::{Tensor, TensorData, preprocess::shape_of};
+use crate::{Tensor, TensorData, Weights, preprocess::shape_of};
 
 impl OnnxRuntime {
     pub(super) fn load(
         &self,
-        weights: &[u8],
+        weights: &Weights,
         input: &InputSpec,
         output: &OutputSpec,
     ) -> Result<(OnnxRuntimeEngine, OnnxRuntimeSession), LoadError> {
-        let (graph, session) = self.graph(weights).map_err(load_error)?;
+        let (graph, session) =
+            self.graph(weights.in_memory()?, weights.sha256()).map_err(load_error)?;
         let (inputs, outputs) = (session.inputs(), session.outputs());
         let names = names(inputs);
         let index = graph::find("input", input.name.as_deref(), &names)?;

@@ -3,15 +3,21 @@
 //! Batch 1 with a concrete shape and one plan shared by all threads is what it is fastest at on a
 //! CPU; a batch is run image by image.
 
+mod denied;
+#[cfg(test)]
+mod node_tests;
+
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     io::Cursor,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    panic::{self, AssertUnwindSafe, PanicHookInfo},
+    sync::{Arc, Once},
 };
 
 use flota_core::{Dtype, InputSpec, OutputSpec};
 use tract_onnx::{
+    Onnx,
     pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
     prelude::{
         DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, TValue,
@@ -21,7 +27,7 @@ use tract_onnx::{
 };
 
 use super::{Engine, InferError, LoadError, Session, graph};
-use crate::{Tensor, TensorData, preprocess::shape_of};
+use crate::{Tensor, TensorData, Weights, preprocess::shape_of};
 
 /// tract's name for rewriting convolutions to run channel-last.
 const CHANNEL_LAST: &str = "conv_nhwc";
@@ -34,20 +40,22 @@ pub(super) struct TractEngine {
 
 impl TractEngine {
     pub(super) fn load(
-        weights: &[u8],
+        weights: &Weights,
         input: &InputSpec,
         output: &OutputSpec,
     ) -> Result<Self, LoadError> {
-        let loaded = catch_unwind(AssertUnwindSafe(|| Self::optimize(weights, input, output)));
-        loaded.unwrap_or_else(|_| Err(LoadError::Engine("tract panicked".to_owned())))
+        let onnx = weights.in_one()?;
+        caught(|| Self::optimize(&onnx, input, output)).unwrap_or_else(|| Err(needs_onnx_runtime()))
     }
 
-    fn optimize(weights: &[u8], input: &InputSpec, output: &OutputSpec) -> Result<Self, LoadError> {
-        // Shapes that exporters note for inner values contradict a concrete batch.
-        let onnx = onnx().with_ignore_value_info(true);
+    fn optimize(bytes: &[u8], input: &InputSpec, output: &OutputSpec) -> Result<Self, LoadError> {
+        let onnx = loader();
         let proto = onnx
-            .proto_model_for_read(&mut Cursor::new(weights))
-            .map_err(|error| LoadError::NotOnnx(error.to_string()))?;
+            .proto_model_for_read(&mut Cursor::new(bytes))
+            .map_err(|error| LoadError::NotOnnx(one_line(&error.to_string())))?;
+        if let Some(reason) = denied::find(&proto) {
+            return Err(LoadError::NeedsOnnxRuntime(reason));
+        }
         let output_index = check_names(&proto, input, output)?;
 
         let mut model = onnx.model_for_proto_model(&proto).map_err(load_error)?;
@@ -103,8 +111,8 @@ impl TractSession {
             TensorData::U8(numbers) => TractTensor::from_shape(&tensor.shape, numbers),
         };
         let input: TValue = tensor.map_err(infer_error)?.into();
-        let answered = catch_unwind(AssertUnwindSafe(|| self.plan.run(tvec!(input))));
-        let outputs = answered.map_err(|_| InferError::Panicked)?.map_err(infer_error)?;
+        let answered = caught(|| self.plan.run(tvec!(input)));
+        let outputs = answered.ok_or(InferError::Panicked)?.map_err(infer_error)?;
         let numbers = match outputs.first() {
             Some(output) => output
                 .try_as_plain_ram()
@@ -122,6 +130,11 @@ impl TractSession {
     }
 }
 
+fn loader() -> Onnx {
+    // Shapes that exporters note for inner values contradict a concrete batch.
+    onnx().with_ignore_value_info(true)
+}
+
 /// Convolutions run channel-last, which is what this engine does fastest: measured, a third less
 /// time for depthwise networks and a fifth less for others.
 fn optimized(model: InferenceModel) -> TractResult<TypedModel> {
@@ -129,7 +142,24 @@ fn optimized(model: InferenceModel) -> TractResult<TypedModel> {
     if let Some(transform) = get_transform(CHANNEL_LAST)? {
         typed.transform(&*transform)?;
     }
-    typed.into_decluttered()?.into_optimized()
+    let typed = typed.into_decluttered()?;
+    check_facts(&typed)?;
+    typed.into_optimized()
+}
+
+/// tract gets some operators wrong on floats of 16 bits, and on tensors without elements, which are
+/// rare: graphs with either are refused.
+fn check_facts(typed: &TypedModel) -> TractResult<()> {
+    let facts = typed.nodes.iter().flat_map(|node| &node.outputs).map(|outlet| &outlet.fact);
+    for fact in facts {
+        let is_empty = fact.shape.as_concrete().is_some_and(|shape| shape.contains(&0));
+        if fact.datum_type == DatumType::F16 || is_empty {
+            return Err(TractError::msg(format!(
+                "tensors like {fact:?} are not known to be right"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks what the file says of its inputs and outputs, and returns the index of the output.
@@ -192,11 +222,46 @@ fn type_name(elem_type: i32) -> String {
     name.to_owned()
 }
 
-/// tract's errors with all their causes: the first alone says little.
+thread_local! {
+    static IS_IN_TRACT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `run` returns; `None` where it panics, which only a log at level `debug` tells more of.
+fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic: &PanicHookInfo<'_>| {
+            if IS_IN_TRACT.get() {
+                tracing::debug!(%panic, "tract panicked");
+            } else {
+                usual(panic);
+            }
+        }));
+    });
+    IS_IN_TRACT.set(true);
+    let ran = panic::catch_unwind(AssertUnwindSafe(run));
+    IS_IN_TRACT.set(false);
+    ran.ok()
+}
+
+/// tract's errors are dumps of many lines, for its own makers: a user gets a sentence.
 fn load_error(error: TractError) -> LoadError {
-    LoadError::Engine(format!("{error:#}"))
+    tracing::debug!("tract refuses the graph: {error:?}");
+    needs_onnx_runtime()
+}
+
+fn needs_onnx_runtime() -> LoadError {
+    LoadError::NeedsOnnxRuntime("tract cannot run this graph".to_owned())
 }
 
 fn infer_error(error: TractError) -> InferError {
-    InferError::Engine { source: format!("{error:#}").into() }
+    tracing::debug!("tract fails on an image: {error:?}");
+    InferError::Engine { source: one_line(&error.to_string()).into() }
+}
+
+/// The first line of `text`, cut where it is long.
+fn one_line(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    text.lines().next().unwrap_or_default().chars().take(MAX_CHARS).collect()
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use flota_core::{LabelSource, Manifest, Output};
-use flota_engine::{DecodedImage, ImageFormat, LoadError, Model, Runtime};
+use flota_engine::{DecodedImage, ImageFormat, LoadError, Model, Runtime, TensorData};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
     Layer, Registry,
@@ -21,6 +21,8 @@ use crate::installed::runtimes;
 
 const MEANS: &[u8] = include_bytes!("../fixtures/means.onnx");
 const BYTES: &[u8] = include_bytes!("../fixtures/bytes.onnx");
+const LP_POOL: &[u8] = include_bytes!("../fixtures/lp-pool.onnx");
+const QUANTIZED: &[u8] = include_bytes!("../fixtures/quantized.onnx");
 const OVERFLOWING: &[u8] = include_bytes!("../fixtures/overflowing.onnx");
 
 const INPUT: &str = "name: image, width: 6, height: 4, scale: 1.0, resize: {mode: exact}";
@@ -43,7 +45,7 @@ fn load(
     Model::load(
         runtime,
         manifest,
-        weights,
+        &weights.into(),
         labels.iter().map(|label| (*label).to_owned()).collect(),
     )
 }
@@ -168,7 +170,7 @@ fn a_graph_is_kept_with_its_weights_and_taken() {
             let manifest = Manifest::parse("model.yaml", &text).unwrap();
             let labels = manifest.labels.clone();
             let Some(LabelSource::Inline(labels)) = labels else { panic!("they are inline") };
-            Model::load(&runtime, manifest, &weights, labels).unwrap();
+            Model::load(&runtime, manifest, &weights.as_slice().into(), labels).unwrap();
         }
     });
     assert_eq!(told.load(Ordering::Relaxed), 0, "it was kept and could be taken");
@@ -251,6 +253,33 @@ fn an_answer_beyond_all_numbers_harms_its_own_image_alone() {
         let error = model.label(&answers[0]).unwrap_err();
         assert_eq!(error.code(), flota_core::Code::InferFailed);
         assert!(model.label(&answers[1]).is_ok());
+    }
+}
+
+#[test]
+fn what_tract_gets_wrong_it_does_not_run() {
+    for (weights, operator, wanted) in
+        [(LP_POOL, "GlobalLpPool", 2_400.0_f32.sqrt()), (QUANTIZED, "QuantizeLinear", 10.0)]
+    {
+        for runtime in runtimes() {
+            let loaded = load(&runtime, weights, INPUT, OUTPUT, &COLORS);
+            if matches!(runtime, Runtime::Tract) {
+                let message = loaded.unwrap_err().to_string();
+                assert!(message.contains(operator), "{message}");
+                let cure = "this model needs ONNX Runtime: run `flota engine install`";
+                assert!(message.ends_with(cure) && !message.contains('\n'), "{message}");
+                continue;
+            }
+            let model = loaded.unwrap();
+            let mut tensor = model.black();
+            tensor.data = TensorData::F32(vec![10.0; 3 * 4 * 6]);
+            let answers = model.session(1).unwrap().run(&[tensor]).unwrap();
+            let is_near = |found: &f32| (found - wanted).abs() < 1e-4;
+            assert!(
+                answers[0].len() == 3 && answers[0].iter().all(is_near),
+                "{runtime}: {answers:?}"
+            );
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 pub fn models(folder: &Path, file: &str, labels: &[String], rest: &str) -> [Model; 3] {
     let text = format!("name: golden\nversion: '1'\nweights: {{file: {file}}}\n{rest}");
     let manifest = Manifest::parse("model.yaml", &text).unwrap();
-    let weights = read(&folder.join("models").join(file));
+    let weights = read(&folder.join("models").join(file)).as_slice().into();
     runtimes()
         .map(|runtime| Model::load(&runtime, manifest.clone(), &weights, labels.to_vec()).unwrap())
 }

@@ -22,7 +22,7 @@ fn a_grey_network_of_a_fixed_batch_reads_a_nine() {
 #[test]
 fn a_network_of_several_outputs_says_which_it_has() {
     let Some(folder) = data::folder(1, "UltraFace") else { return };
-    let weights = data::read(&folder.join("models/ultraface-RFB-320.onnx"));
+    let weights = data::read(&folder.join("models/ultraface-RFB-320.onnx")).as_slice().into();
     for (name, wanted) in [("", "more than one output"), ("name: faces, ", "no output `faces`")] {
         let text = format!(
             "{{name: faces, version: '1', weights: {{file: a}}, \

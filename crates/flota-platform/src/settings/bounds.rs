@@ -58,6 +58,8 @@ const MAX_SCHEDULE: usize = 50;
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// Most redirects: browsers follow twenty.
 const MAX_REDIRECTS: usize = 20;
+/// A small model on a busy machine takes a second.
+const MIN_LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn check(settings: &Settings) -> Checked {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -111,7 +113,8 @@ fn engine(engine: &EngineSettings) -> Checked {
     hold(is_cpu || engine.kind != EngineKind::Tract, "engine.provider", || {
         "\"cpu\" where engine.kind is \"tract\"".to_owned()
     })?;
-    time("engine.calibrate_ms", engine.calibrate, Duration::ZERO..=MAX_CALIBRATION)
+    time("engine.calibrate_ms", engine.calibrate, Duration::ZERO..=MAX_CALIBRATION)?;
+    time("engine.load_timeout_ms", engine.load_timeout, MIN_LOAD_TIMEOUT..=MAX_TIME)
 }
 
 fn worker(worker: &WorkerSettings, queue: &QueueSettings) -> Checked {

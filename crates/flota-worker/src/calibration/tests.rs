@@ -18,7 +18,7 @@ pub(crate) fn model(max_size: u32) -> Model {
     );
     let manifest = Manifest::parse("model.yaml", &text).unwrap();
     let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
-    Model::load(&Runtime::Tract, manifest, MEANS, labels).unwrap()
+    Model::load(&Runtime::Tract, manifest, &MEANS.into(), labels).unwrap()
 }
 
 fn calibrate(max_size: u32, cores: usize, dir: &Path, time: Duration) -> Calibration {

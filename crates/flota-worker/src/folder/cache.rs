@@ -7,11 +7,16 @@ use std::{
 };
 
 use flota_core::Sha256;
+use flota_engine::Hashed;
 use sha2::Digest;
 use tokio::task;
 use url::Url;
 
-use super::{FetchFileError, download::Download};
+use super::{
+    FetchFileError, FileError,
+    download::Download,
+    file::{RegularFile, SizeLimit},
+};
 
 /// The ending of a file that is not whole yet.
 const PART_ENDING: &str = "part";
@@ -34,20 +39,25 @@ impl<'a> Cache<'a> {
     }
 
     /// The bytes that hash to `sha256`, fetched from `url` where they are not kept.
-    pub(super) async fn read(&self, url: &Url, sha256: &Sha256) -> Result<Vec<u8>, FetchFileError> {
+    pub(super) async fn read(
+        &self,
+        url: &Url,
+        sha256: &Sha256,
+        limit: SizeLimit,
+    ) -> Result<Hashed, FetchFileError> {
         let kept = self.dir.join(sha256.to_string());
-        if let Some(bytes) = read_whole(&kept, sha256)? {
-            return Ok(bytes);
+        if let Some(read) = read_whole(&kept, sha256, limit)? {
+            return Ok(read);
         }
         let part = self.part(&kept).await?;
         // Another process may have fetched it while this one waited for its lock.
-        if let Some(bytes) = read_whole(&kept, sha256)? {
-            return Ok(bytes);
+        if let Some(read) = read_whole(&kept, sha256, limit)? {
+            return Ok(read);
         }
-        self.fetch(url, sha256, &part).await?;
+        self.fetch(url, sha256, limit, &part).await?;
         let moved = fs::rename(&part.path, &kept).and_then(|()| File::open(self.dir)?.sync_all());
         moved.map_err(at(&kept))?;
-        fs::read(&kept).map_err(at(&kept))
+        read_whole(&kept, sha256, limit)?.ok_or_else(|| FileError::Changed(kept).into())
     }
 
     async fn part(&self, kept: &Path) -> Result<Part, FetchFileError> {
@@ -65,8 +75,14 @@ impl<'a> Cache<'a> {
     }
 
     /// Fills `part` with what hashes to `sha256`, going on from what is in it.
-    async fn fetch(&self, url: &Url, sha256: &Sha256, part: &Part) -> Result<(), FetchFileError> {
-        let download = Download::new(url)?;
+    async fn fetch(
+        &self,
+        url: &Url,
+        sha256: &Sha256,
+        limit: SizeLimit,
+        part: &Part,
+    ) -> Result<(), FetchFileError> {
+        let download = Download::new(url, limit)?;
         loop {
             let was_empty = part.size_bytes()? == 0;
             download.append_to(part).await?;
@@ -95,15 +111,19 @@ impl Part {
 }
 
 /// The bytes of a kept file; `None` where it is not there, or no longer what it was.
-fn read_whole(kept: &Path, sha256: &Sha256) -> Result<Option<Vec<u8>>, FetchFileError> {
-    match fs::read(kept) {
-        Ok(bytes) if Sha256::of(&bytes) == *sha256 => Ok(Some(bytes)),
+fn read_whole(
+    kept: &Path,
+    sha256: &Sha256,
+    limit: SizeLimit,
+) -> Result<Option<Hashed>, FetchFileError> {
+    match RegularFile::open(kept, limit).and_then(RegularFile::read).map(Hashed::new) {
+        Ok(read) if read.sha256() == *sha256 => Ok(Some(read)),
         Ok(_) => {
             tracing::warn!(path = %kept.display(), "a kept file is damaged, it is fetched again");
             Ok(None)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(at(kept)(source)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

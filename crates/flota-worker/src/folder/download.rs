@@ -12,10 +12,9 @@ use url::Url;
 use super::{
     FetchFileError,
     cache::{Part, at, shown},
+    file::SizeLimit,
 };
 
-/// Largest file of a model: beyond what a worker's memory holds.
-const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 /// Tries in a row that bring no byte more.
 const MAX_TRIES: u32 = 5;
 /// The first wait after a try that brought nothing; each next one is longer by it.
@@ -27,6 +26,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Download {
     client: Client,
     url: Url,
+    limit: SizeLimit,
 }
 
 /// How a try ended before the end of the file.
@@ -38,13 +38,13 @@ enum Broken {
 }
 
 impl Download {
-    pub(super) fn new(url: &Url) -> Result<Self, FetchFileError> {
+    pub(super) fn new(url: &Url, limit: SizeLimit) -> Result<Self, FetchFileError> {
         let client = Client::builder()
             .connect_timeout(STALL_TIMEOUT)
             .read_timeout(STALL_TIMEOUT)
             .build()
             .map_err(FetchFileError::Client)?;
-        Ok(Self { client, url: url.clone() })
+        Ok(Self { client, url: url.clone(), limit })
     }
 
     /// Appends to `part` whatever it lacks.
@@ -112,9 +112,9 @@ impl Download {
         }
         while let Some(chunk) = response.chunk().await.map_err(again)? {
             size_bytes += chunk.len() as u64;
-            if size_bytes > MAX_FILE_BYTES {
+            if size_bytes > self.limit.bytes {
                 part.clear()?;
-                let (url, limit_bytes) = (shown(&self.url), MAX_FILE_BYTES);
+                let (url, limit_bytes) = (shown(&self.url), self.limit.bytes);
                 return Err(Broken::For(FetchFileError::TooLarge { url, limit_bytes }));
             }
             (&part.file).write_all(&chunk).map_err(at(&part.path))?;

@@ -5,17 +5,14 @@ use flota_engine::LoadError;
 use reqwest::StatusCode;
 use thiserror::Error;
 
+use super::FileError;
+
 /// A model folder that cannot be served. The sentence names file, line and cure.
 #[derive(Debug, Error)]
 pub enum FolderError {
-    /// A file of the folder or the cache cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// A file of the folder is not read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// There is no manifest.
     #[error("there is no {}: a model folder holds model.yaml, weights and labels", .0.display())]
     NoManifest(PathBuf),
@@ -34,6 +31,19 @@ pub enum FolderError {
     },
 }
 
+impl FolderError {
+    /// Whether the folder itself is wrong, so that opening it again ends the same.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::NoManifest(_) | Self::Refused(_) => true,
+            Self::File(error) => {
+                !matches!(error, FileError::Unreadable { .. } | FileError::Changed(_))
+            }
+            Self::Fetch { .. } => false,
+        }
+    }
+}
+
 /// A file of a model that cannot be fetched.
 #[derive(Debug, Error)]
 pub enum FetchFileError {
@@ -45,6 +55,9 @@ pub enum FetchFileError {
         /// Why not.
         source: io::Error,
     },
+    /// A kept file is not read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The client cannot be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[source] reqwest::Error),
@@ -96,8 +109,16 @@ pub enum FetchFileError {
 pub(super) fn field_of(error: &LoadError) -> &'static str {
     match error {
         LoadError::NotOnnx(_)
+        | LoadError::DataNotListed(_)
+        | LoadError::DataUnused(_)
+        | LoadError::DataOutside(_)
+        | LoadError::DataWithoutPlace { .. }
+        | LoadError::DataTooShort { .. }
+        | LoadError::TooMuchInside { .. }
+        | LoadError::CompiledElsewhere
         | LoadError::ManyInputs { .. }
         | LoadError::Engine(_)
+        | LoadError::NeedsOnnxRuntime(_)
         | LoadError::FirstRun(_) => "weights",
         LoadError::NoSuchName { role, .. } | LoadError::Ambiguous { role, .. } => role,
         LoadError::InputMismatch { .. } => "input",

@@ -3,9 +3,11 @@
 mod cache;
 mod download;
 mod error;
+pub(crate) mod file;
 mod open;
 #[cfg(test)]
 mod tests;
 
 pub use error::{FetchFileError, FolderError};
+pub use file::FileError;
 pub use open::{MANIFEST_FILE, ModelFolder, look, predict};

@@ -1,31 +1,40 @@
 //! Opens a model folder: manifest, weights and labels, each there and what it should be.
 
 use std::{
-    fs, io,
+    collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context;
 use flota_core::{
-    Asset, LabelSource, Manifest, ManifestError, ModelName, Output, Sha256, WorkerName,
-    ports::Registration,
+    Asset, LabelSource, Manifest, ManifestError, ModelName, Output, Sha256, WeightsSource,
+    WorkerName, ports::Registration,
 };
-use flota_engine::{Model, Session};
+use flota_engine::{Hashed, LoadError, Model, Session, Weights};
 use jiff::Timestamp;
 
-use super::{FolderError, cache::Cache, error::field_of};
-use crate::Engines;
+use super::{
+    FileError, FolderError,
+    cache::Cache,
+    error::field_of,
+    file::{RegularFile, SizeLimit},
+};
+use crate::{Engines, pipeline::Watchdog};
 
 /// The manifest's name in the folder.
 pub const MANIFEST_FILE: &str = "model.yaml";
+/// Most labels in a file.
+const MAX_LABELS: usize = 500_000;
 
 /// A model folder whose files are there and hash to what the manifest says.
 #[derive(Debug)]
 pub struct ModelFolder {
+    dir: PathBuf,
     manifest_path: PathBuf,
     manifest_text: String,
     manifest: Manifest,
-    weights: Vec<u8>,
+    weights: Weights,
     labels: Vec<String>,
     digest: Sha256,
 }
@@ -42,19 +51,35 @@ impl ModelFolder {
         let manifest = Manifest::parse(&file, &manifest_text)?;
         let place = Place { dir, file: &file, text: &manifest_text };
         let cache = Cache::new(cache_dir);
-        let (weights, weights_hash) = place.read("weights", &manifest.weights, &cache).await?;
+        let onnx = place.read("weights", &manifest.weights.onnx, &cache, SizeLimit::ONNX).await?;
+        let mut data = BTreeMap::new();
+        for file in &manifest.weights.data {
+            let read = place.read("weights", &file.asset, &cache, SizeLimit::DATA).await?;
+            data.insert(file.location.clone(), read);
+        }
+        let weights = Weights::new(onnx, data);
         let (labels, labels_hash) = match &manifest.labels {
             None => (Vec::new(), None),
             Some(LabelSource::Inline(labels)) => (labels.clone(), None),
             Some(LabelSource::Lines(lines)) => {
-                let (bytes, hash) = place.read("labels", &lines.asset, &cache).await?;
-                let text = String::from_utf8(bytes)
+                let read = place.read("labels", &lines.asset, &cache, SizeLimit::LABELS).await?;
+                if read.bytes().iter().filter(|byte| **byte == b'\n').count() > MAX_LABELS {
+                    let reason = format!("there are more than {MAX_LABELS} labels");
+                    return Err(place.refuse("labels", reason));
+                }
+                let text = std::str::from_utf8(read.bytes())
                     .map_err(|_| place.refuse("labels", "the labels are not UTF-8".to_owned()))?;
-                (lines.read(&text), Some(hash))
+                (lines.read(text), Some(read.sha256()))
             }
         };
-        let digest = manifest.digest(&weights_hash, labels_hash.as_ref());
-        Ok(Self { manifest_path, manifest_text, manifest, weights, labels, digest })
+        let digest = manifest.digest(&weights.sha256(), labels_hash.as_ref());
+        let dir = dir.to_owned();
+        Ok(Self { dir, manifest_path, manifest_text, manifest, weights, labels, digest })
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// What `model.yaml` says.
@@ -73,14 +98,16 @@ impl ModelFolder {
     }
 
     /// Loads the network into one of `engines` and checks it, manifest and labels against each
-    /// other. It takes seconds of a core.
+    /// other. It takes seconds of a core; where it takes longer than `engine.load_timeout_ms`, the process
+    /// ends, for nothing can stop an engine.
     ///
     /// # Errors
     /// What does not fit what, with file, line and cure.
     pub fn load(self, engines: &Engines) -> Result<Model, FolderError> {
         let file = self.manifest_path.display().to_string();
+        let source = self.manifest.weights.clone();
         engines.load(self.manifest, &self.weights, self.labels).map_err(|error| {
-            let field = field_of(&error);
+            let (field, error) = (field_of(&error), in_folder(error, &source));
             ManifestError::about(&file, &self.manifest_text, field, error.to_string()).into()
         })
     }
@@ -101,15 +128,22 @@ pub fn look(
     let file = path.display().to_string();
     let manifest = Manifest::parse(&file, &text)?;
     let place = Place { dir, file: &file, text: &text };
-    let hash = |field, asset: &Asset| match asset {
+    let hash = |field, asset: &Asset, limit| match asset {
         Asset::File { file, sha256 } => {
-            place.read_file(field, file, sha256.as_ref()).map(|(_, hash)| hash)
+            let found = place.open_file(field, file, limit)?.hash();
+            let found = found.map_err(|error| place.unread(field, error))?;
+            place.check_hash(field, file, found, sha256.as_ref())
         }
         Asset::Url { sha256, .. } => Ok(*sha256),
     };
-    let weights = hash("weights", &manifest.weights)?;
+    let onnx = hash("weights", &manifest.weights.onnx, SizeLimit::ONNX)?;
+    let mut data = BTreeMap::new();
+    for file in &manifest.weights.data {
+        data.insert(file.location.clone(), hash("weights", &file.asset, SizeLimit::DATA)?);
+    }
+    let weights = WeightsSource::hash(&onnx, &data);
     let labels = match &manifest.labels {
-        Some(LabelSource::Lines(lines)) => Some(hash("labels", &lines.asset)?),
+        Some(LabelSource::Lines(lines)) => Some(hash("labels", &lines.asset, SizeLimit::LABELS)?),
         Some(LabelSource::Inline(_)) | None => None,
     };
     let digest = manifest.digest(&weights, labels.as_ref());
@@ -119,10 +153,33 @@ pub fn look(
 
 fn read_manifest(dir: &Path) -> Result<(PathBuf, String), FolderError> {
     let path = dir.join(MANIFEST_FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok((path, text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FolderError::NoManifest(path)),
-        Err(source) => Err(FolderError::Unreadable { path, source }),
+    let read = RegularFile::open_in(dir, Path::new(MANIFEST_FILE), SizeLimit::MANIFEST)
+        .and_then(RegularFile::read);
+    match read {
+        Ok(bytes) => match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok((path, text.to_owned())),
+            Err(_) => {
+                let file = path.display().to_string();
+                let reason = "the manifest is not UTF-8".to_owned();
+                Err(ManifestError { file, line: 1, reason }.into())
+            }
+        },
+        Err(error) if error.is_missing() => Err(FolderError::NoManifest(path)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The error as whoever wrote the manifest needs it: a manifest lists files by their paths from its own
+/// folder, and an ONNX file calls them by those from where it lies.
+fn in_folder(error: LoadError, source: &WeightsSource) -> LoadError {
+    let Asset::File { file, .. } = &source.onnx else { return error };
+    let folder = file.parent().unwrap_or(Path::new(""));
+    match error {
+        LoadError::DataNotListed(locations) => {
+            let path = |location: String| folder.join(location).display().to_string();
+            LoadError::DataNotListed(locations.into_iter().map(path).collect())
+        }
+        other => other,
     }
 }
 
@@ -133,6 +190,9 @@ fn read_manifest(dir: &Path) -> Result<(PathBuf, String), FolderError> {
 /// If the image cannot be decoded, or the network cannot run on it.
 pub fn predict(model: &Model, session: &mut dyn Session, bytes: &[u8]) -> anyhow::Result<Output> {
     let image = model.decode(bytes)?;
+    let Manifest { name, limits, .. } = model.manifest();
+    let limit = Duration::from_secs(limits.max_seconds.into());
+    let _watched = Watchdog::of_process().watch_model("an image", name, limit);
     let answers = session.run(&[model.prepare(&image)])?;
     let numbers = answers.first().context("the network gave no answer")?;
     Ok(model.label(numbers)?)
@@ -151,49 +211,64 @@ impl Place<'_> {
         field: &str,
         asset: &Asset,
         cache: &Cache<'_>,
-    ) -> Result<(Vec<u8>, Sha256), FolderError> {
+        limit: SizeLimit,
+    ) -> Result<Hashed, FolderError> {
         match asset {
-            Asset::File { file, sha256 } => self.read_file(field, file, sha256.as_ref()),
-            Asset::Url { url, sha256 } => {
-                let read = cache.read(url, sha256).await.map_err(|source| {
-                    let ManifestError { file: manifest, line, .. } =
-                        ManifestError::about(self.file, self.text, field, String::new());
-                    FolderError::Fetch { manifest, line, source }
-                })?;
-                Ok((read, *sha256))
+            Asset::File { file, sha256 } => {
+                let bytes = self.open_file(field, file, limit)?.read();
+                let read = Hashed::new(bytes.map_err(|error| self.unread(field, error))?);
+                self.check_hash(field, file, read.sha256(), sha256.as_ref())?;
+                Ok(read)
             }
+            Asset::Url { url, sha256 } => cache.read(url, sha256, limit).await.map_err(|source| {
+                let ManifestError { file: manifest, line, .. } =
+                    ManifestError::about(self.file, self.text, field, String::new());
+                FolderError::Fetch { manifest, line, source }
+            }),
         }
     }
 
-    fn read_file(
+    fn open_file(
         &self,
         field: &str,
         file: &Path,
-        wanted: Option<&Sha256>,
-    ) -> Result<(Vec<u8>, Sha256), FolderError> {
-        let path = self.dir.join(file);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        limit: SizeLimit,
+    ) -> Result<RegularFile, FolderError> {
+        let opened = RegularFile::open_in(self.dir, file, limit);
+        opened.map_err(|error| self.unread(field, error))
+    }
+
+    fn unread(&self, field: &str, error: FileError) -> FolderError {
+        match &error {
+            FileError::Unreadable { path, .. } if error.is_missing() => {
                 let reason = format!(
                     "`{field}` names {}, which is not there: put it there or correct the name",
                     path.display()
                 );
-                return Err(self.refuse(field, reason));
+                self.refuse(field, reason)
             }
-            Err(source) => return Err(FolderError::Unreadable { path, source }),
-        };
-        let found = Sha256::of(&bytes);
+            FileError::Unreadable { .. } | FileError::Changed(_) => error.into(),
+            other => self.refuse(field, other.to_string()),
+        }
+    }
+
+    fn check_hash(
+        &self,
+        field: &str,
+        file: &Path,
+        found: Sha256,
+        wanted: Option<&Sha256>,
+    ) -> Result<Sha256, FolderError> {
         match wanted {
             Some(wanted) if *wanted != found => {
                 let reason = format!(
                     "{} hashes to {found}, not to {wanted}: put the right file there or correct \
                      `sha256`",
-                    path.display()
+                    self.dir.join(file).display()
                 );
                 Err(self.refuse(field, reason))
             }
-            _ => Ok((bytes, found)),
+            _ => Ok(found),
         }
     }
 

@@ -7,15 +7,17 @@ use axum::{
     http::{HeaderMap, Response, StatusCode, header::RANGE},
     routing::get,
 };
-use flota_core::Sha256;
+use flota_core::{ModelName, Sha256, WorkerName};
 use futures::{StreamExt, stream};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::Mutex};
 
-use super::ModelFolder;
+use super::{ModelFolder, look};
 use crate::Engines;
 
 const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
+const EXTERNAL: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/external.onnx");
+const DATA: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/external.onnx.data");
 /// Bytes that are sent before a connection is cut.
 const CUT_AT: usize = 64;
 
@@ -166,6 +168,94 @@ async fn what_is_wrong_with_a_folder_is_said_with_line_and_cure() {
     contains_all(&folders.refusal().await, &["model.yaml:5: ", "did you mean `width`?"]);
     fs::remove_file(&path).unwrap();
     contains_all(&folders.refusal().await, &["there is no ", "model.yaml"]);
+}
+
+/// A folder with a network whose weights are in a file beside it, both in `onnx/`.
+fn with_data(weights: &str) -> Folders {
+    let folders = Folders::new(weights);
+    let path = folders.model.path().join("model.yaml");
+    let manifest = fs::read_to_string(&path).unwrap().replace("name: means, kind", "kind");
+    fs::write(path, manifest).unwrap();
+    fs::create_dir(folders.model.path().join("onnx")).unwrap();
+    folders.write("onnx/model.onnx", EXTERNAL);
+    folders.write("onnx/external.onnx.data", DATA);
+    folders
+}
+
+#[tokio::test]
+async fn external_data_are_in_the_digest_and_what_runs() {
+    let folders = with_data("{file: onnx/model.onnx, data: [onnx/external.onnx.data]}");
+    let digest = folders.open().await.unwrap().digest();
+    folders.open().await.unwrap().load(&Engines::tract()).unwrap();
+    let worker_of = |name: &ModelName| WorkerName::from(name);
+    let looked = look(folders.model.path(), worker_of, jiff::Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(looked.digest, digest);
+
+    let opened = folders.open().await.unwrap();
+    let mut changed = DATA.to_vec();
+    changed[0] ^= 1;
+    folders.write("onnx/external.onnx.data", &changed);
+    assert_ne!(folders.open().await.unwrap().digest(), digest);
+    folders.write("onnx/external.onnx.data", b"");
+    opened.load(&Engines::tract()).expect("what was hashed is what is loaded");
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "`external.onnx.data` has 0 bytes"]);
+}
+
+#[tokio::test]
+async fn data_that_are_not_listed_or_not_used_are_refused_with_the_cure() {
+    let folders = with_data("{file: onnx/model.onnx}");
+    let cure = "add `data: [onnx/external.onnx.data]` to `weights`";
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", cure]);
+    let listed = "{file: onnx/model.onnx, data: [onnx/external.onnx.data, onnx/other]}";
+    let folders = with_data(listed);
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "onnx/other, which is not there"]);
+    folders.write("onnx/other", b"other");
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "`other`", "take it off the list"]);
+    let hash = Sha256::of(b"another");
+    let folders = with_data(&format!(
+        "{{file: onnx/model.onnx, data: [{{file: onnx/external.onnx.data, sha256: {hash}}}]}}"
+    ));
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "hashes to", "`sha256`"]);
+}
+
+#[tokio::test]
+async fn external_data_are_fetched() {
+    let (url, _) = serve(Server::Whole).await;
+    let (means, data) = (Sha256::of(MEANS), format!("{{url: '{url}', sha256: "));
+    let folders = with_data(&format!(
+        "{{file: onnx/model.onnx, data: [{data}{means}, location: external.onnx.data}}]}}"
+    ));
+    contains_all(&folders.refusal().await, &["`external.onnx.data` has ", "is of another export"]);
+    assert!(folders.is_kept());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_regular_file_of_sensible_size_is_refused_at_once() {
+    use std::os::unix::fs::symlink;
+
+    let folders = Folders::new("{file: means.onnx}");
+    folders.write("means.onnx", MEANS);
+    let here = |name: &str| folders.model.path().join(name);
+    let labels = fs::read_to_string(here("model.yaml")).unwrap();
+    fs::write(here("model.yaml"), labels.replace("[r, g, b]", "{file: labels.txt}")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(here("labels.txt")).status().unwrap();
+    assert!(made.success());
+    contains_all(&folders.refusal().await, &["model.yaml:4: ", "is no regular file"]);
+    let again = || fs::remove_file(here("labels.txt")).unwrap();
+    again();
+    symlink("/dev/zero", here("labels.txt")).unwrap();
+    contains_all(&folders.refusal().await, &["model.yaml:4: ", "outside of the model's folder"]);
+    again();
+    fs::File::create(here("labels.txt")).unwrap().set_len(100 * 1024 * 1024).unwrap();
+    contains_all(&folders.refusal().await, &["model.yaml:4: ", "has 104857600 bytes, more than"]);
+    again();
+    folders.write("labels.txt", "\n".repeat(1_000_000));
+    contains_all(&folders.refusal().await, &["model.yaml:4: ", "more than 500000 labels"]);
+    folders.write("labels.txt", "r\ng\nb\n");
+    folders.open().await.unwrap().load(&Engines::tract()).unwrap();
+    fs::File::create(here("means.onnx")).unwrap().set_len(3 << 30).unwrap();
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", "has 3221225472 bytes, more than"]);
 }
 
 #[tokio::test]

@@ -25,3 +25,4 @@ mod watchdog;
 pub(crate) use handler::Pipeline;
 pub use infer::BeforeInfer;
 pub(crate) use start::{LoadedModel, Parts, thread_count};
+pub(crate) use watchdog::Watchdog;

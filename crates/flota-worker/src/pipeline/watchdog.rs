@@ -1,21 +1,23 @@
 //! Ends a process whose model or decoder hangs, so that the supervisor starts another and the
-//! image is found out like one that crashes.
+//! image is found out like one that crashes; and one whose model hangs before there is an image.
 
 use std::{
     collections::BTreeMap,
     process,
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use flota_core::Sha256;
+use flota_core::{ModelName, Sha256};
 
 /// What a worker exits with whose model hangs or panics: `EX_SOFTWARE` of sysexits.h.
 pub(crate) const EXIT_SOFTWARE: i32 = 70;
+/// What a process exits with whose model does not get ready: it has said why.
+const EXIT_NOT_READY: i32 = 1;
 /// How often the watchdog looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -32,13 +34,20 @@ struct Watch {
 /// What is being run.
 #[derive(Debug, Clone)]
 struct Running {
-    /// `decode` or `infer`.
+    /// `decode` or `infer`, or what a model does before it is served.
     stage: &'static str,
-    /// The image, or the first of a batch.
-    sha256: Sha256,
+    subject: Subject,
     since: Instant,
     /// How long it may run.
     limit: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Subject {
+    /// An image, or the first of a batch.
+    Image(Sha256),
+    /// A model that is not served yet.
+    Model(ModelName),
 }
 
 /// Watched until it is dropped.
@@ -50,8 +59,34 @@ pub(crate) struct Watched {
 impl Watchdog {
     /// Watches `stage` of an image from now on, which may take as long as `limit`.
     pub(crate) fn watch(&self, stage: &'static str, sha256: Sha256, limit: Duration) -> Watched {
+        self.start(stage, Subject::Image(sha256), limit)
+    }
+
+    /// Watches a model that is not served yet do `stage`, which may take as long as `limit`.
+    pub(crate) fn watch_model(
+        &self,
+        stage: &'static str,
+        model: &ModelName,
+        limit: Duration,
+    ) -> Watched {
+        self.start(stage, Subject::Model(model.clone()), limit)
+    }
+
+    /// The one that watches what is done with models that are not served, armed.
+    pub(crate) fn of_process() -> &'static Self {
+        static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
+        WATCHDOG.get_or_init(|| {
+            let watchdog = Self::default();
+            if let Err(error) = watchdog.arm() {
+                tracing::warn!(%error, "no thread watches over the loading of models");
+            }
+            watchdog
+        })
+    }
+
+    fn start(&self, stage: &'static str, subject: Subject, limit: Duration) -> Watched {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let running = Running { stage, sha256, since: Instant::now(), limit };
+        let running = Running { stage, subject, since: Instant::now(), limit };
         self.0.running().insert(id, running);
         Watched { watch: Arc::clone(&self.0), id }
     }
@@ -63,18 +98,39 @@ impl Watchdog {
         thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
             while let Some(watch) = watch.upgrade() {
                 if let Some(hung) = watch.overdue(Instant::now()) {
-                    tracing::error!(
-                        stage = hung.stage, image.sha256 = %hung.sha256,
-                        limit_ms = hung.limit.as_millis() as u64,
-                        "an image has run for longer than the manifest allows, the worker exits"
-                    );
-                    process::exit(EXIT_SOFTWARE);
+                    process::exit(hung.report());
                 }
                 drop(watch);
                 thread::sleep(LOOK_INTERVAL);
             }
         })?;
         Ok(())
+    }
+}
+
+impl Running {
+    /// Reports that it hangs, and returns what to exit with.
+    fn report(&self) -> i32 {
+        let limit_ms = self.limit.as_millis() as u64;
+        match &self.subject {
+            Subject::Image(sha256) => {
+                tracing::error!(
+                    stage = self.stage, image.sha256 = %sha256, limit_ms,
+                    "an image has run for longer than the manifest allows, the worker exits"
+                );
+                EXIT_SOFTWARE
+            }
+            Subject::Model(model) => {
+                eprintln!(
+                    "error: `{model}` has taken longer than {} s for {}: it may loop for ever; \
+                     `engine.load_timeout_ms` bounds loading, and `limits.max_seconds` of the \
+                     manifest an image",
+                    self.limit.as_secs(),
+                    self.stage
+                );
+                EXIT_NOT_READY
+            }
+        }
     }
 }
 
@@ -109,7 +165,11 @@ mod tests {
         assert!(watchdog.0.overdue(Instant::now()).is_none());
         let later = Instant::now() + 2 * limit;
         let overdue = watchdog.0.overdue(later).unwrap();
-        assert_eq!((overdue.stage, overdue.sha256), ("decode", Sha256::of(b"slow")));
+        assert_eq!(overdue.subject, Subject::Image(Sha256::of(b"slow")));
+        assert_eq!((overdue.stage, overdue.report()), ("decode", EXIT_SOFTWARE));
+        drop(watched);
+        let watched = watchdog.watch_model("loading", &"m".parse().unwrap(), limit);
+        assert_eq!(watchdog.0.overdue(later).unwrap().report(), EXIT_NOT_READY);
         drop(watched);
         assert!(watchdog.0.overdue(later).is_none());
     }

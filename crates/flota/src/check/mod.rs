@@ -1,6 +1,5 @@
 //! `flota model check`: is a model folder fit to be served?
 
-mod golden;
 mod run;
 
 pub(crate) use run::check;

@@ -1,8 +1,7 @@
 use std::process::ExitCode;
 
-use flota_worker::{Engines, ModelFolder, predict};
+use flota_worker::{Compared, EXAMPLES_FILE, Engines, Examples, ModelFolder};
 
-use super::golden::{self, Compared};
 use crate::{
     cli::CheckArgs,
     print::{plain, print},
@@ -20,16 +19,15 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let model = folder.load(&Engines::open(&settings.engine)?)?;
     let labels = show::count(model.labels().len(), "label");
     print(format!("network: its input and output fit the manifest, and {labels}"))?;
-    let Some(examples) = golden::read(&args.folder)? else {
-        print(format!("golden examples: none, for there is no {}", golden::EXAMPLES_FILE))?;
+    let Some(examples) = Examples::read(&args.folder)? else {
+        print(format!("golden examples: none, for there is no {}", EXAMPLES_FILE))?;
         return Ok(ExitCode::SUCCESS);
     };
     let mut session = model.session(1)?;
-    let mut predict = |image: &[u8]| predict(&model, session.as_mut(), image);
     let mut mismatch_count = 0;
     for example in &examples.examples {
         let image = plain(&example.image);
-        match golden::compare(&mut predict, &args.folder, example, examples.tolerance)? {
+        match examples.compare(example, &args.folder, &model, session.as_mut())? {
             Compared::Equal { largest_difference } => {
                 print(format!("golden {image}: as wanted, within {largest_difference:.2e}"))?;
             }

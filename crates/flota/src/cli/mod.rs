@@ -24,6 +24,7 @@ Exit codes:
   0    done
   1    something failed: the sentence on standard error says what
   2    the command was typed wrongly
+  78   a worker's model can never be served as it is: starting again does not help
   130  interrupted
 
 Settings come from compiled-in defaults, then ./flota.toml or --config FILE, then variables such as

@@ -1,6 +1,7 @@
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use flota_core::{backoff, ports::Clock};
+use flota_worker::EXIT_CONFIG;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{error, info, warn};
 
@@ -37,12 +38,17 @@ pub(crate) struct Ended {
 impl Ended {
     /// Whether it has said why it cannot work, where a crash says nothing.
     pub fn gave_up(&self) -> bool {
-        self.status.code() == Some(GAVE_UP)
+        self.status.code() == Some(GAVE_UP) || self.is_hopeless()
+    }
+
+    /// Whether it has said that another start ends the same.
+    fn is_hopeless(&self) -> bool {
+        self.status.code() == Some(EXIT_CONFIG.into())
     }
 
     /// Whether it will not be started again.
     pub fn is_final(&self) -> bool {
-        self.gave_up() && self.in_a_row >= MAX_GIVE_UPS
+        self.is_hopeless() || self.gave_up() && self.in_a_row >= MAX_GIVE_UPS
     }
 
     /// Whether it was the server, without which nothing works.

@@ -151,7 +151,7 @@ fn is_at_hand(manifest: &Manifest, cache_dir: &Path) -> bool {
         Some(LabelSource::Lines(lines)) => Some(&lines.asset),
         Some(LabelSource::Inline(_)) | None => None,
     };
-    [Some(&manifest.weights), labels].into_iter().flatten().all(|asset| match asset {
+    manifest.weights.assets().chain(labels).all(|asset| match asset {
         Asset::File { .. } => true,
         Asset::Url { sha256, .. } => is_cached(cache_dir, sha256),
     })

@@ -103,7 +103,7 @@ impl Fleet {
 
     fn loaded(&self, manifest: &Manifest) -> LoadedModel {
         let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
-        let model = Model::load(&Runtime::Tract, manifest.clone(), MEANS, labels).unwrap();
+        let model = Model::load(&Runtime::Tract, manifest.clone(), &MEANS.into(), labels).unwrap();
         let session = Scripted { batches: self.batches.clone(), held: self.held.clone() };
         LoadedModel {
             batch_size: manifest.batch.max_size,

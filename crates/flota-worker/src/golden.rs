@@ -1,16 +1,25 @@
-use std::{fs, io, path::Path};
+//! Golden examples: images of a model folder, and what the model is known to say of them.
+
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use flota_core::{LabelScore, Output};
+use flota_engine::{Model, Session};
 use serde::Deserialize;
+use thiserror::Error;
+
+use crate::folder::{
+    file::{RegularFile, SizeLimit},
+    predict,
+};
 
 /// Where a model folder keeps its golden examples.
-pub(super) const EXAMPLES_FILE: &str = "golden/examples.json";
+pub const EXAMPLES_FILE: &str = "golden/examples.json";
 
 /// Images and what the model is known to say of them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Examples {
+pub struct Examples {
     /// How far a score may be off.
     pub tolerance: f32,
     /// At least one.
@@ -20,7 +29,7 @@ pub(super) struct Examples {
 /// An image and what the model is known to say of it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Example {
+pub struct Example {
     /// The image's file, relative to the model folder.
     pub image: String,
     /// What the model says.
@@ -29,8 +38,8 @@ pub(super) struct Example {
 
 /// How an example came out.
 #[derive(Debug, PartialEq)]
-pub(super) enum Compared {
-    /// As wanted.
+pub enum Compared {
+    /// As expected.
     Equal {
         /// The largest difference of a score.
         largest_difference: f32,
@@ -39,36 +48,82 @@ pub(super) enum Compared {
     Other(String),
 }
 
-/// The examples of a model folder; `None` where it has none.
-pub(super) fn read(folder: &Path) -> anyhow::Result<Option<Examples>> {
-    let path = folder.join(EXAMPLES_FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let examples: Examples =
-        serde_json::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
-    if examples.examples.is_empty() || examples.tolerance.is_nan() || examples.tolerance < 0.0 {
-        bail!("{} needs an example and a tolerance that is not negative", path.display());
-    }
-    Ok(Some(examples))
+/// A model that does not say of an example's image what it is known to say, and is not served.
+#[derive(Debug, Error)]
+#[error(
+    "golden example {image} of `{model}` comes out otherwise on {engine}: {difference}. The model is \
+    not served: run it on the engine that the examples were made with (`engine.kind`), or make them \
+    anew; `engine.check_golden = false` serves it unchecked"
+)]
+pub struct GoldenMismatch {
+    model: String,
+    engine: String,
+    image: String,
+    difference: String,
 }
 
-/// Shows an example's image to the model and compares what it says.
+impl Examples {
+    /// The examples of a model folder; `None` where it has none.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not one of examples.
+    pub fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
+        let path = folder.join(EXAMPLES_FILE);
+        let opened = RegularFile::open_in(folder, Path::new(EXAMPLES_FILE), SizeLimit::EXAMPLES);
+        let bytes = match opened.and_then(RegularFile::read) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let examples: Self = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is wrong", path.display()))?;
+        if examples.examples.is_empty() || examples.tolerance.is_nan() || examples.tolerance < 0.0 {
+            bail!("{} needs an example and a tolerance that is not negative", path.display());
+        }
+        Ok(Some(examples))
+    }
+
+    /// Shows the image of `example`, which is in `folder`, to the model, and compares what it says.
+    ///
+    /// # Errors
+    /// If the image cannot be read, or the model cannot run on it.
+    pub fn compare(
+        &self,
+        example: &Example,
+        folder: &Path,
+        model: &Model,
+        session: &mut dyn Session,
+    ) -> anyhow::Result<Compared> {
+        let path = folder.join(&example.image);
+        let limit = SizeLimit::new(model.manifest().limits.max_bytes, "`limits.max_bytes` says so");
+        let bytes = RegularFile::open_in(folder, Path::new(&example.image), limit)?.read()?;
+        let found = predict(model, session, &bytes)
+            .with_context(|| format!("cannot look at {}", path.display()))?;
+        Ok(compare_outputs(&example.output, &found, self.tolerance))
+    }
+}
+
+/// Checks that the model says of its golden examples what it is known to say, if `folder` has any.
 ///
 /// # Errors
-/// If the image cannot be read, or the model cannot run on it.
-pub(super) fn compare(
-    predict: impl FnOnce(&[u8]) -> anyhow::Result<Output>,
-    folder: &Path,
-    example: &Example,
-    tolerance: f32,
-) -> anyhow::Result<Compared> {
-    let path = folder.join(&example.image);
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let found = predict(&bytes).with_context(|| format!("cannot look at {}", path.display()))?;
-    Ok(compare_outputs(&example.output, &found, tolerance))
+/// [`GoldenMismatch`], or if the examples cannot be read or run.
+pub(crate) fn verify(model: &Model, folder: &Path) -> anyhow::Result<()> {
+    let Some(examples) = Examples::read(folder)? else { return Ok(()) };
+    let mut session = model.session(1).context("setting up the engine")?;
+    for example in &examples.examples {
+        let compared = examples.compare(example, folder, model, session.as_mut())?;
+        if let Compared::Other(difference) = compared {
+            return Err(GoldenMismatch {
+                model: model.manifest().name.to_string(),
+                engine: model.runtime().to_string(),
+                image: example.image.clone(),
+                difference,
+            }
+            .into());
+        }
+    }
+    model.keep_spare(session);
+    Ok(())
 }
 
 fn compare_outputs(wanted: &Output, found: &Output, tolerance: f32) -> Compared {
