@@ -12,6 +12,7 @@ use crate::Options;
 
 const SQUEEZENET: &str = "models/squeezenet1.1-fp32.onnx";
 const SQUEEZENET_MANIFEST: &str = "\
+format: 2
 name: squeezenet
 version: 1.1.0
 weights: { file: squeezenet1.1-fp32.onnx }
@@ -20,7 +21,7 @@ input:
   layout: nchw
   width: 224
   height: 224
-  resize: { mode: shorter_side, size: 256 }
+  resize: { shortest_edge: 256 }
   mean: [0.485, 0.456, 0.406]
   std: [0.229, 0.224, 0.225]
 output: { kind: softmax, apply: true }

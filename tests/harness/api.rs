@@ -157,7 +157,7 @@ impl Api {
     }
 
     /// The body of `GET path`; `None` while nobody answers, as when a server was just killed.
-    async fn try_get(&self, path: &str) -> Option<Value> {
+    pub async fn try_get(&self, path: &str) -> Option<Value> {
         let answer = self.http.get(format!("{}{path}", self.base)).send().await.ok()?;
         if !answer.status().is_success() {
             return None;

@@ -2,7 +2,9 @@
 
 mod aws;
 mod bad_input;
+mod checks;
 mod command;
+mod embeddings;
 mod groups;
 mod kills;
 mod poison;

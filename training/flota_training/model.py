@@ -74,7 +74,7 @@ def read(folder, cache):
     # 1.10 is a version, and no number.
     manifest["version"] = yaml.load(text, yaml.BaseLoader)["version"]
     weights = found("weights", manifest["weights"], folder, cache)
-    spec = Input.of(manifest["input"])
+    spec = Input.of(manifest["input"], manifest.get("format", 1))
     return Model(Path(folder), manifest, weights, labels_of(manifest, folder, cache), spec)
 
 

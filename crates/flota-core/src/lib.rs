@@ -6,6 +6,7 @@ mod backoff;
 mod callback;
 mod code;
 mod dead_letter;
+mod embedding;
 mod error;
 mod fault;
 mod ids;
@@ -34,6 +35,7 @@ pub use code::Code;
 pub use dead_letter::{
     DeadLetter, DeadLetterState, MAX_BY_BYTES, MAX_KEPT_BODY_BYTES, Reason, Subject,
 };
+pub use embedding::{BeyondF16, Embedding, MAX_EMBEDDING_LENGTH, VectorEncoding};
 pub use error::{PortError, PortResult, with_causes};
 pub use fault::{Fault, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS};
 pub use ids::{CallbackId, EventsId, IdError, ReplayId, RequestId, TaskId};

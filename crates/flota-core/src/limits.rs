@@ -16,8 +16,9 @@ pub const MAX_API_BODY_BYTES: usize = 256 * 1024;
 pub const MAX_ADDRESS_BYTES: usize = 2 * 1024;
 /// Largest metadata of a request in bytes of JSON.
 pub const MAX_METADATA_BYTES: usize = 4 * 1024;
-/// Largest prediction in bytes of JSON, so that one always fits a message.
-pub const MAX_PREDICTION_BYTES: usize = 32 * 1024;
+/// Largest prediction in bytes of JSON: an embedding of 16,384 numbers of 16 bits, and one always fits a
+/// message, with the outcome that names it.
+pub const MAX_PREDICTION_BYTES: usize = 48 * 1024;
 /// Longest `Idempotency-Key` in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Longest id that a client gives an image, in bytes.

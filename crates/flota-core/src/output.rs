@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::limits::MAX_PREDICTION_BYTES;
+use crate::{Embedding, limits::MAX_PREDICTION_BYTES};
 
 /// Most characters of a score in JSON: nine digits, sign, point and exponent, and the comma.
 pub const MAX_SCORE_CHARS: usize = 16;
-/// Longest embedding: as many numbers as surely fit into a prediction.
-pub const MAX_EMBEDDING_LENGTH: usize = (MAX_PREDICTION_BYTES - 1_024) / MAX_SCORE_CHARS;
 
 /// What a model said of one image, by the kind of its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,11 +33,7 @@ pub enum Output {
         scores: Vec<LabelScore>,
     },
     /// A vector for comparing images.
-    Embedding {
-        /// The vector.
-        #[serde(serialize_with = "shortest_each")]
-        vector: Vec<f32>,
-    },
+    Embedding(Embedding),
 }
 
 /// What was said of one label.
@@ -73,7 +67,7 @@ impl Output {
             | Self::Sigmoid { scores }
             | Self::Scores { scores }
             | Self::Regression { scores } => scores,
-            Self::Embedding { .. } => &[],
+            Self::Embedding(_) => &[],
         }
     }
 
@@ -96,11 +90,8 @@ fn shortest<S: Serializer>(score: &f32, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_f64(widen(*score))
 }
 
-fn shortest_each<S: Serializer>(vector: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(vector.iter().map(|score| widen(*score)))
-}
-
-fn widen(score: f32) -> f64 {
+/// The `f64` whose shortest decimal is that of `score`.
+pub(crate) fn widen(score: f32) -> f64 {
     let shortest = format!("{score:e}");
     shortest.parse().unwrap_or_else(|_| f64::from(score))
 }
@@ -119,14 +110,5 @@ mod tests {
             r#"{"kind":"softmax","scores":[{"flagged":false,"index":3,"label":"cat","score":0.1}]}"#
         );
         assert_eq!(serde_json::from_value::<Output>(value).unwrap(), output);
-    }
-
-    #[test]
-    fn the_longest_embedding_fits_whatever_its_numbers() {
-        let widest = vec![-1.234_567_8e-30_f32; MAX_EMBEDDING_LENGTH];
-        assert_eq!(Output::Embedding { vector: widest }.check_size(), Ok(()));
-        let too_long = vec![-1.234_567_8e-30_f32; 2 * MAX_EMBEDDING_LENGTH + 1];
-        let error = Output::Embedding { vector: too_long }.check_size().unwrap_err();
-        assert!(error.to_string().contains("of 32768"), "{error}");
     }
 }

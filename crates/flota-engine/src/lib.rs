@@ -9,6 +9,7 @@ mod infer;
 mod model;
 mod postprocess;
 mod preprocess;
+mod probe;
 mod weights;
 
 pub use decode::{
@@ -20,4 +21,5 @@ pub use infer::{
 };
 pub use model::Model;
 pub use preprocess::{Tensor, TensorData, preprocess};
+pub use probe::ProbeAnswer;
 pub use weights::{Hashed, Weights};

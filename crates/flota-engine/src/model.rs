@@ -6,7 +6,7 @@ use std::{
 };
 
 use flota_core::{
-    MAX_EMBEDDING_LENGTH, MAX_SCORE_CHARS, Manifest, Output, OutputKind, OutputTooLarge,
+    MAX_SCORE_CHARS, Manifest, Output, OutputKind, OutputTooLarge, VectorEncoding,
     limits::MAX_PREDICTION_BYTES,
 };
 
@@ -147,10 +147,8 @@ impl Model {
         let output = &self.manifest.output;
         let length = self.engine.output_count();
         if output.kind == OutputKind::Embedding {
-            return match length <= MAX_EMBEDDING_LENGTH {
-                true => Ok(()),
-                false => Err(LoadError::EmbeddingTooLong { length, limit: MAX_EMBEDDING_LENGTH }),
-            };
+            let encoding = output.encoding.unwrap_or_else(|| VectorEncoding::usual(length));
+            return check_length(length, encoding);
         }
         let mut sizes: Vec<usize> = self.labels.iter().map(|label| entry_bytes(label)).collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
@@ -168,6 +166,21 @@ impl Model {
         self.keep_spare(session);
         answers.iter().try_for_each(|answer| self.label(answer).map(drop))
     }
+}
+
+fn check_length(length: usize, encoding: VectorEncoding) -> Result<(), LoadError> {
+    let limit = encoding.max_length();
+    if length <= limit {
+        return Ok(());
+    }
+    let cure = match encoding {
+        VectorEncoding::Json => "as JSON: write `output.encoding: base64_f32` or `base64_f16`",
+        VectorEncoding::Base64F32 => {
+            "in 32 bits each: write `output.encoding: base64_f16`, which keeps three digits"
+        }
+        VectorEncoding::Base64F16 => "in 16 bits each: have the network answer fewer",
+    };
+    Err(LoadError::EmbeddingTooLong { length, limit, cure })
 }
 
 /// The kind and the brackets around the listed labels.

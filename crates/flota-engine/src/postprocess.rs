@@ -1,6 +1,8 @@
 //! From a network's numbers to what is said of an image.
 
-use flota_core::{LabelScore, Output, OutputKind, OutputSpec};
+use flota_core::{
+    BeyondF16, Embedding, LabelScore, Normalize, Output, OutputKind, OutputSpec, VectorEncoding,
+};
 
 use crate::InferError;
 
@@ -21,8 +23,28 @@ pub(crate) fn postprocess(
         OutputKind::Sigmoid => Output::Sigmoid { scores: scores(numbers) },
         OutputKind::Scores => Output::Scores { scores: scores(numbers) },
         OutputKind::Regression => Output::Regression { scores: scores(numbers) },
-        OutputKind::Embedding => Output::Embedding { vector: numbers.to_vec() },
+        OutputKind::Embedding => embedding(numbers, spec)?,
     })
+}
+
+fn embedding(numbers: &[f32], spec: &OutputSpec) -> Result<Output, InferError> {
+    let vector = match spec.normalize {
+        None => numbers.to_vec(),
+        Some(Normalize::L2) => unit_vector(numbers),
+    };
+    let encoding = spec.encoding.unwrap_or_else(|| VectorEncoding::usual(numbers.len()));
+    let embedding = Embedding::new(vector, encoding)
+        .map_err(|BeyondF16 { value, index }| InferError::BeyondF16 { value, index })?;
+    Ok(Output::Embedding(embedding))
+}
+
+/// `numbers` scaled to the Euclidean length 1; zeros stay zeros.
+fn unit_vector(numbers: &[f32]) -> Vec<f32> {
+    let length = numbers.iter().map(|n| f64::from(*n) * f64::from(*n)).sum::<f64>().sqrt();
+    if length == 0.0 {
+        return numbers.to_vec();
+    }
+    numbers.iter().map(|number| (f64::from(*number) / length) as f32).collect()
 }
 
 /// The highest labels and those with a threshold: highest first, equal ones and measured values
@@ -66,9 +88,20 @@ mod tests {
 
     use super::*;
 
+    fn plain(kind: OutputKind) -> OutputSpec {
+        OutputSpec {
+            name: None,
+            kind,
+            apply: false,
+            top_k: None,
+            normalize: None,
+            encoding: None,
+            thresholds: [].into(),
+        }
+    }
+
     fn check(kind: OutputKind, spec: impl FnOnce(&mut OutputSpec), numbers: &[f32]) -> Output {
-        let mut output =
-            OutputSpec { name: None, kind, apply: false, top_k: None, thresholds: [].into() };
+        let mut output = plain(kind);
         spec(&mut output);
         let labels: Vec<String> = ["a", "b", "c", "d", "e", "f", "g"].map(String::from).into();
         postprocess(numbers, &labels, &output).unwrap()
@@ -116,15 +149,31 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_number_is_an_error() {
-        let spec = OutputSpec {
-            name: None,
-            kind: OutputKind::Embedding,
-            apply: false,
-            top_k: None,
-            thresholds: [].into(),
-        };
+        let spec = plain(OutputKind::Embedding);
         let error = postprocess(&[0.0, f32::NAN], &[], &spec).unwrap_err();
         assert_eq!(error.to_string(), "the network answered NaN at index 1");
         assert!(postprocess(&[0.0, 1.0], &[], &spec).is_ok());
+    }
+
+    #[test]
+    fn an_embedding_is_scaled_and_written_as_asked() {
+        let vector = |spec: &OutputSpec, numbers: &[f32]| {
+            let Output::Embedding(embedding) = postprocess(numbers, &[], spec).unwrap() else {
+                panic!("an embedding")
+            };
+            (embedding.vector().to_vec(), embedding.encoding())
+        };
+        let mut spec = plain(OutputKind::Embedding);
+        assert_eq!(vector(&spec, &[3.0, 4.0]), (vec![3.0, 4.0], VectorEncoding::Json));
+        assert_eq!(vector(&spec, &[0.5; 4_000]).1, VectorEncoding::Base64F32);
+        spec.normalize = Some(Normalize::L2);
+        assert_eq!(vector(&spec, &[3.0, -4.0]).0, [0.6, -0.8]);
+        assert_eq!(vector(&spec, &[1.5e38, 2e38]).0, [0.6, 0.8]);
+        assert_eq!(vector(&spec, &[0.0, 0.0]).0, [0.0, 0.0]);
+        spec.encoding = Some(VectorEncoding::Base64F16);
+        assert_eq!(vector(&spec, &[70_000.0, 0.0]), (vec![1.0, 0.0], VectorEncoding::Base64F16));
+        spec.normalize = None;
+        let error = postprocess(&[70_000.0], &[], &spec).unwrap_err().to_string();
+        assert!(error.contains("beyond 65504"), "{error}");
     }
 }

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use flota_core::{Sha256, WeightsSource};
 
+use crate::infer::metadata;
+
 /// The content of a file, with its hash.
 #[derive(Clone)]
 pub struct Hashed {
@@ -50,6 +52,11 @@ impl Weights {
     /// The identity of all the bytes: see [`WeightsSource::hash`].
     pub fn sha256(&self) -> Sha256 {
         self.sha256
+    }
+
+    /// What the ONNX file says of itself, by key: its `metadata_props`.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        metadata(&self.onnx)
     }
 
     pub(crate) fn onnx(&self) -> &Arc<[u8]> {

@@ -28,3 +28,5 @@ mod reports;
 mod scaled;
 #[path = "golden/squeezenet.rs"]
 mod squeezenet;
+#[path = "golden/transforms.rs"]
+mod transforms;

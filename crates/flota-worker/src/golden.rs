@@ -131,7 +131,8 @@ fn compare_outputs(wanted: &Output, found: &Output, tolerance: f32) -> Compared 
         return Compared::Other("the kind of the answer is another".to_owned());
     }
     let pairs = match (wanted, found) {
-        (Output::Embedding { vector: wanted }, Output::Embedding { vector: found }) => {
+        (Output::Embedding(wanted), Output::Embedding(found)) => {
+            let (wanted, found) = (wanted.vector(), found.vector());
             if wanted.len() != found.len() {
                 let lengths = format!("{} numbers instead of {}", found.len(), wanted.len());
                 return Compared::Other(lengths);
@@ -181,6 +182,8 @@ fn pair_scores(
 
 #[cfg(test)]
 mod tests {
+    use flota_core::{Embedding, VectorEncoding};
+
     use super::*;
 
     fn output(scores: &[(&str, f32)]) -> Output {
@@ -211,7 +214,8 @@ mod tests {
 
     #[test]
     fn another_kind_is_another_answer() {
-        let vector = Output::Embedding { vector: vec![0.5] };
+        let vector = Embedding::new(vec![0.5], VectorEncoding::Json).unwrap();
+        let vector = Output::Embedding(vector);
         let compared = compare_outputs(&vector, &output(&[("cat", 0.5)]), 1.0);
         assert!(matches!(compared, Compared::Other(_)));
     }

@@ -21,7 +21,9 @@ pub(crate) fn ending(ending: &EndingAnswer) -> String {
 /// What a model says of an image, in a cell of a table.
 pub(crate) fn output(output: &Output) -> String {
     let (scores, count) = match output {
-        Output::Embedding { vector } => return format!("a vector of {} numbers", vector.len()),
+        Output::Embedding(embedding) => {
+            return format!("a vector of {} numbers", embedding.vector().len());
+        }
         Output::Regression { scores } => (scores, scores.len()),
         Output::Softmax { scores } | Output::Sigmoid { scores } | Output::Scores { scores } => {
             (scores, MAX_LABELS)

@@ -15,6 +15,7 @@ from onnx import TensorProto, checker, helper, numpy_helper, save
 SIDE, CLASSES = 224, 1000
 OPSET = 17
 MANIFEST = """\
+format: 2
 name: {name}
 version: "1"
 weights: {{ file: {name}.onnx }}
@@ -22,7 +23,7 @@ labels: {{ file: labels.txt }}
 input:
   width: 224
   height: 224
-  resize: {{ mode: shorter_side, size: 256 }}
+  resize: {{ shortest_edge: 256 }}
   mean: [0.485, 0.456, 0.406]
   std: [0.229, 0.224, 0.225]
 output: {{ kind: softmax, apply: true, top_k: 5 }}

@@ -11,6 +11,7 @@ use serde::{
 };
 use url::Url;
 
+use super::label_file;
 use crate::Sha256;
 
 /// Most inline labels in a manifest; more belong into a file.
@@ -42,11 +43,33 @@ pub enum Asset {
 pub enum LabelSource {
     /// Written in the manifest itself.
     Inline(Vec<String>),
-    /// One label per line of a file.
+    /// A file: one label per line, or JSON.
     Lines(LabelLines),
+    /// In the metadata of the ONNX file.
+    Metadata(LabelMetadata),
 }
 
-/// A file of labels, one per line.
+/// Labels in the metadata of the ONNX file, as Ultralytics' export puts them there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelMetadata {
+    /// The key of `metadata_props`, such as `names`.
+    #[serde(rename = "metadata")]
+    pub key: String,
+}
+
+impl LabelMetadata {
+    /// The labels in `text`, which stands in the file under the key.
+    ///
+    /// # Errors
+    /// If it is no list and no dictionary of labels.
+    pub fn read(&self, text: &str) -> Result<Vec<String>, String> {
+        label_file::of_metadata(text)
+            .map_err(|error| format!("the metadata `{}` of the ONNX file: {error}", self.key))
+    }
+}
+
+/// A file of labels: one per line, a JSON list, a JSON dictionary of ids, or Hugging Face's `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "LabelFields", into = "LabelFields")]
 pub struct LabelLines {
@@ -57,9 +80,14 @@ pub struct LabelLines {
 }
 
 impl LabelLines {
-    /// The labels in `text`, one per line; trailing empty lines are none.
-    pub fn read(&self, text: &str) -> Vec<String> {
-        text.trim_end().lines().map(|line| self.label_of(line).to_owned()).collect()
+    /// The labels in `text`: of JSON in the order of their ids, else one per line; trailing empty lines are
+    /// none.
+    ///
+    /// # Errors
+    /// If it is JSON, but not of labels.
+    pub fn read(&self, text: &str) -> Result<Vec<String>, String> {
+        let lines = || text.trim_end().lines().map(|line| self.label_of(line).to_owned()).collect();
+        label_file::of_json(text).unwrap_or_else(|| Ok(lines()))
     }
 
     fn label_of<'a>(&self, line: &'a str) -> &'a str {
@@ -84,7 +112,7 @@ impl<'de> de::Visitor<'de> for LabelVisitor {
     type Value = LabelSource;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of labels, or `file` or `url` of a file with one label per line")
+        f.write_str("a list of labels, or `file` or `url` of a file, or `metadata`")
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<LabelSource, A::Error> {
@@ -100,7 +128,16 @@ impl<'de> de::Visitor<'de> for LabelVisitor {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<LabelSource, A::Error> {
-        LabelLines::deserialize(MapAccessDeserializer::new(map)).map(LabelSource::Lines)
+        let fields = LabelFields::deserialize(MapAccessDeserializer::new(map))?;
+        match fields.metadata {
+            None => fields.try_into().map(LabelSource::Lines).map_err(de::Error::custom),
+            Some(_) if fields.file.is_some() || fields.url.is_some() || fields.skip_words > 0 => {
+                Err(de::Error::custom(
+                    "`metadata` stands alone: leave out `file`, `url`, `skip_words`",
+                ))
+            }
+            Some(key) => Ok(LabelSource::Metadata(LabelMetadata { key })),
+        }
     }
 }
 
@@ -126,6 +163,8 @@ struct LabelFields {
     sha256: Option<Sha256>,
     #[serde(default)]
     skip_words: u32,
+    #[serde(default, skip_serializing)]
+    metadata: Option<String>,
 }
 
 impl TryFrom<AssetFields> for Asset {
@@ -170,7 +209,7 @@ impl TryFrom<LabelFields> for LabelLines {
     type Error = String;
 
     fn try_from(fields: LabelFields) -> Result<Self, String> {
-        let LabelFields { file, url, sha256, skip_words } = fields;
+        let LabelFields { file, url, sha256, skip_words, .. } = fields;
         Ok(Self { asset: AssetFields { file, url, sha256 }.try_into()?, skip_words })
     }
 }
@@ -178,6 +217,6 @@ impl TryFrom<LabelFields> for LabelLines {
 impl From<LabelLines> for LabelFields {
     fn from(lines: LabelLines) -> Self {
         let AssetFields { file, url, sha256 } = lines.asset.into();
-        Self { file, url, sha256, skip_words: lines.skip_words }
+        Self { file, url, sha256, skip_words: lines.skip_words, metadata: None }
     }
 }

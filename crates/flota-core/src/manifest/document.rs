@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{
-    BatchSpec, InputSpec, LabelSource, Limits, ManifestError, OutputKind, OutputSpec,
+    BatchSpec, Format, InputSpec, LabelSource, Limits, ManifestError, OutputKind, OutputSpec,
     WeightsSource, bounds::within,
 };
-use crate::{ModelName, ModelVersion, Sha256};
+use crate::{ModelName, ModelVersion};
 
 /// How often a task is begun at most where the manifest says nothing.
 pub const DEFAULT_ATTEMPTS: u32 = 5;
@@ -18,13 +18,13 @@ const MAX_ATTEMPTS: u64 = 1_000;
 const MAX_VERSION_CHARS: usize = 64;
 /// Longest description in characters.
 const MAX_DESCRIPTION_CHARS: usize = 2_000;
-/// Raised when a digest's meaning changes, so that no digest of before equals one of after.
-const DIGEST_FORMAT: u32 = 1;
-
 /// What `model.yaml` says of a model, checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Manifest {
+    /// What keys mean where they are absent; 1 where the manifest does not say.
+    #[serde(default, skip_serializing_if = "Format::is_first")]
+    pub format: Format,
     /// The model's name.
     pub name: ModelName,
     /// The model's version; bumped whenever its digest changes.
@@ -42,7 +42,6 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelSource>,
     /// From picture to tensor.
-    #[serde(deserialize_with = "input")]
     pub input: InputSpec,
     /// From tensor to prediction.
     #[serde(deserialize_with = "output")]
@@ -72,22 +71,6 @@ impl Manifest {
         }
     }
 
-    /// The identity of what the model computes: the hash of its weights, labels, pre- and
-    /// postprocessing, not of how it is batched or limited. `weights` is what [`WeightsSource::hash`]
-    /// makes of all files of the weights, and `labels` the hash of the label file, where there is one;
-    /// inline labels count by themselves.
-    pub fn digest(&self, weights: &Sha256, labels: Option<&Sha256>) -> Sha256 {
-        let (inline, skip_words) = match &self.labels {
-            None => (None, 0),
-            Some(LabelSource::Inline(inline)) => (Some(inline), 0),
-            Some(LabelSource::Lines(lines)) => (None, lines.skip_words),
-        };
-        let identity =
-            (DIGEST_FORMAT, weights, labels, inline, skip_words, &self.input, &self.output);
-        let canonical = serde_json::to_vec(&identity).expect("plain data is always JSON");
-        Sha256::of(&canonical)
-    }
-
     fn check(&self) -> Result<(), (&'static str, String)> {
         let is_embedding = self.output.kind == OutputKind::Embedding;
         match (&self.labels, is_embedding) {
@@ -98,8 +81,9 @@ impl Manifest {
                 return Err(("output", "`labels` are missing: what is each output called?".into()));
             }
             (Some(LabelSource::Inline(labels)), false) => self.check_labels(labels)?,
-            (Some(LabelSource::Lines(_)), false) | (None, true) => {}
+            (Some(LabelSource::Lines(_) | LabelSource::Metadata(_)), false) | (None, true) => {}
         }
+        self.input.check_format(self.format).map_err(|reason| ("input", reason))?;
         let description_chars = self.description.iter().flat_map(|text| text.chars()).count();
         if description_chars > MAX_DESCRIPTION_CHARS {
             let reason = format!("longer than {MAX_DESCRIPTION_CHARS} characters");
@@ -124,6 +108,21 @@ impl Manifest {
     }
 }
 
+impl Serialize for Manifest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// Completes what depends on the format, which may stand behind it.
+impl<'de> Deserialize<'de> for Manifest {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        let mut manifest = Self::deserialize(de)?;
+        manifest.input.complete(manifest.format);
+        Ok(manifest)
+    }
+}
+
 fn default_attempts() -> u32 {
     DEFAULT_ATTEMPTS
 }
@@ -138,12 +137,6 @@ fn version<'de, D: Deserializer<'de>>(de: D) -> Result<ModelVersion, D::Error> {
         return Err(D::Error::custom(reason));
     }
     Ok(ModelVersion(text))
-}
-
-fn input<'de, D: Deserializer<'de>>(de: D) -> Result<InputSpec, D::Error> {
-    let spec = InputSpec::deserialize(de)?;
-    spec.check().map_err(D::Error::custom)?;
-    Ok(spec)
 }
 
 fn output<'de, D: Deserializer<'de>>(de: D) -> Result<OutputSpec, D::Error> {

@@ -27,7 +27,10 @@ impl ManifestError {
         let line = error.location().map_or(1, |location| location.line().max(1));
         let reason = match error {
             YamlError::SerdeUnknownField { field, expected, .. } => {
-                format!("unknown field `{field}`, {}", cure(field, expected))
+                match foreign(field, expected) {
+                    Some(cure) => format!("unknown field `{field}`: write {cure}"),
+                    None => format!("unknown field `{field}`, {}", cure(field, expected)),
+                }
             }
             YamlError::SerdeUnknownVariant { variant, expected, .. } => {
                 format!("unknown value `{variant}`, {}", cure(variant, expected))
@@ -51,6 +54,36 @@ impl ManifestError {
         let index = text.lines().position(opens).unwrap_or(0);
         Self { file: file.to_owned(), line: index as u64 + 1, reason }
     }
+}
+
+/// How what another library calls `field` is written here.
+fn foreign(field: &str, known: &[&'static str]) -> Option<&'static str> {
+    Some(match field {
+        "crop_pct" => {
+            "timm's as `resize: {shortest_edge: N}`, where N is floor(input size / crop_pct)"
+        }
+        "crop_mode" => {
+            "timm's `center` as `resize: {shortest_edge: N}`, its others as `mode: exact` or \
+            `mode: letterbox`"
+        }
+        "input_size" | "crop_size" => "the size as `width` and `height` of `input`",
+        "height" | "width" if known.contains(&"mode") => {
+            "Hugging Face's as `mode: exact`, and the size as `width` and `height` \
+            of `input`"
+        }
+        "resample" => {
+            "Hugging Face's as `interpolation: lanczos` (1), `bilinear` (2), `bicubic` (3), \
+            `box` (4) or `hamming` (5)"
+        }
+        "do_normalize" | "do_rescale" | "do_resize" | "do_center_crop" => {
+            "only what is done: `mean` and `std`, `scale`, `resize`"
+        }
+        "image_mean" => "Hugging Face's as `mean`",
+        "image_std" => "Hugging Face's as `std`",
+        "rescale_factor" => "Hugging Face's as `scale`",
+        "id2label" => "the labels as a list, or as `labels: {file: config.json}`",
+        _ => return None,
+    })
 }
 
 fn cure(given: &str, known: &[&'static str]) -> String {

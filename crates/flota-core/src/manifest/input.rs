@@ -2,57 +2,44 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::within;
+use super::{Filter, Format, Resize, Rounding, bounds::within};
 
 /// Longest side of a tensor in pixels; a hundred million numbers are no sensible input.
-const MAX_TENSOR_SIDE: u64 = 8_192;
+pub(super) const MAX_TENSOR_SIDE: u64 = 8_192;
 /// What a pixel's 0 to 255 is multiplied by where the manifest says nothing.
 const DEFAULT_SCALE: f32 = 1.0 / 255.0;
 
 /// How a picture becomes a tensor: resized, cropped, then `(value * scale - mean) / std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "InputFields", into = "InputFields")]
 pub struct InputSpec {
     /// The input's name in the graph; may be absent where there is only one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The order of the tensor's axes.
-    #[serde(default)]
     pub layout: Layout,
     /// Width of the tensor in pixels.
-    #[serde(deserialize_with = "within::<1, MAX_TENSOR_SIDE, _, _>")]
     pub width: u32,
     /// Height of the tensor in pixels.
-    #[serde(deserialize_with = "within::<1, MAX_TENSOR_SIDE, _, _>")]
     pub height: u32,
     /// How the picture is brought to that size.
     pub resize: Resize,
     /// How pixels are interpolated.
-    #[serde(default)]
     pub filter: Filter,
     /// Which channels the tensor has, in which order.
-    #[serde(default)]
     pub color: ColorOrder,
     /// The type of the tensor's numbers.
-    #[serde(default)]
     pub dtype: Dtype,
     /// What a value of 0 to 255 is multiplied by.
-    #[serde(default = "default_scale")]
     pub scale: f32,
     /// What is then subtracted, per channel in the tensor's order; nothing where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f32>>,
     /// What is then divided by, per channel in the tensor's order; nothing where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f32>>,
     /// What decoding a JPEG may spare, by a decoder that can.
-    #[serde(default, skip_serializing_if = "JpegSpec::is_usual")]
     pub jpeg: JpegSpec,
     /// What becomes of transparent pixels.
-    #[serde(default, skip_serializing_if = "is_default")]
     pub alpha: Alpha,
     /// Whether colours are converted to sRGB by the profile that an image brings along.
-    #[serde(default, skip_serializing_if = "is_default")]
     pub color_profile: ColorManagement,
 }
 
@@ -79,8 +66,48 @@ pub enum ColorManagement {
     Apply,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// An [`InputSpec`] as it is written. A key that is added must be left out of JSON where it says nothing
+/// new, and go into the identity of format 1 (`identity.rs`) if it may be said there.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default)]
+    layout: Layout,
+    #[serde(deserialize_with = "within::<1, MAX_TENSOR_SIDE, _, _>")]
+    width: u32,
+    #[serde(deserialize_with = "within::<1, MAX_TENSOR_SIDE, _, _>")]
+    height: u32,
+    resize: Resize,
+    #[serde(default, skip_serializing)]
+    filter: Option<String>,
+    #[serde(default)]
+    interpolation: Option<String>,
+    #[serde(default)]
+    antialias: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    align_corners: bool,
+    #[serde(default)]
+    color: ColorOrder,
+    #[serde(default)]
+    dtype: Dtype,
+    #[serde(default = "default_scale")]
+    scale: f32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mean: Option<Vec<f32>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    std: Option<Vec<f32>>,
+    #[serde(default, skip_serializing_if = "JpegSpec::is_usual")]
+    jpeg: JpegSpec,
+    #[serde(default, skip_serializing_if = "is_default")]
+    alpha: Alpha,
+    #[serde(default, skip_serializing_if = "is_default")]
+    color_profile: ColorManagement,
 }
 
 /// What decoding a JPEG may spare: libjpeg-turbo can, the decoder that needs no C compiler cannot.
@@ -105,7 +132,7 @@ impl Default for JpegSpec {
 }
 
 impl JpegSpec {
-    fn is_usual(&self) -> bool {
+    pub(super) fn is_usual(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -119,49 +146,6 @@ pub enum Layout {
     Nchw,
     /// The channels of a pixel side by side.
     Nhwc,
-}
-
-/// How a picture is brought to the size of the tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "ResizeFields", into = "ResizeFields")]
-pub enum Resize {
-    /// The shorter side becomes `size` pixels, the proportions stay; then what sticks out of the
-    /// tensor is cut off.
-    ShorterSide {
-        /// Length of the shorter side in pixels.
-        size: u32,
-        /// Which part is kept.
-        crop: Crop,
-    },
-    /// The whole picture is squeezed into the tensor.
-    Exact,
-    /// The whole picture with its proportions, centred; the rest is filled.
-    Letterbox {
-        /// Red, green and blue of the rest.
-        fill: [u8; 3],
-    },
-}
-
-/// Which part of a picture is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Crop {
-    /// The middle; an odd rest is cut off at the right and the bottom.
-    #[default]
-    Center,
-}
-
-/// How pixels are interpolated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Filter {
-    /// Pillow's `BILINEAR`: a triangle as wide as the reduction, rounded to bytes.
-    #[default]
-    BilinearAntialias,
-    /// Pillow's `BICUBIC`: a cubic (a = -0.5) as wide as the reduction, rounded to bytes.
-    BicubicAntialias,
-    /// Four neighbours, corners on corners, never rounded: TensorFlow's `align_corners`.
-    BilinearAlignCorners,
 }
 
 /// Which channels a tensor has, in which order.
@@ -199,15 +183,52 @@ pub enum Dtype {
 }
 
 impl InputSpec {
-    pub(super) fn check(&self) -> Result<(), String> {
-        if let Resize::ShorterSide { size, .. } = self.resize
-            && size < self.width.max(self.height)
+    /// Completes what depends on the manifest's format.
+    pub(super) fn complete(&mut self, format: Format) {
+        if let Resize::ShortestEdge { rounding, .. } = &mut self.resize {
+            rounding.get_or_insert(format.rounding());
+        }
+    }
+
+    /// Whether a picture is padded with black where its shortest edge does not fill the tensor.
+    pub fn may_pad(&self) -> bool {
+        let longest = self.width.max(self.height);
+        matches!(self.resize, Resize::ShortestEdge { size, .. } if size < longest)
+    }
+
+    /// Checks what depends on the manifest's format.
+    pub(super) fn check_format(&self, format: Format) -> Result<(), String> {
+        if let Resize::ShortestEdge { size, rounding, .. } = self.resize
+            && self.may_pad()
+            && (format.is_first() || rounding != Some(Rounding::Torchvision))
         {
             return Err(format!(
-                "a shorter side of {size} does not fill a tensor of {}x{}",
+                "a shortest edge of {size} does not fill a tensor of {}x{}; only `format: 2` with \
+                 `rounding: torchvision` pads it, with black",
                 self.width, self.height
             ));
         }
+        if !format.is_first() {
+            return Ok(());
+        }
+        if self.filter.first_name().is_none() {
+            let (interpolation, antialias, _) = self.filter.words();
+            return Err(format!(
+                "`interpolation: {interpolation}` with `antialias: {antialias}` needs `format: 2` at \
+                 the top of the manifest"
+            ));
+        }
+        match self.resize {
+            Resize::ShortestEdge { rounding: Some(Rounding::Format1) | None, .. }
+            | Resize::Exact
+            | Resize::Letterbox { .. } => Ok(()),
+            Resize::ShortestEdge { .. } => {
+                Err("`rounding` needs `format: 2` at the top of the manifest".to_owned())
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
         self.check_channels("mean", self.mean.as_deref())?;
         self.check_channels("std", self.std.as_deref())?;
         if self.std.iter().flatten().any(|value| *value <= 0.0) {
@@ -243,62 +264,68 @@ fn default_scale() -> f32 {
     DEFAULT_SCALE
 }
 
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ResizeMode {
-    ShorterSide,
-    Exact,
-    Letterbox,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ResizeFields {
-    mode: ResizeMode,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    size: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    crop: Option<Crop>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    fill: Option<[u8; 3]>,
-}
-
-impl TryFrom<ResizeFields> for Resize {
+impl TryFrom<InputFields> for InputSpec {
     type Error = String;
 
-    fn try_from(fields: ResizeFields) -> Result<Self, String> {
-        let ResizeFields { mode, size, crop, fill } = fields;
-        if size.is_some_and(|size| size == 0 || u64::from(size) > MAX_TENSOR_SIDE) {
-            return Err(format!("`size` is not from 1 to {MAX_TENSOR_SIDE}"));
-        }
-        match (mode, size, crop, fill) {
-            (ResizeMode::ShorterSide, Some(size), crop, None) => {
-                Ok(Self::ShorterSide { size, crop: crop.unwrap_or_default() })
+    fn try_from(fields: InputFields) -> Result<Self, String> {
+        let has_words =
+            fields.interpolation.is_some() || fields.antialias.is_some() || fields.align_corners;
+        let filter = match &fields.filter {
+            Some(_) if has_words => {
+                return Err(
+                    "`filter` says `interpolation` and `antialias` too: leave it out".into()
+                );
             }
-            (ResizeMode::ShorterSide, None, ..) => {
-                Err("`mode: shorter_side` needs the `size` of that side".to_owned())
+            Some(name) => Filter::of_first_name(name)?,
+            None => {
+                let interpolation = fields.interpolation.as_deref().unwrap_or("bilinear");
+                Filter::of_words(interpolation, fields.antialias, fields.align_corners)?
             }
-            (ResizeMode::Exact, None, None, None) => Ok(Self::Exact),
-            (ResizeMode::Letterbox, None, None, fill) => {
-                Ok(Self::Letterbox { fill: fill.unwrap_or_default() })
-            }
-            _ => {
-                Err("`size` and `crop` belong to `mode: shorter_side`, `fill` to `mode: letterbox`"
-                    .to_owned())
-            }
-        }
+        };
+        let InputFields { name, layout, width, height, resize, color, dtype, .. } = fields;
+        let InputFields { scale, mean, std, jpeg, alpha, color_profile, .. } = fields;
+        let spec = Self {
+            name,
+            layout,
+            width,
+            height,
+            resize,
+            filter,
+            color,
+            dtype,
+            scale,
+            mean,
+            std,
+            jpeg,
+            alpha,
+            color_profile,
+        };
+        spec.check()?;
+        Ok(spec)
     }
 }
 
-impl From<Resize> for ResizeFields {
-    fn from(resize: Resize) -> Self {
-        let plain = |mode| Self { mode, size: None, crop: None, fill: None };
-        match resize {
-            Resize::ShorterSide { size, crop } => {
-                Self { size: Some(size), crop: Some(crop), ..plain(ResizeMode::ShorterSide) }
-            }
-            Resize::Exact => plain(ResizeMode::Exact),
-            Resize::Letterbox { fill } => Self { fill: Some(fill), ..plain(ResizeMode::Letterbox) },
+impl From<InputSpec> for InputFields {
+    fn from(spec: InputSpec) -> Self {
+        let (interpolation, antialias, align_corners) = spec.filter.words();
+        Self {
+            name: spec.name,
+            layout: spec.layout,
+            width: spec.width,
+            height: spec.height,
+            resize: spec.resize,
+            filter: None,
+            interpolation: Some(interpolation.to_owned()),
+            antialias: Some(antialias),
+            align_corners,
+            color: spec.color,
+            dtype: spec.dtype,
+            scale: spec.scale,
+            mean: spec.mean,
+            std: spec.std,
+            jpeg: spec.jpeg,
+            alpha: spec.alpha,
+            color_profile: spec.color_profile,
         }
     }
 }

@@ -4,18 +4,24 @@ mod asset;
 mod bounds;
 mod document;
 mod error;
+mod format;
+mod identity;
 mod input;
+mod interpolation;
+mod label_file;
 mod output;
+mod resize;
 #[cfg(test)]
 mod tests;
 mod weights;
 
-pub use asset::{Asset, LabelLines, LabelSource};
+pub use asset::{Asset, LabelLines, LabelMetadata, LabelSource};
 pub use bounds::{BatchSpec, Limits};
 pub use document::{DEFAULT_ATTEMPTS, Manifest};
 pub use error::ManifestError;
-pub use input::{
-    Alpha, ColorManagement, ColorOrder, Crop, Dtype, Filter, InputSpec, JpegSpec, Layout, Resize,
-};
-pub use output::{OutputKind, OutputSpec, Threshold};
+pub use format::Format;
+pub use input::{Alpha, ColorManagement, ColorOrder, Dtype, InputSpec, JpegSpec, Layout};
+pub use interpolation::Filter;
+pub use output::{Normalize, OutputKind, OutputSpec, Threshold};
+pub use resize::{Crop, Resize, Rounding};
 pub use weights::{DataFile, WeightsSource};

@@ -7,6 +7,8 @@ use serde::{
     de::{self, value::MapAccessDeserializer},
 };
 
+use crate::VectorEncoding;
+
 /// Most labels that a prediction lists where the manifest says nothing.
 const DEFAULT_TOP_K: u32 = 5;
 /// Most labels that a manifest may ask a prediction to list.
@@ -27,6 +29,13 @@ pub struct OutputSpec {
     /// How many of the highest labels are listed; absent: five, or all of a regression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_k: Option<u32>,
+    /// How an embedding is scaled; not at all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<Normalize>,
+    /// How an embedding is written in predictions; by its length where absent: see
+    /// [`VectorEncoding::usual`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<VectorEncoding>,
     /// From where on a label is flagged; such a label is always listed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub thresholds: BTreeMap<String, Threshold>,
@@ -46,6 +55,15 @@ pub enum OutputKind {
     Regression,
     /// A vector for comparing images, without labels.
     Embedding,
+}
+
+/// How an embedding is scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalize {
+    /// To the Euclidean length 1. A vector of zeros stays as it is, as in
+    /// `torch.nn.functional.normalize`.
+    L2,
 }
 
 /// From where on a label is flagged.
@@ -90,6 +108,10 @@ impl OutputSpec {
         let lists_labels = self.top_k.is_some() || !self.thresholds.is_empty();
         if self.kind == OutputKind::Embedding && lists_labels {
             return Err("an embedding has no labels: leave out `top_k` and `thresholds`".to_owned());
+        }
+        let is_vector = self.normalize.is_some() || self.encoding.is_some();
+        if self.kind != OutputKind::Embedding && is_vector {
+            return Err("`normalize` and `encoding` belong to `kind: embedding`".to_owned());
         }
         let is_finite = |threshold: &Threshold| match threshold {
             Threshold::AtLeast(limit) | Threshold::Below(limit) => limit.is_finite(),

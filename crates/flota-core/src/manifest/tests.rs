@@ -45,25 +45,31 @@ fn accepted(from: &str, to: &str) -> Manifest {
     Manifest::parse("model.yaml", &WHOLE.replacen(from, to, 1)).unwrap()
 }
 
+fn edge(rounding: Rounding) -> Resize {
+    Resize::ShortestEdge { size: 256, crop: Crop::Center, rounding: Some(rounding) }
+}
+
 #[test]
 fn a_whole_manifest_is_read_and_the_rest_has_defaults() {
     let manifest = accepted("", "");
     assert_eq!(manifest.name.as_str(), "image-category");
-    assert_eq!(manifest.input.resize, Resize::ShorterSide { size: 256, crop: Crop::Center });
+    assert_eq!(manifest.input.resize, edge(Rounding::Format1));
     assert_eq!(manifest.output.thresholds["tench"], Threshold::AtLeast(0.7));
     assert_eq!(manifest.output.thresholds["goldfish"], Threshold::Below(0.1));
     assert_eq!((manifest.batch.max_size, manifest.batch.max_wait_ms), (4, 10));
     assert_eq!(manifest.limits, Limits { max_pixels: 1_000_000, ..Limits::default() });
     assert_eq!((manifest.attempts, manifest.code), (DEFAULT_ATTEMPTS, false));
     assert_eq!(manifest.input.scale, 1.0 / 255.0);
+    assert_eq!(manifest.format, Format::One);
 }
 
 #[test]
 fn a_manifest_survives_json_and_keeps_its_digest() {
     let letterbox = accepted("mode: shorter_side\n    size: 256", "mode: letterbox");
     let inline = accepted("  file: labels.txt\n  skip_words: 1", "  [tench, goldfish]");
+    let second = accepted("name: image", "format: 2\nname: image");
     let hurried = accepted("max_size: 4", "max_latency_ms: 500");
-    for manifest in [accepted("", ""), letterbox, inline, hurried] {
+    for manifest in [accepted("", ""), letterbox, inline, second, hurried] {
         let value = serde_json::to_value(&manifest).unwrap();
         let again: Manifest = serde_json::from_value(value).unwrap();
         assert_eq!(again, manifest);
@@ -120,9 +126,13 @@ fn what_is_wrong_is_said_with_line_and_cure() {
         ("max_size: 4", "max_latency_ms: 0", "model.yaml:30: 0 is not from 1 to 3600000"),
         ("  width: 224\n", "", "missing field `width`"),
         ("width: 224", "width: 224\n  width: 1", "model.yaml:14: field `width` is given twice"),
-        ("size: 256", "size: 100", "a shorter side of 100 does not fill a tensor of 224x224"),
-        ("    size: 256\n", "", "model.yaml:16: `mode: shorter_side` needs the `size`"),
-        ("mode: shorter_side", "mode: exact", "`size` and `crop` belong to `mode: shorter_side`"),
+        ("size: 256", "size: 100", "a shortest edge of 100 does not fill a tensor of 224x224"),
+        ("    size: 256\n", "", "model.yaml:16: `mode: shortest_edge` needs the `size`"),
+        (
+            "mode: shorter_side",
+            "mode: exact",
+            "`size`, `crop` and `rounding` belong to `mode: shor",
+        ),
         ("color: rgb", "color: grey", "`mean` has 3 values for 1 channel(s)"),
         ("[0.229, 0.224, 0.225]", "[0, 1, 1]", "`std` must be greater than 0"),
         ("[0.229, 0.224, 0.225]", "[.nan, 1, 1]", "`std` must hold finite numbers"),
@@ -156,7 +166,7 @@ fn label_lines_lose_the_words_that_are_no_part_of_them() {
         panic!("labels in lines")
     };
     assert_eq!(
-        lines.read("n01 tench, Tinca tinca\r\nn02 goldfish\n\n"),
+        lines.read("n01 tench, Tinca tinca\r\nn02 goldfish\n\n").unwrap(),
         ["tench, Tinca tinca", "goldfish"]
     );
 }
@@ -167,4 +177,144 @@ fn nothing_that_is_not_a_manifest_makes_the_reader_panic() {
     {
         assert!(Manifest::parse("m", text).is_err(), "{text:?} was taken");
     }
+}
+
+/// The file of `model.yaml` whose first lines are `format` and whose `resize` and filter are as given.
+fn with(format: &str, resize: &str, filter: &str) -> Result<Manifest, ManifestError> {
+    let text = WHOLE.replace("    mode: shorter_side\n    size: 256\n", &format!("    {resize}\n"));
+    let text = text.replace("  filter: bilinear_antialias\n", &format!("  {filter}\n"));
+    Manifest::parse("model.yaml", &format!("{format}\n{text}"))
+}
+
+#[test]
+fn the_format_decides_how_the_shortest_edge_rounds() {
+    let resize = "{shortest_edge: 256}";
+    let rounding = |manifest: Manifest| manifest.input.resize;
+    let of = |format| rounding(with(format, resize, "").unwrap());
+    assert_eq!(of(""), edge(Rounding::Format1));
+    assert_eq!(of("format: 1"), edge(Rounding::Format1));
+    assert_eq!(of("format: 2"), edge(Rounding::Torchvision));
+    let named = "{mode: shortest_edge, size: 256, rounding: transformers}";
+    assert_eq!(rounding(with("format: 2", named, "").unwrap()), edge(Rounding::Transformers));
+    // The key may stand behind what depends on it.
+    let last = Manifest::parse("model.yaml", &format!("{WHOLE}format: 2\n")).unwrap();
+    assert_eq!(last.input.resize, edge(Rounding::Torchvision));
+}
+
+#[test]
+fn one_meaning_has_one_digest_however_it_is_spelt() {
+    let digest = |format, resize, filter| {
+        let (weights, labels) = (Sha256::of(b"weights"), Sha256::of(b"labels"));
+        with(format, resize, filter).unwrap().digest(&weights, Some(&labels))
+    };
+    for format in ["", "format: 2"] {
+        let usual = digest(format, "{mode: shorter_side, size: 256}", "filter: bilinear_antialias");
+        for (resize, filter) in [
+            ("{shortest_edge: 256}", ""),
+            ("{mode: shortest_edge, size: 256, crop: center}", "interpolation: bilinear"),
+            ("{mode: shortest_edge, shortest_edge: 256}", "antialias: true"),
+        ] {
+            assert_eq!(digest(format, resize, filter), usual, "{format} {resize} {filter}");
+        }
+    }
+    let corners = "interpolation: bilinear\n  align_corners: true";
+    let usual = digest("", "{mode: exact}", "filter: bilinear_align_corners");
+    assert_eq!(digest("", "{mode: exact}", corners), usual);
+    // Nothing of one format has a digest of the other.
+    let exact = "{mode: exact}";
+    assert_ne!(digest("", exact, ""), digest("format: 2", exact, ""));
+    let named = "{mode: shortest_edge, size: 256, rounding: torchvision}";
+    let usual = digest("format: 2", "{shortest_edge: 256}", "");
+    assert_eq!(digest("format: 2", named, ""), usual);
+    assert_ne!(digest("format: 2", &named.replace("torchvision", "transformers"), ""), usual);
+}
+
+#[test]
+fn what_other_libraries_say_is_understood_or_refused_by_name() {
+    for (filter, wanted) in [
+        ("interpolation: bicubic", Filter::BicubicAntialias),
+        ("interpolation: bicubic\n  antialias: false", Filter::Bicubic),
+        ("antialias: false", Filter::Bilinear),
+        ("interpolation: lanczos", Filter::LanczosAntialias),
+        ("interpolation: box", Filter::BoxAntialias),
+        ("interpolation: hamming", Filter::HammingAntialias),
+    ] {
+        let manifest = with("format: 2", "{mode: exact}", filter).unwrap();
+        assert_eq!(manifest.input.filter, wanted, "{filter}");
+    }
+    let (exact, edge) = ("{mode: exact}", "{shortest_edge: 256}");
+    for (format, resize, filter, wanted) in [
+        (
+            "format: 3",
+            exact,
+            "",
+            "model.yaml:1: format 3 is not known: this version of Flota reads",
+        ),
+        ("format: two", exact, "", "model.yaml:1: "),
+        ("", exact, "antialias: false", "with `antialias: false` needs `format: 2`"),
+        ("", "{mode: shortest_edge, size: 256, rounding: torchvision}", "", "needs `format: 2`"),
+        ("format: 2", exact, "interpolation: nearest", "`interpolation: nearest` is not served: P"),
+        ("format: 2", exact, "interpolation: area", "`interpolation: area` is not known: use bili"),
+        ("format: 2", exact, "interpolation: lanczos\n  antialias: false", "needs `antialias: tru"),
+        ("format: 2", exact, "filter: bilinear", "use `interpolation: bilinear` and `antialias:"),
+        ("format: 2", exact, "filter: bilinear_antialias\n  antialias: true", "leave it out"),
+        ("format: 2", "{mode: exact, shortest_edge: 256}", "", "says both `mode` and `size`"),
+        ("format: 2", "{size: 256}", "", "`mode` is missing: `shortest_edge`, `exact` or"),
+        (
+            "format: 2",
+            "{mode: exact, rounding: torchvision}",
+            "",
+            "belong to `mode: shortest_edge`",
+        ),
+        (
+            "format: 2",
+            edge,
+            "crop_pct: 0.875",
+            "unknown field `crop_pct`: write timm's as `resize:",
+        ),
+        (
+            "format: 2",
+            edge,
+            "resample: 3",
+            "unknown field `resample`: write Hugging Face's as `int",
+        ),
+        (
+            "format: 2",
+            edge,
+            "image_mean: [0, 0, 0]",
+            "unknown field `image_mean`: write Hugging Fa",
+        ),
+        ("format: 2", "{height: 224, width: 224}", "", "write Hugging Face's as `mode: exact`"),
+        ("", "{shortest_edge: 200}", "", "only `format: 2` with `rounding: torchvision` pads it"),
+    ] {
+        let message = with(format, resize, filter).unwrap_err().to_string();
+        assert!(message.contains(wanted), "{resize} {filter} gave {message:?}, wanted {wanted:?}");
+    }
+    assert!(with("format: 2", "{shortest_edge: 200}", "").unwrap().input.may_pad());
+}
+
+/// Taken of 331f70c, before there were formats: by these digests workers and stores know their models.
+#[test]
+fn a_manifest_without_a_format_keeps_its_digest() {
+    let (weights, labels) = (Sha256::of(b"weights"), Sha256::of(b"labels"));
+    let digest = |text: &str, labels: Option<&Sha256>| {
+        Manifest::parse("model.yaml", text).unwrap().digest(&weights, labels).to_string()
+    };
+    let edge = digest(WHOLE, Some(&labels));
+    assert_eq!(edge, "b4e4fcc65a15743286830bea085ed4ec1a2716bb72a7d4783f14c1fbfe4995c0");
+    let letterbox = digest(
+        "{name: a, version: '1', weights: {file: a}, labels: [red, green], \
+         input: {layout: nhwc, width: 640, height: 480, color: bgr, dtype: u8, \
+         resize: {mode: letterbox, fill: [0, 255, 0]}, filter: bicubic_antialias, \
+         jpeg: {min_scale: 4}}, output: {name: scores, kind: regression}}",
+        None,
+    );
+    assert_eq!(letterbox, "a0121fb157aad3c5b8635e69210e5c5be5c894b111a7ff3f1f3334fbf6b45b3b");
+    let embedding = digest(
+        "{name: a, version: '1', weights: {file: a}, output: {kind: embedding}, \
+         input: {width: 8, height: 8, color: grey, scale: 1, mean: [0.1307], \
+         resize: {mode: exact}, filter: bilinear_align_corners}}",
+        None,
+    );
+    assert_eq!(embedding, "242eb89a28e62bf41cf640bcd8fef48649c523cec4a92371b3e242be9481b6ac");
 }

@@ -1,6 +1,6 @@
 //! JPEG by libjpeg-turbo: as large as it is needed, and no larger.
 
-use flota_core::{Filter, InputSpec};
+use flota_core::InputSpec;
 use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{
@@ -62,7 +62,7 @@ pub(super) fn decode(
 /// How many of eight pixels of a side are enough for a picture of `size`.
 fn eighths(size: (u32, u32), input: &InputSpec) -> u32 {
     // Four neighbours of the whole picture are not those of a smaller one.
-    if input.jpeg.min_scale == 0 || input.filter == Filter::BilinearAlignCorners {
+    if input.jpeg.min_scale == 0 || !input.filter.is_antialiased() {
         return EIGHTHS;
     }
     let scaled = scaled_size(size, input);

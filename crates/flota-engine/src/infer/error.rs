@@ -124,12 +124,14 @@ pub enum LoadError {
     #[error("a prediction may grow too large: {0}")]
     TooLarge(OutputTooLarge),
     /// An embedding would not fit a prediction.
-    #[error("an embedding of {length} numbers, at most {limit} fit a prediction")]
+    #[error("an embedding of {length} numbers, at most {limit} fit a prediction {cure}")]
     EmbeddingTooLong {
         /// How long it is.
         length: usize,
         /// How long it may be.
         limit: usize,
+        /// As it is written, and what would be shorter.
+        cure: &'static str,
     },
     /// The engine cannot run the graph, with all that it says of the causes.
     #[error("the engine cannot run this graph: {0}")]
@@ -159,6 +161,14 @@ pub enum InferError {
     #[error("the network answered {value} at index {index}")]
     NotFinite {
         /// `NaN` or an infinity.
+        value: f32,
+        /// Where in the answer.
+        index: usize,
+    },
+    /// The embedding does not fit the encoding that the manifest asks for.
+    #[error("the network answered {value} at index {index}, beyond 65504, the largest of 16 bits")]
+    BeyondF16 {
+        /// The number.
         value: f32,
         /// Where in the answer.
         index: usize,

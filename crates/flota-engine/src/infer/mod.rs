@@ -6,6 +6,7 @@ mod external_data;
 mod graph;
 mod kept_graphs;
 mod library;
+mod metadata;
 mod onnx_runtime;
 mod tract;
 mod wire;
@@ -16,3 +17,4 @@ pub use error::{InferError, LoadError};
 pub use library::{
     LibraryError, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime, Provider,
 };
+pub(crate) use metadata::metadata;

@@ -7,6 +7,7 @@ mod resample;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod without_antialias;
 
 #[cfg(feature = "turbojpeg")]
 pub(crate) use tensor::scaled_size;

@@ -14,7 +14,11 @@ use crate::{
 
 /// The canvas of `placement` with `image` on it, as pixels of three bytes.
 pub(super) fn resample(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
-    let visible = visible_part(image, placement, filter);
+    laid(visible_part(image, placement, filter), placement)
+}
+
+/// The canvas of `placement` with the `visible` part of the picture on it.
+pub(super) fn laid(visible: Vec<u8>, placement: &Placement) -> Vec<u8> {
     if placement.is_covering() {
         return visible;
     }
@@ -38,7 +42,13 @@ fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> 
     let mut target = Image::new(placement.visible.0, placement.visible.1, PixelType::U8x3);
     let filter = match filter {
         Filter::BicubicAntialias => FilterType::CatmullRom,
-        Filter::BilinearAntialias | Filter::BilinearAlignCorners => FilterType::Bilinear,
+        Filter::LanczosAntialias => FilterType::Lanczos3,
+        Filter::BoxAntialias => FilterType::Box,
+        Filter::HammingAntialias => FilterType::Hamming,
+        Filter::BilinearAntialias
+        | Filter::Bilinear
+        | Filter::Bicubic
+        | Filter::BilinearAlignCorners => FilterType::Bilinear,
     };
     let columns = covered(image, image.width, image.original.0, image.is_turned_over.0);
     let rows = covered(image, image.height, image.original.1, image.is_turned_over.1);

@@ -6,7 +6,7 @@ use super::{
     align_corners,
     normalize::{self, Normalizer},
     placement::Placement,
-    resample,
+    resample, without_antialias,
 };
 use crate::DecodedImage;
 
@@ -58,12 +58,21 @@ pub fn preprocess(image: &DecodedImage, spec: &InputSpec) -> Tensor {
             TensorData::U8(normalize::bytes(&rounded, spec))
         }
         (filter, Dtype::F32) => {
-            let pixels = resample::resample(image, &placement, filter);
+            let pixels = rounded(image, &placement, filter);
             TensorData::F32(Normalizer::of(spec).pixels(&pixels))
         }
         (filter, Dtype::U8) => {
-            TensorData::U8(normalize::bytes(&resample::resample(image, &placement, filter), spec))
+            TensorData::U8(normalize::bytes(&rounded(image, &placement, filter), spec))
         }
     };
     Tensor { shape: shape_of(spec), data }
+}
+
+/// The canvas of `placement` with `image` on it, rounded to bytes.
+fn rounded(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
+    if filter.is_antialiased() {
+        resample::resample(image, placement, filter)
+    } else {
+        without_antialias::resample(image, placement, filter)
+    }
 }

@@ -17,7 +17,7 @@ fn pattern(width: u32, height: u32) -> DecodedImage {
 fn spec(size: (u32, u32), rest: &str) -> InputSpec {
     let (width, height) = size;
     let text = format!(
-        "{{name: a, version: '1', weights: {{file: a.onnx}}, labels: [x], output: {{kind: scores}}, \
+        "{{format: 2, name: a, version: '1', weights: {{file: a.onnx}}, labels: [x], output: {{kind: scores}}, \
          input: {{width: {width}, height: {height}, {rest}}}}}"
     );
     Manifest::parse("model.yaml", &text).unwrap().input
@@ -79,13 +79,84 @@ fn antialiased_resizing_agrees_with_pillow() {
             124, 82, 127, 95, 125, 109, 125, 162, 140, 138,
         ],
     );
-    let cropped = spec((6, 6), "resize: {mode: shorter_side, size: 8}, layout: nhwc, dtype: u8");
+    let cropped = spec(
+        (6, 6),
+        "resize: {mode: shortest_edge, size: 8, rounding: format_1}, layout: nhwc, dtype: u8",
+    );
     check_against_pillow(
         &pattern(50, 31),
         &cropped,
         2,
         &[116, 170, 169, 57, 97, 185, 59, 152, 111, 86, 127, 84, 112, 125, 114, 139, 111, 151],
     );
+}
+
+/// What `tests/fixtures/transforms/make.py` prints: of OpenCV without antialiasing, and of Pillow.
+#[test]
+fn other_interpolations_agree_with_those_who_have_them() {
+    let check = |size: (u32, u32), words: &str, wanted: &[u8]| {
+        let rest = format!("resize: {{mode: exact}}, {words}, layout: nhwc, dtype: u8");
+        check_against_pillow(&pattern(size.0, size.1), &spec((8, 6), &rest), 1, wanted);
+    };
+    check(
+        (43, 31),
+        "antialias: false",
+        &[
+            109, 12, 16, 147, 65, 55, 185, 175, 94, 222, 87, 133, 64, 56, 172, 42, 84, 211, 79,
+            169, 186, 117, 104, 33,
+        ],
+    );
+    check(
+        (5, 4),
+        "antialias: false",
+        &[7, 1, 0, 10, 1, 0, 14, 2, 1, 18, 4, 1, 23, 6, 1, 27, 9, 1, 31, 13, 2, 35, 17, 2],
+    );
+    check(
+        (43, 31),
+        "interpolation: bicubic, antialias: false",
+        &[
+            111, 12, 16, 148, 64, 55, 185, 174, 94, 223, 88, 134, 43, 42, 173, 42, 85, 222, 80,
+            191, 193, 117, 94, 7,
+        ],
+    );
+    check(
+        (5, 4),
+        "interpolation: bicubic, antialias: false",
+        &[5, 0, 0, 8, 1, 0, 13, 2, 0, 17, 3, 1, 22, 6, 1, 26, 9, 1, 31, 14, 1, 34, 17, 2],
+    );
+    check(
+        (43, 31),
+        "interpolation: lanczos",
+        &[
+            104, 11, 16, 146, 68, 54, 204, 151, 90, 200, 110, 142, 116, 136, 177, 48, 112, 148, 67,
+            109, 131, 114, 163, 138,
+        ],
+    );
+    check(
+        (43, 31),
+        "interpolation: box",
+        &[
+            105, 13, 14, 144, 66, 53, 182, 178, 91, 204, 96, 130, 116, 124, 168, 48, 133, 172, 77,
+            91, 131, 115, 175, 126,
+        ],
+    );
+    check(
+        (43, 31),
+        "interpolation: hamming",
+        &[
+            111, 15, 17, 147, 67, 55, 185, 160, 94, 195, 101, 133, 114, 121, 166, 54, 115, 161, 79,
+            112, 132, 115, 160, 117,
+        ],
+    );
+}
+
+#[test]
+fn what_the_shortest_edge_leaves_free_is_black() {
+    let image = DecodedImage::whole((4, 4), vec![200; 48], ImageFormat::Bmp);
+    let rest = "resize: {shortest_edge: 3}, layout: nhwc, dtype: u8";
+    let found = bytes(&image, &spec((4, 4), rest));
+    let row = [vec![200; 9], vec![0; 3]].concat();
+    assert_eq!(found, [row.repeat(3), vec![0; 12]].concat());
 }
 
 #[test]
@@ -96,6 +167,9 @@ fn a_picture_of_the_right_size_is_not_touched() {
         "resize: {mode: shorter_side, size: 12}",
         "resize: {mode: letterbox}",
         "resize: {mode: exact}, filter: bilinear_align_corners",
+        "resize: {mode: exact}, antialias: false",
+        "resize: {mode: exact}, interpolation: bicubic, antialias: false",
+        "resize: {mode: exact}, interpolation: lanczos",
     ] {
         let spec = spec((12, 12), &format!("{rest}, layout: nhwc, dtype: u8"));
         assert_eq!(bytes(&image, &spec), image.pixels, "{rest}");
@@ -158,10 +232,19 @@ fn channels_are_ordered_laid_out_and_normalised_as_asked() {
 fn pictures_of_every_proportion_are_taken() {
     for (width, height) in [(1, 1), (1, 3000), (3000, 1), (2, 2), (223, 225), (999, 7)] {
         for resize in ["{mode: exact}", "{mode: shorter_side, size: 256}", "{mode: letterbox}"] {
-            for filter in ["bilinear_antialias", "bicubic_antialias", "bilinear_align_corners"] {
-                let spec = spec((224, 224), &format!("resize: {resize}, filter: {filter}"));
+            for words in [
+                "interpolation: bilinear",
+                "interpolation: bicubic",
+                "interpolation: lanczos",
+                "interpolation: box",
+                "interpolation: hamming",
+                "antialias: false",
+                "interpolation: bicubic, antialias: false",
+                "align_corners: true",
+            ] {
+                let spec = spec((224, 224), &format!("resize: {resize}, {words}"));
                 let tensor = preprocess(&pattern(width, height), &spec);
-                assert_eq!(tensor.shape, [1, 3, 224, 224], "{width}x{height} {resize} {filter}");
+                assert_eq!(tensor.shape, [1, 3, 224, 224], "{width}x{height} {resize} {words}");
             }
         }
     }

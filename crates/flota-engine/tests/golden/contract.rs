@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use flota_core::{LabelSource, Manifest, Output};
+use flota_core::{Embedding, LabelSource, Manifest, Output, VectorEncoding};
 use flota_engine::{DecodedImage, ImageFormat, LoadError, Model, Runtime, TensorData};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
@@ -109,7 +109,7 @@ fn bytes_by_pixels_are_fed_as_they_are() {
         let numbers = model.session(1).unwrap().run(&[tensor]).unwrap().remove(0);
         assert_eq!(
             model.label(&numbers).unwrap(),
-            Output::Embedding { vector: vec![10., 20., 30.] }
+            Output::Embedding(Embedding::new(vec![10., 20., 30.], VectorEncoding::Json).unwrap())
         );
     }
 }
@@ -236,7 +236,7 @@ fn what_does_not_fit_is_refused_with_what_would() {
             let message = refusal(&runtime, weights, input, output, labels);
             assert!(message.contains(wanted), "{message:?}, wanted {wanted:?}");
         }
-        let long = "x".repeat(20_000);
+        let long = "x".repeat(30_000);
         let message =
             refusal(&runtime, MEANS, INPUT, "name: means, kind: scores", &[&long, &long[1..], "z"]);
         assert!(message.contains("a prediction may grow too large"), "{message}");

@@ -27,7 +27,7 @@ fn squeezenets(folder: &Path, resize: &str, output: &str) -> [Model; 3] {
         panic!("the labels are in a file");
     };
     let synset = String::from_utf8(data::read(&folder.join("models/imagenet_synset.txt"))).unwrap();
-    data::models(folder, "squeezenet1.1-fp32.onnx", &lines.read(&synset), &rest)
+    data::models(folder, "squeezenet1.1-fp32.onnx", &lines.read(&synset).unwrap(), &rest)
 }
 
 fn photos(expected: &Value) -> Vec<(&str, &str, &[Value])> {

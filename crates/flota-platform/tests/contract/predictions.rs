@@ -1,4 +1,7 @@
-use flota_core::{LabelScore, ModelName, Output, Prediction, PredictionKey};
+use flota_core::{
+    Embedding, LabelScore, MAX_EMBEDDING_LENGTH, ModelName, Output, Prediction, PredictionKey,
+    VectorEncoding,
+};
 
 use crate::{
     fresh::{Factory, Fresh},
@@ -81,11 +84,26 @@ async fn scores_survive_to_the_last_bit(fresh: Fresh) {
         output: Output::Sigmoid { scores: scores.collect() },
         ..prediction(&key("a", "1"), 0.0, fresh.now())
     };
-    let vector = Prediction {
-        output: Output::Embedding { vector: vec![0.1, -7.25e-9, 3.402_823e38] },
-        ..prediction(&key("a", "2"), 0.0, fresh.now())
+    let vector = |version: &str, numbers: Vec<f32>, encoding| Prediction {
+        output: Output::Embedding(Embedding::new(numbers, encoding).unwrap()),
+        ..prediction(&key("a", version), 0.0, fresh.now())
     };
-    predictions.put(&[kept.clone(), vector.clone()]).await.unwrap();
+    let short = vec![0.1, -7.25e-9, 3.402_823e38];
+    // Numbers that no compression makes shorter.
+    let mut seed = 1_u32;
+    let long = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as f32 / 16_777_216.0
+    });
+    let vectors = [
+        vector("2", short.clone(), VectorEncoding::Json),
+        vector("3", short, VectorEncoding::Base64F32),
+        vector("4", long.take(MAX_EMBEDDING_LENGTH).collect(), VectorEncoding::Base64F16),
+    ];
+    predictions.put(std::slice::from_ref(&kept)).await.unwrap();
+    predictions.put(&vectors).await.unwrap();
     assert_eq!(predictions.get(std::slice::from_ref(&kept.key)).await.unwrap(), [kept]);
-    assert_eq!(predictions.get(std::slice::from_ref(&vector.key)).await.unwrap(), [vector]);
+    for vector in vectors {
+        assert_eq!(predictions.get(std::slice::from_ref(&vector.key)).await.unwrap(), [vector]);
+    }
 }

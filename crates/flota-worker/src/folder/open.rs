@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Context;
 use flota_core::{
-    Asset, LabelSource, Manifest, ManifestError, ModelName, Output, Sha256, WeightsSource,
-    WorkerName, ports::Registration,
+    Asset, LabelMetadata, LabelSource, Manifest, ManifestError, ModelName, Output, Sha256,
+    WeightsSource, WorkerName, ports::Registration,
 };
 use flota_engine::{Hashed, LoadError, Model, Session, Weights};
 use jiff::Timestamp;
@@ -61,6 +61,10 @@ impl ModelFolder {
         let (labels, labels_hash) = match &manifest.labels {
             None => (Vec::new(), None),
             Some(LabelSource::Inline(labels)) => (labels.clone(), None),
+            Some(LabelSource::Metadata(metadata)) => {
+                let labels = labels_in(&weights, metadata);
+                (labels.map_err(|error| place.refuse("labels", error))?, None)
+            }
             Some(LabelSource::Lines(lines)) => {
                 let read = place.read("labels", &lines.asset, &cache, SizeLimit::LABELS).await?;
                 if read.bytes().iter().filter(|byte| **byte == b'\n').count() > MAX_LABELS {
@@ -69,7 +73,8 @@ impl ModelFolder {
                 }
                 let text = std::str::from_utf8(read.bytes())
                     .map_err(|_| place.refuse("labels", "the labels are not UTF-8".to_owned()))?;
-                (lines.read(text), Some(read.sha256()))
+                let labels = lines.read(text).map_err(|error| place.refuse("labels", error))?;
+                (labels, Some(read.sha256()))
             }
         };
         let digest = manifest.digest(&weights.sha256(), labels_hash.as_ref());
@@ -113,6 +118,22 @@ impl ModelFolder {
     }
 }
 
+/// The labels in the metadata of the ONNX file `weights`.
+fn labels_in(weights: &Weights, metadata: &LabelMetadata) -> Result<Vec<String>, String> {
+    let key = &metadata.key;
+    let known = weights.metadata();
+    match known.get(key) {
+        Some(text) => metadata.read(text),
+        None if known.is_empty() => {
+            Err(format!("the ONNX file has no metadata, so no `{key}`: list the labels"))
+        }
+        None => {
+            let keys: Vec<_> = known.keys().map(String::as_str).collect();
+            Err(format!("the ONNX file has no metadata `{key}`; it has {}", keys.join(", ")))
+        }
+    }
+}
+
 /// What makes the model in `dir` known to a store, without fetching anything: what its manifest
 /// names by address is taken to hash to what stands beside the address. `worker_of` says who serves
 /// it.
@@ -144,7 +165,7 @@ pub fn look(
     let weights = WeightsSource::hash(&onnx, &data);
     let labels = match &manifest.labels {
         Some(LabelSource::Lines(lines)) => Some(hash("labels", &lines.asset, SizeLimit::LABELS)?),
-        Some(LabelSource::Inline(_)) | None => None,
+        Some(LabelSource::Inline(_) | LabelSource::Metadata(_)) | None => None,
     };
     let digest = manifest.digest(&weights, labels.as_ref());
     let worker = worker_of(&manifest.name);

@@ -64,8 +64,8 @@ fn message(tasks: &TasksMessage, reports: &[Report]) -> OutcomesMessage {
 #[cfg(test)]
 mod tests {
     use flota_core::{
-        Ending, ImageFacts, Outcome, Output, PredictionKey, Sha256, Timings,
-        limits::MAX_MESSAGE_BYTES,
+        Embedding, Ending, ImageFacts, Outcome, Output, PredictionKey, Sha256, Timings,
+        VectorEncoding, limits::MAX_MESSAGE_BYTES,
     };
     use jiff::Timestamp;
 
@@ -80,7 +80,9 @@ mod tests {
         };
         let prediction = Prediction {
             key: key.clone(),
-            output: Output::Embedding { vector: vec![1.25; vector_length] },
+            output: Output::Embedding(
+                Embedding::new(vec![1.25; vector_length], VectorEncoding::Json).unwrap(),
+            ),
             image: ImageFacts {
                 width: 1,
                 height: 1,

@@ -1,46 +1,149 @@
 use std::process::ExitCode;
 
+use flota_core::{Format, ModelName, ModelVersion};
 use flota_worker::{Compared, EXAMPLES_FILE, Engines, Examples, ModelFolder};
+use serde::Serialize;
 
+use super::{
+    finding::{Finding, Level},
+    input, output,
+};
 use crate::{
     cli::CheckArgs,
-    print::{plain, print},
+    print::{plain, print, print_json},
     show,
 };
 
-/// Checks a model folder and says what was checked; exit code 1 where a golden example comes out
-/// otherwise.
+/// What was checked, and what came of it.
+#[derive(Serialize)]
+struct Report {
+    model: ModelName,
+    version: ModelVersion,
+    format: Format,
+    digest: String,
+    engine: String,
+    label_count: usize,
+    /// Whether nothing is wrong.
+    ok: bool,
+    findings: Vec<Finding>,
+    golden_examples: Vec<GoldenResult>,
+    /// Absent where there are no golden examples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tolerance: Option<f32>,
+}
+
+/// How a golden example came out: `difference` is the largest of a score, `mismatch` says what is otherwise.
+#[derive(Serialize)]
+struct GoldenResult {
+    image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mismatch: Option<String>,
+}
+
+/// Checks a model folder; exit code 1 where something is wrong or a golden example comes out otherwise.
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
     let folder = ModelFolder::open(&args.folder, &settings.weights_dir()).await?;
     let manifest = folder.manifest().clone();
-    print(format!("manifest: {} {}", manifest.name, manifest.version))?;
-    print(format!("weights and labels: there and whole; the digest is {}", folder.digest()))?;
+    let digest = folder.digest().to_string();
+    if !args.json {
+        print(format!("manifest: {} {}", manifest.name, manifest.version))?;
+        print(format!("weights and labels: there and whole; the digest is {digest}"))?;
+    }
+    let mut findings = input::mistakes(&manifest);
     let model = folder.load(&Engines::open(&settings.engine)?)?;
-    let labels = show::count(model.labels().len(), "label");
-    print(format!("network: its input and output fit the manifest, and {labels}"))?;
-    let Some(examples) = Examples::read(&args.folder)? else {
-        print(format!("golden examples: none, for there is no {}", EXAMPLES_FILE))?;
-        return Ok(ExitCode::SUCCESS);
-    };
     let mut session = model.session(1)?;
-    let mut mismatch_count = 0;
-    for example in &examples.examples {
-        let image = plain(&example.image);
-        match examples.compare(example, &args.folder, &model, session.as_mut())? {
+    let probed = model.probe(session.as_mut())?;
+    let answers: Vec<output::Answer> =
+        probed.into_iter().map(|answer| (answer.picture, answer.numbers)).collect();
+    findings.extend(output::mistakes(&manifest.output, &answers));
+    let mut report = Report {
+        model: manifest.name,
+        version: manifest.version,
+        format: manifest.format,
+        digest,
+        engine: model.runtime().to_string(),
+        label_count: model.labels().len(),
+        ok: true,
+        findings,
+        golden_examples: Vec::new(),
+        tolerance: None,
+    };
+    if let Some(examples) = Examples::read(&args.folder)? {
+        report.tolerance = Some(examples.tolerance);
+        for example in &examples.examples {
+            let compared = examples.compare(example, &args.folder, &model, session.as_mut())?;
+            report.golden_examples.push(GoldenResult::of(&example.image, compared));
+        }
+    }
+    report.ok = report.error_count() == 0 && report.mismatch_count() == 0;
+    if args.json {
+        print_json(&report)?;
+        return Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    report.print()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl GoldenResult {
+    fn of(image: &str, compared: Compared) -> Self {
+        let image = image.to_owned();
+        match compared {
             Compared::Equal { largest_difference } => {
-                print(format!("golden {image}: as wanted, within {largest_difference:.2e}"))?;
+                Self { image, difference: Some(largest_difference), mismatch: None }
             }
-            Compared::Other(difference) => {
-                mismatch_count += 1;
-                print(format!("golden {image}: {difference}"))?;
+            Compared::Other(mismatch) => Self { image, difference: None, mismatch: Some(mismatch) },
+        }
+    }
+}
+
+impl Report {
+    fn error_count(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.level == Level::Error).count()
+    }
+
+    fn mismatch_count(&self) -> usize {
+        self.golden_examples.iter().filter(|example| example.mismatch.is_some()).count()
+    }
+
+    /// For people.
+    ///
+    /// # Errors
+    /// If something is wrong, as a sentence that counts it.
+    fn print(&self) -> anyhow::Result<()> {
+        let labels = show::count(self.label_count, "label");
+        print(format!("network: its input and output fit the manifest, and {labels}"))?;
+        for finding in &self.findings {
+            print(finding)?;
+        }
+        for GoldenResult { image, difference, mismatch } in &self.golden_examples {
+            let image = plain(image);
+            match (difference, mismatch) {
+                (Some(difference), _) => {
+                    print(format!("golden {image}: as wanted, within {difference:.2e}"))?;
+                }
+                (None, mismatch) => {
+                    print(format!("golden {image}: {}", mismatch.as_deref().unwrap_or_default()))?;
+                }
+            }
+        }
+        let count = show::count(self.golden_examples.len(), "golden example");
+        match (self.tolerance, self.mismatch_count()) {
+            (None, _) => {
+                print(format!("golden examples: none, for there is no {}", EXAMPLES_FILE))?;
+            }
+            (Some(tolerance), 0) => print(format!("{count} within {tolerance:e}"))?,
+            (Some(_), mismatch_count) => {
+                anyhow::bail!("{mismatch_count} of {count} came out otherwise than wanted");
+            }
+        }
+        match self.error_count() {
+            0 => Ok(()),
+            errors => {
+                anyhow::bail!("the model's answers are wrong: {}", show::count(errors, "error"))
             }
         }
     }
-    let count = show::count(examples.examples.len(), "golden example");
-    if mismatch_count > 0 {
-        anyhow::bail!("{mismatch_count} of {count} came out otherwise than wanted");
-    }
-    print(format!("{count} within {:e}", examples.tolerance))?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,10 @@ pub(crate) enum ModelCommand {
 }
 
 /// Check a model folder: manifest, weights, names in the ONNX file, golden examples.
+///
+/// Runs the model on ten made pictures and looks for mistakes that no other error would show: logits taken
+/// for probabilities, a softmax applied twice, mean and std on another scale, an answer that never
+/// changes. Exit code 1 if something is wrong; warnings alone leave it at 0.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Golden examples stand in DIR/golden/examples.json:
@@ -26,6 +30,10 @@ pub(crate) struct CheckArgs {
     /// The folder with model.yaml
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
+
+    /// Print one JSON object: what was checked, `findings`, golden examples
+    #[arg(long)]
+    pub json: bool,
 
     #[command(flatten)]
     pub settings: SettingsArgs,

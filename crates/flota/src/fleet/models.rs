@@ -149,7 +149,7 @@ fn is_of_another(folder: &Path, wanted: &[ModelName]) -> bool {
 fn is_at_hand(manifest: &Manifest, cache_dir: &Path) -> bool {
     let labels = match &manifest.labels {
         Some(LabelSource::Lines(lines)) => Some(&lines.asset),
-        Some(LabelSource::Inline(_)) | None => None,
+        Some(LabelSource::Inline(_) | LabelSource::Metadata(_)) | None => None,
     };
     manifest.weights.assets().chain(labels).all(|asset| match asset {
         Asset::File { .. } => true,

@@ -226,7 +226,7 @@ def build():
 def scorer():
     """What 1.0.0 says of pictures (bytes): [count, scores]."""
     session = export.session(build().SerializeToString())
-    spec = Input(SIDE, SIDE, {"mode": "shorter_side", "size": SIDE})
+    spec = Input(SIDE, SIDE, {"mode": "shortest_edge", "size": SIDE, "rounding": "format_1"})
     return lambda shown: export.run(session, spec.tensor(shown))
 
 

@@ -5,7 +5,8 @@ use std::sync::{
 
 use axum::{Router, http::StatusCode, routing::get};
 use flota_core::{
-    Code, Ending, ImageFacts, Output, Prediction, PredictionKey, Reason, ports::DeadLetterFilter,
+    Code, Embedding, Ending, ImageFacts, Output, Prediction, PredictionKey, Reason, VectorEncoding,
+    ports::DeadLetterFilter,
 };
 use flota_platform::telemetry::Metrics;
 use tokio::net::TcpListener;
@@ -92,7 +93,7 @@ async fn what_is_known_is_neither_computed_nor_fetched() {
                 model: fleet.manifest.name.clone(),
                 version: fleet.manifest.version.clone(),
             },
-            output: Output::Embedding { vector: vec![1.0] },
+            output: Output::Embedding(Embedding::new(vec![1.0], VectorEncoding::Json).unwrap()),
             image: ImageFacts {
                 width: 4,
                 height: 4,

@@ -1,0 +1,132 @@
+//! How a picture is brought to the size of the tensor, as manifests and other libraries write it.
+
+use serde::{Deserialize, Serialize};
+
+use super::input::MAX_TENSOR_SIDE;
+
+/// How a picture is brought to the size of the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ResizeFields", into = "ResizeFields")]
+pub enum Resize {
+    /// The shortest edge becomes `size` pixels, the proportions stay; then what sticks out of the
+    /// tensor is cut off, and what does not fill it is padded with black.
+    ShortestEdge {
+        /// Length of the shortest edge in pixels.
+        size: u32,
+        /// Which part is kept.
+        crop: Crop,
+        /// How the longer side and the crop's origin are rounded; `None` only until the manifest's
+        /// format is known.
+        rounding: Option<Rounding>,
+    },
+    /// The whole picture is squeezed into the tensor.
+    Exact,
+    /// The whole picture with its proportions, centred; the rest is filled.
+    Letterbox {
+        /// Red, green and blue of the rest.
+        fill: [u8; 3],
+    },
+}
+
+/// Which part of a picture is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Crop {
+    /// The middle. Where a line too many lies, [`Rounding`] says.
+    #[default]
+    Center,
+}
+
+/// How resizing to the shortest edge rounds. `d` is what the resized picture has more than the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// torchvision's and timm's: longer side `int(size * long / short)`, origin `int(round(d / 2))`, half
+    /// to even (`transforms.functional.resize` and `center_crop` of torchvision 0.29).
+    Torchvision,
+    /// Hugging Face's: the same longer side, origin `d // 2` (`image_processing_backends.py` of
+    /// transformers 5.24).
+    Transformers,
+    /// That of manifests of format 1: longer side rounded half to even, origin `d // 2`.
+    #[serde(rename = "format_1")]
+    Format1,
+}
+
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ResizeMode {
+    #[serde(alias = "shorter_side")]
+    ShortestEdge,
+    Exact,
+    Letterbox,
+}
+
+/// Other spellings are read: `{shortest_edge: n}` as Hugging Face writes it, and `shorter_side`, the
+/// first name of that mode.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResizeFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<ResizeMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u32>,
+    #[serde(default, skip_serializing)]
+    shortest_edge: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crop: Option<Crop>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rounding: Option<Rounding>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fill: Option<[u8; 3]>,
+}
+
+impl TryFrom<ResizeFields> for Resize {
+    type Error = String;
+
+    fn try_from(fields: ResizeFields) -> Result<Self, String> {
+        let ResizeFields { mode, size, shortest_edge, crop, rounding, fill } = fields;
+        let (mode, size) = match (mode, size, shortest_edge) {
+            (mode, size, None) => (mode, size),
+            (None | Some(ResizeMode::ShortestEdge), None, Some(edge)) => {
+                (Some(ResizeMode::ShortestEdge), Some(edge))
+            }
+            _ => return Err("`shortest_edge` says both `mode` and `size`: leave those out".into()),
+        };
+        if size.is_some_and(|size| size == 0 || u64::from(size) > MAX_TENSOR_SIDE) {
+            return Err(format!("`size` is not from 1 to {MAX_TENSOR_SIDE}"));
+        }
+        let is_of_edge = crop.is_some() || rounding.is_some();
+        match (mode, size, fill) {
+            (Some(ResizeMode::ShortestEdge), Some(size), None) => {
+                Ok(Self::ShortestEdge { size, crop: crop.unwrap_or_default(), rounding })
+            }
+            (Some(ResizeMode::ShortestEdge), None, _) => {
+                Err("`mode: shortest_edge` needs the `size` of that edge".to_owned())
+            }
+            (Some(ResizeMode::Exact), None, None) if !is_of_edge => Ok(Self::Exact),
+            (Some(ResizeMode::Letterbox), None, fill) if !is_of_edge => {
+                Ok(Self::Letterbox { fill: fill.unwrap_or_default() })
+            }
+            (None, ..) => Err("`mode` is missing: `shortest_edge`, `exact` or `letterbox`".into()),
+            _ => Err("`size`, `crop` and `rounding` belong to `mode: shortest_edge`, `fill` to \
+                 `mode: letterbox`"
+                .to_owned()),
+        }
+    }
+}
+
+impl From<Resize> for ResizeFields {
+    fn from(resize: Resize) -> Self {
+        let plain = |mode| Self { mode: Some(mode), ..Self::default() };
+        match resize {
+            Resize::ShortestEdge { size, crop, rounding } => Self {
+                size: Some(size),
+                crop: Some(crop),
+                rounding,
+                ..plain(ResizeMode::ShortestEdge)
+            },
+            Resize::Exact => plain(ResizeMode::Exact),
+            Resize::Letterbox { fill } => Self { fill: Some(fill), ..plain(ResizeMode::Letterbox) },
+        }
+    }
+}
