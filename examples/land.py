@@ -87,16 +87,6 @@ def house(c, left, right, top, wall):
                 fill=(240, 236, 226),
             )
             c.draw.rectangle(c.at((x, y), (x + 0.27 * wide, y + tall)), fill=glass)
-            c.draw.line(
-                c.at((x + 0.135 * wide, y), (x + 0.135 * wide, y + tall)),
-                fill=(240, 236, 226),
-                width=c.width(0.003),
-            )
-            c.draw.line(
-                c.at((x, y + 0.4 * tall), (x + 0.27 * wide, y + 0.4 * tall)),
-                fill=(240, 236, 226),
-                width=c.width(0.003),
-            )
     door = left + wide * 0.38
     c.draw.rectangle(c.at((door, 0.62), (door + 0.24 * wide, 0.74)), fill=(70, 48, 38))
     c.draw.ellipse(
