@@ -129,6 +129,7 @@ fn is_test(path: &Path) -> bool {
         |folder: &&str| inside.starts_with(*folder) || inside.contains(&format!("/{folder}"));
     folders.iter().any(is_in_one)
         || inside.ends_with("/tests.rs")
+        || inside.ends_with("_tests.rs")
         || inside.ends_with("/testing.rs")
 }
 
