@@ -18,8 +18,8 @@ OPSET = 17
 # Operators that the worker's engines are known to run.
 OPERATORS = set(
     "Abs Add AveragePool BatchNormalization Clip Concat Constant Conv Cumsum Div Exp Flatten Gemm GlobalAveragePool "
-    "GlobalMaxPool HardSigmoid HardSwish Identity LeakyRelu Log MatMul MaxPool Mul Neg Pad Pow "
-    "ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Sigmoid Slice Softmax Softplus Sqrt Squeeze Sub "
+    "GlobalMaxPool HardSigmoid HardSwish Identity LeakyRelu Log MatMul Max MaxPool Min Mul Neg Pad Pow "
+    "ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize Sigmoid Slice Softmax Softplus Sqrt Squeeze Sub "
     "Tanh Transpose Unsqueeze".split()
 )
 # Most pictures in one call of the product's command line.

@@ -40,13 +40,15 @@ def calibration_error(truth, probabilities, bins=BINS):
     return float((np.abs(said - true) * count).sum() / count.sum())
 
 
-def platt(truth, logits):
-    """(slope, shift) such that sigmoid(slope * logit + shift) is calibrated on this data; (1, 0)
-    where it holds one class only."""
+def platt(truth, logits, weights=None):
+    """(slope, shift) such that sigmoid(slope * logit + shift) is calibrated on this data, of which each
+    counts as its weight says; (1, 0) where it holds one class only."""
     truth = np.asarray(truth) > 0.5
     if truth.all() or not truth.any():
         return 1.0, 0.0
-    fit = LogisticRegression(C=100.0).fit(np.asarray(logits).reshape(-1, 1), truth)
+    if weights is not None:
+        weights = np.asarray(weights) * (len(truth) / np.sum(weights))
+    fit = LogisticRegression(C=100.0).fit(np.asarray(logits).reshape(-1, 1), truth, weights)
     return float(fit.coef_[0, 0]), float(fit.intercept_[0])
 
 

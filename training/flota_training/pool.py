@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +13,9 @@ MANIFEST = "MANIFEST.csv"
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
 # Decoded photos that stay in memory: a thousand of 640 x 480 are about 1 GB.
 CACHED_PHOTOS = 1000
-# Columns of a labelled CSV that are no labels.
-CSV_COLUMNS = {"file", "origin"}
+# Columns of a labelled CSV that say a label in other words, and what their words mean.
+COLUMNS = {"quality": "good", "text": "pasted_text"}
+ANSWERS = {"yes": 1.0, "no": 0.0}
 
 
 @dataclass(frozen=True)
@@ -90,23 +91,56 @@ def listed(folder, row):
 
 
 def load_labelled(file, labels):
-    """Photos that a person labelled: a CSV with `file` (relative to the CSV), perhaps `origin`, and
-    any of `labels` as 0 to 1; an empty cell says nothing of that label."""
-    photos = []
+    """Photos that a person labelled: a CSV with `file` (relative to the CSV), perhaps `origin` and
+    `kind`, and any of `labels`, or the column that `COLUMNS` names for it, as 0 to 1, yes or no; an empty
+    cell and any other word say nothing of that label. Of several rows of a file the first counts."""
+    photos = {}
     with Path(file).open(newline="") as lines:
         reader = csv.DictReader(lines)
-        unknown = set(reader.fieldnames or []) - CSV_COLUMNS - set(labels)
-        if unknown or "file" not in (reader.fieldnames or []):
-            raise SystemExit(
-                f"{file}: wanted columns: file, origin, {', '.join(labels)}; unknown: {sorted(unknown)}"
-            )
+        columns = {label: COLUMNS.get(label, label) for label in labels}
+        named = reader.fieldnames or []
+        columns = {label: label if label in named else column for label, column in columns.items()}
+        if "file" not in named or not set(columns.values()) & set(named):
+            raise SystemExit(f"{file}: wanted columns: file, origin, {', '.join(labels)}")
         for row in reader:
-            given = {label: float(row[label]) for label in labels if row.get(label)}
+            given = {label: number_of(row.get(column)) for label, column in columns.items()}
             path = Path(file).parent / row["file"]
-            photos.append(
-                Photo(path, row.get("origin") or f"labelled {path.parent.name}", labels=given)
+            photo = Photo(
+                path,
+                row.get("origin") or f"labelled {path.parent.name}",
+                kind={"cutout": "product-cutout"}.get(row.get("kind"), row.get("kind") or "photo"),
+                labels={label: value for label, value in given.items() if value is not None},
             )
-    return photos
+            photos.setdefault(path, photo)
+    return list(photos.values())
+
+
+def number_of(cell):
+    """0 to 1, or nothing where the cell says nothing."""
+    if cell in ANSWERS:
+        return ANSWERS[cell]
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return None
+
+
+def with_labels(photos, labelled):
+    """The photos, with the labels and the kind of the labelled ones of the same name; then those of no
+    such name whose file is there."""
+    by_name = {photo.name: photo for photo in labelled}
+    found = [
+        replace(photo, labels=by_name[photo.name].labels, kind=by_name[photo.name].kind)
+        if photo.name in by_name
+        else photo
+        for photo in photos
+    ]
+    names = {photo.name for photo in photos}
+    others = [photo for photo in labelled if photo.name not in names]
+    there = [photo for photo in others if photo.path.is_file()]
+    if len(there) < len(others):
+        print(f"{len(others) - len(there)} labelled photos are not there, and left out")
+    return found + there
 
 
 def folds(photos, count, seed):

@@ -1,276 +1,148 @@
 """The model card: tables, plots and the text around them."""
 
-from dataclasses import dataclass
+from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 import drawn
-from baseline import computed
 from degrade import AXES, NAMES, SEVERITIES, STRENGTHS
-from evaluation import MIXED, MODERATE, Result, joined, places
-from flota_training import export, folder, metrics, plots
-from flota_training.metrics import mean_sd, table
-from flota_training.pool import load_pool
+from evaluation import Result, share
+from flota_training import export, folder, model, plots, pool
+from flota_training.metrics import table
 from net import LABELS
+from pictures import OWN, RESAVED, opened, pictures
 
 TEMPLATE = Path(__file__).parent / "card.md"
+NOT_RUN = "Not measured for these weights: `{}` does it."
 
 
-@dataclass
-class Findings:
-    """All that the card tells."""
-
-    manifest: dict
-    result: Result
-    baseline: np.ndarray
-    """Scores of 1.0.0 for the pictures of `result`."""
-    photos: list
-    held: list
-    cross: dict
-    """By seed, the results of the folds."""
-    sides: list
-    """(side, multiply-adds, result) of short trainings."""
-    parity: tuple
-    """(pictures compared, rows of the table)."""
-    steps: tuple
-    """Steps of the shipped training, and of a round of the others."""
-    multiply_adds: int
-    size_bytes: int
+def judged(run, result):
+    """What the model in `--before` makes of the photos as they are, saved again and at their full size,
+    and of moderate faults."""
+    read = model.read(run.options.before, run.work)
+    network = read.network()
+    look = lambda pixels: network(read.spec.array(pixels))[: len(AXES)]
+    scores = []
+    for photo, made, seen in zip(result.photos, result.plans, result.scores):
+        rows = np.full(seen.shape, np.nan)
+        for k, (how, data) in enumerate(zip(made, pictures(photo, run.work))):
+            if how.group in OWN or how.severities.get(how.group) == 0.5:
+                rows[k] = look(opened(data))
+        if len(seen) > len(made):
+            rows[-1] = look(np.asarray(pool.upright(next(run.options.large.glob(f"{photo.name}.*")))))
+        scores.append(rows)
+    thresholds = read.manifest["output"]["thresholds"]
+    return Result(result.photos, scores, np.array([thresholds.get(axis, np.inf) for axis in AXES]))
 
 
-def write(out, found, answer, show, scenes):
-    """Writes README.md and plots/ into the model folder `out`. `answer` is the finished model, `show`
-    a folder of photos or nothing, `scenes` how many drawn pictures mistakes are looked for in."""
-    result = found.result
-    draw_plots(out / "plots", result, answer, scenes)
+def write(run, manifest, results, parity, weights, answer):
+    """Writes README.md and plots/ into the model folder. `results`: of this version, by heads that saw
+    nothing of a photo's origin, and of the version before, or nothing."""
+    result, before = results
+    draw_plots(run.out / "plots", result, answer, 24 if run.tiny else 48)
+    versions = {manifest["version"]: result}
+    if before:
+        read = model.read(run.options.before, run.work)
+        versions = {read.manifest["version"]: before} | versions
     values = {
-        "version": found.manifest["version"],
-        "side": found.manifest["input"]["width"],
-        "photo_count": len(found.photos),
-        "origin_count": len({photo.origin for photo in found.photos}),
-        "held_count": len(found.held),
-        "held_origin_count": len({photo.origin for photo in found.held}),
-        "picture_count": result.scores.shape[0] * result.scores.shape[1],
-        "mixed_count": MIXED,
+        "version": manifest["version"],
+        "side": manifest["input"]["width"],
+        "photo_count": len(result.photos),
+        "origin_count": len({photo.origin for photo in result.photos}),
+        "picture_count": sum(map(len, result.plans)),
         "strengths": table(
             ["axis", "what is changed", *NAMES],
             [[axis, what, *values] for axis, (what, values) in STRENGTHS.items()],
         ),
-        "measured": measured(result),
-        "steps": table(
-            ["axis", *NAMES[1:]],
-            [
-                [axis, *[f"{result.auc(axis, k, others=False):.3f}" for k in range(1, 5)]]
-                for axis in AXES
-            ],
+        "thresholds": table(
+            ["label", "flagged from"],
+            [[axis, result.flagged_from().get(axis, "never")] for axis in AXES],
         ),
-        "compared": compared(rivals(result, found.baseline)),
-        "beaten": beaten(rivals(result, found.baseline)),
-        "flagged": flagged(result),
-        "crossed": crossed(found.cross, found.steps),
-        "missed": missed(result, found.cross),
-        "quality_clean": f"{np.median(result.scores[:, 0, -1]):.2f}",
-        "megabytes": f"{found.size_bytes / 1e6:.2f}",
-        "multiply_adds": f"{found.multiply_adds / 1e6:.0f}",
-        "sides": compared_sides(found.sides, found.steps),
-        "parity_count": found.parity[0],
-        "parity": table(export.DIFFERENCES_HEAD, found.parity[1]),
-        "shown": shown(show, answer) if show else "Not run: `--show DIR` lists them.",
+        "resaved": ", ".join(map(str, RESAVED)),
+        "real": real(versions, False),
+        "large": real(versions, True) if run.options.large else NOT_RUN.format("--large DIR"),
+        "wrong": wrong(result),
+        "found": found(versions),
+        "moderate": shares(result, 0.5),
+        "strong": shares(result, 0.75),
+        "areas": areas(result),
+        "megabytes": f"{weights.stat().st_size / 1e6:.2f}",
+        "parity_count": parity[0],
+        "parity": table(export.DIFFERENCES_HEAD, parity[1]),
     }
-    folder.write_card(out, TEMPLATE, values)
+    folder.write_card(run.out, TEMPLATE, values)
 
 
-def measured(result):
+def real(versions, is_large):
+    """Flags on real photos, by version."""
+    columns = []
+    for result in versions.values():
+        told, faults = result.verdicts(is_large)
+        right = sum(ok for _, _, ok in told)
+        column = [share(*result.flagged(axis, is_large)) for axis in (*AXES, None)]
+        column += [share(right, len(told)), share(right, faults)]
+        columns.append(column if is_large else [*column, share(*result.changed())])
+    rows = [f"good photos called {axis}" for axis in AXES]
+    rows += ["good photos with any flag", "flags with a sure label that are right"]
+    rows += ["faults named by the labels that are flagged", "good photos with other flags when saved again"]
+    return table(["", *versions], list(map(list, zip(rows, *columns))))
+
+
+def wrong(result):
+    """Which photos are flagged although their label says no, by axis."""
+    told = [(axis, photo.name) for photo, axis, ok in result.verdicts()[0] if not ok]
+    counts = Counter(axis for axis, _ in told)
+    lines = [
+        f"- `{axis}` ({count}): {', '.join(name for other, name in told if other == axis)}"
+        for axis, count in counts.items()
+    ]
+    return "\n".join(lines) or "None."
+
+
+def found(versions):
+    """Moderate faults that are flagged, by version; then all strengths of the last."""
+    *_, result = versions.values()
+    head = [f"moderate, {version}" for version in versions]
+    levels = [(name, severity) for name, severity in zip(NAMES, SEVERITIES) if severity not in (0, 0.5)]
     rows = [
         [
             axis,
-            *[f"{figures[key]:.3f}" for key in ("auc", "auc_clean", "ece", "ece_mild")],
-            f"{figures['falling']:.0%}",
-        ]
-        for axis, figures in result.figures().items()
-    ]
-    whole = np.mean([result.falling(axis) for axis in AXES])
-    rows.append(["all series", "", "", "", "", f"{whole:.1%}"])
-    return table(
-        ["axis", "AUC", "AUC, clean photos only", "ECE", "ECE, mild ones too", "quality falls"],
-        rows,
-    )
-
-
-def rivals(result, baseline):
-    """By axis, for all pictures and for clean photos only: (learned area, area of the best score of
-    1.0.0, its name)."""
-    found = {}
-    for axis in AXES:
-        clean = [places(other)[MODERATE] for other in AXES if other != axis]
-        for others in (True, False):
-            worse = baseline[:, places(axis)[MODERATE]]
-            good = baseline[:, [0, *clean] if others else [0]].reshape(-1, worse.shape[1])
-            truth = np.arange(len(worse) + len(good)) < len(worse)
-            best = computed.best_auc(truth, np.concatenate([worse, good]))
-            found[axis, others] = (result.auc(axis, others=others), *best)
-    return found
-
-
-def compared(found):
-    """The learned probability against whichever score of 1.0.0 tells the axis best."""
-    rows = []
-    for axis in AXES:
-        cells = [found[axis, others] for others in (True, False)]
-        rows.append(
-            [axis, *[text for a, b, name in cells for text in (f"{a:.3f}", f"{b:.3f} ({name})")]]
-        )
-    head = ["axis", "learned", "computed 1.0.0"]
-    return table([*head, *[f"{name}, clean photos only" for name in head[1:]]], rows)
-
-
-def beaten(found):
-    """Which axes are not better told than before."""
-    lost = [
-        f"{axis}{'' if others else ' among clean photos only'} ({learned:.3f} against {before:.3f})"
-        for (axis, others), (learned, before, _) in found.items()
-        if learned <= before
-    ]
-    return f"Not beaten: {', '.join(lost)}." if lost else "Beaten on every axis."
-
-
-def flagged(result):
-    """How many are flagged at 0.5, by strength."""
-    rows = []
-    for axis in AXES:
-        series = result.series(axis, axis)
-        rows.append([axis, *[f"{(series[:, k] >= 0.5).mean():.0%}" for k in range(len(NAMES))]])
-    return table(["flagged at 0.5", *NAMES], rows)
-
-
-def crossed(cross, steps):
-    """Mean and spread over folds and seeds; then all folds of a seed together."""
-    if not cross:
-        return (
-            "Not run for these weights: `--folds 5 --seeds 2` does it. The figures above are of one split\n"
-            "and one seed; how far they vary is not known."
-        )
-    keys = ("auc", "auc_clean", "ece", "falling")
-    figures = [result.figures() for results in cross.values() for result in results]
-    together = {seed: joined(results).figures() for seed, results in cross.items()}
-    rows = [
-        [axis, *[mean_sd([found[axis][key] for found in figures]) for key in keys]] for axis in AXES
-    ]
-    whole = [
-        [
-            axis,
-            *[" / ".join(f"{found[axis][key]:.3f}" for found in together.values()) for key in keys],
+            *[share(*one.found(axis)) for one in versions.values()],
+            *["{}/{}".format(*result.found(axis, severity)) for _, severity in levels],
         ]
         for axis in AXES
     ]
-    counts = ", ".join(str(len(result.scores)) for results in cross.values() for result in results)
-    head = ["axis", "AUC", "AUC, clean photos only", "ECE", "quality falls (share)"]
-    return (
-        f"Groups of repositories, each held out in turn; {steps[1]} steps in place of {steps[0]}, and the "
-        "last part from a sixth of the pictures, so expect less of each than of the weights above. Mean and "
-        "standard deviation over folds and seeds:\n\n"
-        f"{table(head, rows)}\n\nPhotos measured in each round: {counts}. With so few the ECE of a round is mostly chance "
-        "(a perfect scale would show some hundredths), so here are the photos of all folds together, seed by seed:\n\n"
-        f"{table(head, whole)}"
+    return table(["axis", *head, *[name for name, _ in levels]], rows)
+
+
+def shares(result, severity):
+    """Of faults so severe that are flagged, axis by axis, as cells of a table."""
+    counts = [(*result.found(axis, severity), result.thresholds[k]) for k, axis in enumerate(AXES)]
+    return " | ".join(
+        f"{found / max(count, 1):.0%}".replace("%", " %") if np.isfinite(threshold) else "never flagged"
+        for found, count, threshold in counts
     )
 
 
-def compared_sides(sides, steps):
-    if not sides:
-        return (
-            "What another size gains or loses was not measured for these weights: `--sides 448 640 896`\n"
-            "does it."
-        )
-    rows = []
-    for side, multiply_adds, result in sides:
-        figures = result.figures()
-        areas = [figures[axis]["auc"] for axis in AXES]
-        mild, falling = [
-            np.mean([figures[axis][key] for axis in AXES]) for key in ("auc_mild", "falling")
-        ]
-        lowest = f"{min(areas):.3f} ({AXES[int(np.argmin(areas))]})"
-        rows.append(
-            [
-                side,
-                f"{multiply_adds / 1e6:.0f} million",
-                f"{np.mean(areas):.3f}",
-                lowest,
-                f"{mild:.3f}",
-                f"{falling:.1%}",
-            ]
-        )
-    found = table(
-        [
-            "side",
-            "multiply-adds",
-            "AUC, mean of axes",
-            "lowest",
-            "AUC of mild, clean photos only",
-            "quality falls",
-        ],
-        rows,
-    )
-    return f"Short trainings, {steps[1]} steps in place of {steps[0]}, the same photos held out:\n\n{found}"
-
-
-def missed(result, cross):
-    """Which of the targets were not reached, in a sentence each."""
-    whole = {"photos held out": result}
-    if cross:
-        whole["cross-validated"] = joined(
-            [result for results in cross.values() for result in results]
-        )
-    lines = []
-    for name, found in whole.items():
-        figures = found.figures()
-        for key, target, reached in [
-            ("auc", "AUC of at least 0.95", lambda value: value >= 0.95),
-            ("ece", "ECE of at most 0.05", lambda value: value <= 0.05),
-            ("falling", "quality falling in 95 % of the series", lambda value: value >= 0.95),
-        ]:
-            short = [
-                f"{axis} {figures[axis][key]:.3f}"
-                for axis in AXES
-                if not reached(figures[axis][key])
-            ]
-            lines.append(
-                f"- {target}, {name}: "
-                + (f"missed by {', '.join(short)}." if short else "reached on every axis.")
-            )
-        series = np.mean([figures[axis]["falling"] for axis in AXES])
-        lines.append(
-            f"- All series of photo and axis together, {name}: quality falls in {series:.1%}."
-        )
-    return "\n".join(lines)
-
-
-def shown(place, answer):
-    """What the finished model says of the photos in `place`, numbers only."""
-    rows = []
-    for photo in sorted(load_pool(place), key=lambda photo: photo.name):
-        said = answer([photo.pixels()])[0]
-        wrong = [f"{label} {value:.2f}" for label, value in zip(AXES, said) if value >= 0.5]
-        height, width = photo.pixels().shape[:2]
-        rows.append([photo.name, f"{width} x {height}", f"{said[-1]:.2f}", ", ".join(wrong) or "-"])
-    return table(["photo", "size", "quality", "flagged"], rows)
+def areas(result):
+    rows = [
+        [axis, *[f"{result.auc(axis, others=others):.3f}" for others in (False, True)]] for axis in AXES
+    ]
+    return table(["axis", "AUC against good photos", "AUC against other faults"], rows)
 
 
 def draw_plots(place, result, answer, scenes):
     plots.roc(place / "roc.png", {axis: result.versus(axis) for axis in AXES})
-    plots.reliability(place / "reliability.png", {axis: result.mixture(axis) for axis in AXES})
     ticks = {axis: [f"{value:g}" for value in STRENGTHS[axis][1]] for axis in AXES}
+    scores = lambda axis, severity: result.of(axis, axis, severity) if severity else result.good_scores(axis)
+    # There are more pictures of some strengths than of others.
+    series = lambda axis: list(zip_longest(*[scores(axis, s) for s in SEVERITIES], fillvalue=np.nan))
     plots.against(
         place / "probability.png",
-        {axis: (ticks[axis], result.series(axis, axis)) for axis in AXES},
+        {axis: (ticks[axis], series(axis)) for axis in AXES},
         "Probability of each axis against its strength",
-        "strength",
-        "median, middle 80 %",
-    )
-    plots.against(
-        place / "quality.png",
-        {axis: (ticks[axis], result.series(axis, "quality")) for axis in AXES},
-        "Quality against strength",
         "strength",
         "median, middle 80 %",
     )

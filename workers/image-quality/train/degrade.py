@@ -56,7 +56,8 @@ class Recipe:
     small_quality: int | None
     grid_scale: float
     subsampling: int
-    resaved: int | None
+    is_left_small: bool
+    """Whether a reduced picture is left for whoever looks at it to enlarge."""
 
 
 def draw_recipe(rng):
@@ -69,9 +70,9 @@ def draw_recipe(rng):
         reducing=int(rng.integers(len(REDUCING))),
         enlarging=int(rng.integers(len(ENLARGING))),
         small_quality=int(rng.integers(75, 96)) if rng.random() < 0.4 else None,
-        grid_scale=float(rng.uniform(1, 1.5)) if rng.random() < 0.25 else 1.0,
+        grid_scale=float(rng.uniform(1, 1.3)) if rng.random() < 0.15 else 1.0,
         subsampling=int(rng.choice([0, 2])),
-        resaved=int(rng.integers(85, 98)) if rng.random() < 0.85 else None,
+        is_left_small=bool(rng.random() < 0.5),
     )
 
 
@@ -81,8 +82,7 @@ def strength(axis, severity):
 
 
 def degrade(pixels, severities, recipe):
-    """A picture (bytes) with every axis as severe as `severities` says; then saved once more, as
-    mildly as the recipe says, whether anything was done to it or not."""
+    """A picture (bytes) with every axis as severe as `severities` says."""
     of = {axis: strength(axis, severity) for axis, severity in severities.items() if severity > 0}
     if "blurred" in of:
         pixels = blur(pixels, of["blurred"], recipe)
@@ -91,14 +91,16 @@ def degrade(pixels, severities, recipe):
         pixels = expose(pixels, stops)
     if "low_contrast" in of:
         pixels = fade(pixels, of["low_contrast"], recipe.fog)
-    if "low_resolution" in of:
+    if "low_resolution" in of and not recipe.is_left_small:
         pixels = enlarge(pixels, of["low_resolution"], recipe)
     if "noisy" in of:
         pixels = add_noise(pixels, of["noisy"], recipe)
     if "blocky" in of:
         pixels = squeeze(pixels, of["blocky"], recipe)
-    if recipe.resaved:
-        pixels = saved(pixels, recipe.resaved, 0)
+    if "low_resolution" in of and recipe.is_left_small:
+        image = Image.fromarray(pixels)
+        size = [max(1, round(n / of["low_resolution"])) for n in image.size]
+        pixels = np.asarray(image.resize(size, REDUCING[recipe.reducing]))
     return pixels
 
 
@@ -189,18 +191,10 @@ def squeeze(pixels, quality, recipe):
 
 def saved(pixels, quality, subsampling):
     """As it comes back from a JPEG file."""
-    return opened(jpeg(pixels, quality, subsampling))
-
-
-def jpeg(pixels, quality, subsampling):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
-    return file.getvalue()
-
-
-def opened(data):
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
+    with Image.open(file) as image:
+        return np.asarray(image)
 
 
 def to_bytes(values):

@@ -1,165 +1,136 @@
-"""Photos held out, degraded step by step, and what the scores make of them."""
+"""What scores make of the faults that photos have, were given, and do not have."""
 
-import os
-import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
-from degrade import AXES, NAMES, SEVERITIES, SIDE, degrade, draw_recipe, jpeg, opened
+from degrade import AXES
 from flota_training import metrics
-from net import LABELS
-from pairs import draw_severities, is_pristine, truth_of
+from pictures import OWN, plan
 
-# Raised when other pictures are made, so that those of before are not taken for them.
-VERSION = 2
-MIXED = 12
-PER_ORIGIN = 12
-MODERATE = NAMES.index("moderate")
+MODERATE = 0.5
+PHOTOGRAPHS = ("photo", "product-cutout")
 
 
-def is_measurable(photo):
-    """Whether strengths can be stated: pristine, and not smaller than the picture they are of."""
-    return is_pristine(photo) and max(photo.pixels().shape[:2]) >= 0.9 * SIDE
-
-
-def joined(results):
-    """The results of several rounds as one."""
-    return Result(
-        np.concatenate([r.scores for r in results]), np.concatenate([r.truth for r in results])
-    )
-
-
-def chosen(photos):
-    """The photos that are measured: at most a dozen of one origin, as near series say the same."""
-    found = []
-    for photo in sorted(photos, key=lambda photo: zlib.crc32(photo.name.encode())):
-        if (
-            is_measurable(photo)
-            and sum(photo.origin == other.origin for other in found) < PER_ORIGIN
-        ):
-            found.append(photo)
-    return found
-
-
-def severities_of(photo, variant=0):
-    """What is made of a photo: as it is, each axis by growing strength, then mixtures."""
-    rng = generator(photo, variant)
-    none = dict.fromkeys(AXES, 0.0)
-    series = [{**none, axis: severity} for axis in AXES for severity in SEVERITIES[1:]]
-    return [none, *series, *[draw_severities(rng)[0] for _ in range(MIXED)]]
-
-
-def places(axis):
-    """Which pictures of a photo show `axis` by growing strength, the photo as it is first."""
-    first = 1 + AXES.index(axis) * (len(SEVERITIES) - 1)
-    return [0, *range(first, first + len(SEVERITIES) - 1)]
-
-
-def generator(photo, variant):
-    return np.random.default_rng((VERSION, zlib.crc32(photo.name.encode()), variant))
-
-
-def pictures(photo, work, variant=0):
-    """The degraded photo as JPEG files, kept in `work`; a recipe per axis and mixture. Another
-    `variant` has other recipes and mixtures."""
-    file = work / "evaluation" / str(VERSION) / f"{photo.name}-{variant}.npz"
-    if file.is_file():
-        with np.load(file) as kept:
-            return [kept[name].tobytes() for name in kept.files]
-    rng = generator(photo, variant)
-    rng.bit_generator.advance(1 << 32)
-    resaved = int(rng.integers(85, 98))
-    drawn = [
-        replace(draw_recipe(rng), grid_scale=1.0, resaved=None) for _ in range(len(AXES) + MIXED)
-    ]
-    per_axis = [recipe for recipe in drawn[: len(AXES)] for _ in SEVERITIES[1:]]
-    recipes = [drawn[0], *per_axis, *drawn[len(AXES) :]]
-    pixels = canonical(photo.pixels())
-    files = [
-        jpeg(degrade(pixels, s, r), resaved, 0)
-        for s, r in zip(severities_of(photo, variant), recipes)
-    ]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_suffix(".part.npz")
-    np.savez(beside, *[np.frombuffer(data, np.uint8) for data in files])
-    os.replace(beside, file)
-    return files
-
-
-def canonical(pixels):
-    """The photo with its longer side at 640 pixels at most."""
-    factor = SIDE / max(pixels.shape[:2])
-    if factor >= 1:
-        return pixels
-    image = Image.fromarray(pixels)
-    return np.asarray(
-        image.resize([max(1, round(n * factor)) for n in image.size], Image.Resampling.LANCZOS)
-    )
-
-
-def score(photos, work, answer, variant=0):
-    """[photos, pictures, scores] of `answer(list of pictures as bytes)`."""
-    rows = []
-    for photo in tqdm(photos, desc="evaluating", leave=False, mininterval=2):
-        shown = [opened(data) for data in pictures(photo, work, variant)]
-        rows.append(np.concatenate([answer([picture]) for picture in shown]))
-    return np.array(rows)
-
-
-def truths(photos, variant=0):
-    """[photos, pictures, labels]; not a number where nobody can tell."""
-    return np.array([[truth_of(s) for s in severities_of(photo, variant)] for photo in photos])
+def share(count, whole):
+    """As text."""
+    return f"{count} of {whole} ({count / max(whole, 1):.1%})"
 
 
 @dataclass
 class Result:
-    """Scores of photos held out: [photos, pictures, labels] of probabilities, and the truth."""
+    """Photos and, by photo, the probabilities of its pictures: [pictures, axes], not a number for
+    pictures that were not looked at; one row more where there is the photo at its full size."""
 
-    scores: np.ndarray
-    truth: np.ndarray
+    photos: list
+    scores: list
+    thresholds: np.ndarray
 
-    def series(self, axis, label):
-        """[photos, severities]: the scores of `label` while `axis` gets worse."""
-        return self.scores[:, places(axis), LABELS.index(label)]
+    @cached_property
+    def plans(self):
+        return [plan(photo) for photo in self.photos]
 
-    def versus(self, axis, label=None, level=MODERATE, others=True):
-        """(truth, scores): `axis` at `level` against photos without it: as they are and, with
-        `others`, degraded as much on another axis."""
-        label = label or axis
-        found = self.series(axis, label)[:, level]
-        clean = [self.series(axis, label)[:, 0]]
+    @cached_property
+    def good(self):
+        """Places of the photos of which every flag is wrong."""
+        return {
+            k
+            for k, photo in enumerate(self.photos)
+            if photo.labels.get("quality", 0 if photo.labels else 1) == 1
+            and photo.kind in PHOTOGRAPHS
+        }
+
+    def of(self, axis, group, severity=0.0):
+        """The probabilities of `axis` for the pictures of `group`, a fault being so severe."""
+        column = AXES.index(axis)
+        found = np.array(
+            [
+                score[column]
+                for scores, pictures in zip(self.scores, self.plans)
+                for score, made in zip(scores, pictures)
+                if made.group == group and (group in OWN or made.severities[group] == severity)
+            ]
+        )
+        return found[~np.isnan(found)]
+
+    def flagged_from(self):
+        """The thresholds of the axes that are flagged."""
+        return {
+            axis: float(value) for axis, value in zip(AXES, self.thresholds) if np.isfinite(value)
+        }
+
+    def clean(self, axis):
+        """The probabilities of `axis` for good photos, in every encoding and size."""
+        column = AXES.index(axis)
+        return np.array(
+            [
+                score[column]
+                for k in self.good
+                for score, made in zip(self.scores[k], self.plans[k])
+                if made.group in OWN
+            ]
+        )
+
+    def good_scores(self, axis, is_large=False):
+        """Of good photos as they are, or at their full size where that is there."""
+        column = AXES.index(axis)
+        rows = [(self.scores[k], len(self.plans[k])) for k in sorted(self.good)]
+        return np.array(
+            [scores[-1 if is_large else 0, column] for scores, n in rows if not is_large or len(scores) > n]
+        )
+
+    def auc(self, axis, severity=MODERATE, others=False):
+        """Of a fault so severe, against good photos as they are or, with `others`, against photos
+        with as much of another fault."""
+        truth, scores = self.versus(axis, severity, others)
+        return metrics.roc_auc(truth, scores)
+
+    def versus(self, axis, severity=MODERATE, others=False):
+        found, rest = self.of(axis, axis, severity), self.good_scores(axis)
         if others:
-            clean += [self.series(other, label)[:, level] for other in AXES if other != axis]
-        clean = np.concatenate(clean)
-        return np.repeat([1, 0], [len(found), len(clean)]), np.concatenate([found, clean])
+            rest = np.concatenate([self.of(axis, other, severity) for other in AXES if other != axis])
+        return np.repeat([1, 0], [len(found), len(rest)]), np.concatenate([found, rest])
 
-    def auc(self, axis, level=MODERATE, others=True):
-        return metrics.roc_auc(*self.versus(axis, level=level, others=others))
+    def found(self, axis, severity=MODERATE):
+        """(flagged, pictures) with a fault so severe."""
+        flags = self.of(axis, axis, severity) >= self.thresholds[AXES.index(axis)]
+        return int(flags.sum()), len(flags)
 
-    def mixture(self, axis, mild=False):
-        """(truth, probabilities) of the mixtures; without mild ones, unless asked for."""
-        truth = self.truth[:, -MIXED:, LABELS.index(axis)].ravel()
-        said = self.scores[:, -MIXED:, LABELS.index(axis)].ravel()
-        known = ~np.isnan(truth) if mild else (truth == 0) | (truth == 1)
-        return truth[known] > 0.5, said[known]
+    def sized(self, is_large):
+        """(place, flags) of the photos as they are, or of those that are there at their full size."""
+        for k, scores in enumerate(self.scores):
+            if not is_large:
+                yield k, scores[0] >= self.thresholds
+            elif len(scores) > len(self.plans[k]):
+                yield k, scores[-1] >= self.thresholds
 
-    def falling(self, axis):
-        """The share of photos whose quality falls at every step of `axis`."""
-        return metrics.falling_share(self.series(axis, "quality"))
+    def flagged(self, axis=None, is_large=False):
+        """(flagged, looked at): good photos with a flag of one axis, or with any."""
+        flags = [one for k, one in self.sized(is_large) if k in self.good]
+        column = slice(None) if axis is None else AXES.index(axis)
+        return sum(bool(np.any(one[column])) for one in flags), len(flags)
 
-    def figures(self):
-        """The numbers of the model card by name."""
-        per_axis = {}
-        for axis in AXES:
-            per_axis[axis] = {
-                "auc": self.auc(axis),
-                "auc_clean": self.auc(axis, others=False),
-                "auc_mild": self.auc(axis, level=1, others=False),
-                "ece": metrics.calibration_error(*self.mixture(axis)),
-                "ece_mild": metrics.calibration_error(*self.mixture(axis, mild=True)),
-                "falling": self.falling(axis),
-            }
-        return per_axis
+    def verdicts(self, is_large=False):
+        """(photo, axis, whether it is right) of each flag that a label is sure about, and how many
+        faults the labels name."""
+        told, faults = [], 0
+        for k, flags in self.sized(is_large):
+            photo = self.photos[k]
+            if photo.kind not in PHOTOGRAPHS:
+                continue
+            faults += sum(photo.labels.get(axis) == 1 for axis in AXES)
+            for axis, flag in zip(AXES, flags):
+                if flag and photo.labels.get(axis) in (0, 1):
+                    told.append((photo, axis, photo.labels[axis] == 1))
+        return told, faults
+
+    def changed(self):
+        """(changed, tried): how often a good photo that is saved again as JPEG gets other flags."""
+        tries = [
+            np.any((score >= self.thresholds) != (self.scores[k][0] >= self.thresholds))
+            for k in self.good
+            for score, made in zip(self.scores[k], self.plans[k])
+            if made.group == "saved again" and made.encoding[0] == "JPEG"
+        ]
+        return int(sum(tries)), len(tries)

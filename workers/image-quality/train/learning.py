@@ -1,132 +1,179 @@
-"""How the network learns, and how its answers become probabilities."""
+"""What is learned: weights of the measures, so that each fault has a probability."""
 
-import tempfile
-from functools import partial
+import hashlib
+import os
+from dataclasses import dataclass, replace
 
-import torch
-from scipy.special import expit
-from torch import nn
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
 
-import evaluation
 from degrade import AXES
-from flota_training import export, loop, metrics
-from flota_training.samples import Samples
-from net import LABELS, Features, QualityNet
-from pairs import VERSION, is_pristine, pair
+from flota_training import export, metrics, pool
+from evaluation import Result
+from net import BLURRED, HIDES, LOW_RESOLUTION, Measures
+from pictures import OWN, opened, pictures, plan, truth_of
 
-QUALITY = LABELS.index("quality")
-# By how many logits the stronger of two degradations must at least be told from the weaker.
-MARGIN = 1.0
-ORDER_WEIGHT = 0.4
-# Of the last part: rate, decay, photos at once, and noise in standard deviations of each feature.
-FINISH_RATE, FINISH_DECAY, FINISH_PHOTOS, FINISH_NOISE = 1e-3, 0.1, 16, 0.15
-# How often a labelled photo is taken, relative to one of the pool.
-LABELLED_WEIGHT = 3.0
-
-
-def loss(net, images, targets):
-    """Cross-entropy where the truth is known, and the order of the two versions of each crop."""
-    planes = images.flatten(0, 1).to(memory_format=torch.channels_last).float() / 255
-    answers = net(planes, targets["measured"].flatten(0, 1))
-    value = entropy(answers, targets["truth"].flatten(0, 1))
-    worse, better = answers.unflatten(0, (-1, 2)).unbind(1)
-    axis = targets["axis"]
-    ordered = axis >= 0
-    if not ordered.any():
-        return value
-    falls = (better - worse)[ordered][:, QUALITY]
-    rises = (worse - better)[ordered].gather(1, axis[ordered][:, None])[:, 0]
-    order = (
-        nn.functional.softplus(MARGIN - falls).mean()
-        + nn.functional.softplus(MARGIN - rises).mean()
-    )
-    return value + ORDER_WEIGHT * order
+# Shares of the pictures between which a measure is spread out.
+QUANTILES = (0.001, 0.01, 0.03, 0.08, 0.16, 0.27, 0.4, 0.5, 0.6, 0.73, 0.84, 0.92, 0.97, 0.99, 0.999)
+# How little the weights are held back.
+FREEDOM = 0.05
+# Axes that may weigh the squares of measures: of what little enlargement adds, much has none.
+SQUARED = ("low_resolution",)
+# How much a picture without a made fault counts, beside one with such a fault; a cut-out counts twice that.
+OWN_WEIGHT = 6.0
+# The share of photos that have a given fault, which probabilities are calibrated for.
+PREVALENCE = 0.03
+# A threshold finds at least these shares of faults, by severity.
+FOUND = {0.5: 0.6, 0.75: 0.8}
+# So large a share of good photos, over both sizes, may always be flagged,
+SPARE = 0.005
+# and an axis whose threshold flags a larger share is not flagged at all.
+FALSE = 0.02
+# By how many logits a threshold is above the good photo next to it.
+MARGIN = 0.05
+# The threshold of an axis that is not flagged, as a logit.
+NEVER = 30.0
 
 
-def learn(photos, labelled, seed, plan, work, title, fresh):
-    """A network that has seen `photos`."""
-    torch.manual_seed(seed)
-    everything = [*photos, *labelled]
-    weights = [1.0 if is_pristine(p) else 0.5 for p in photos] + [LABELLED_WEIGHT] * len(labelled)
-    make = partial(pair, size=plan.crop, side=plan.side)
-    kept = work / f"pairs-{VERSION}-{plan.crop}-of-{plan.side}"
-    samples = Samples(everything, make, plan.variants, plan.pairs, seed, kept, weights)
-    checkpoint = work / f"{title}-{plan.side}-{seed}.pt"
-    return loop.train(QualityNet(), loss, samples, plan.settings, checkpoint, fresh, title)
+@dataclass
+class Head:
+    """What makes logits of measures: each is spread out as a normal distribution by straight lines
+    between `knots` (where they begin, how steep and how high they are), then weighed."""
+
+    knots: np.ndarray
+    slopes: np.ndarray
+    heights: np.ndarray
+    weight: np.ndarray
+    """[2 * measures, axes]: of what is spread out, and of half of its square."""
+    bias: np.ndarray
+    thresholds: np.ndarray
+    """As logits: from which on each axis costs quality."""
+
+    def spread(self, measured):
+        lines = zip(self.knots.T, self.slopes.T)
+        passed = [np.clip((measured - knot) * slope, 0, 1) for knot, slope in lines]
+        seen = sum(part * height for part, height in zip(passed, self.heights))
+        return np.concatenate([seen, seen * seen / 2], 1)
+
+    def logits(self, measured):
+        return self.spread(measured) @ self.weight + self.bias
 
 
-def see(net, photos, work, spec, variant=0):
-    """[photos, pictures, features] of the whole degraded pictures of `evaluation`."""
-    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-        export.export(Features(net), file.name, spec, "features")
-        session = export.session(file.name)
-    answer = lambda shown: export.run(session, spec.tensor(shown))
-    seen = evaluation.score(photos, work, answer, variant)
-    return torch.from_numpy(seen)
+def measure(photos, work, spec, large=None):
+    """By photo, what is measured of each of its pictures and, where the folder `large` has it at its
+    full size, of that; kept in `work`."""
+    weights = work / "measures.onnx"
+    export.export(Measures(spec.width), weights, spec, "measures")
+    session = export.session(weights)
+    place = work / "measures" / hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+    place.mkdir(parents=True, exist_ok=True)
+    found = []
+    for photo in tqdm(photos, desc="measuring", leave=False, mininterval=5):
+        made = lambda: [opened(data) for data in pictures(photo, work)]
+        rows = [kept(place / f"{photo.name}.npy", session, spec, made)]
+        for file in sorted(large.glob(f"{photo.name}.*"))[:1] if large else []:
+            full = lambda: [np.asarray(pool.upright(file))]
+            rows.append(kept(place / f"{photo.name}.large.npy", session, spec, full))
+        found.append(np.concatenate(rows))
+    return found
 
 
-def finish(net, seen, truth, seed, steps):
-    """Teaches the last part on whole pictures, after crops: cheap, as the rest stays as it is."""
-    torch.manual_seed(seed)
-    net.eval()
-    parameters = [*net.head.parameters(), *net.quality.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=FINISH_RATE, weight_decay=FINISH_DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    with torch.no_grad():
-        # The statistics of whole pictures, in place of those of crops.
-        flat = seen.flatten(0, 1)
-        net.norm.running_mean.copy_(flat.mean(0))
-        net.norm.running_var.copy_(flat.var(0))
-    spread = flat.std(0)
-    for _ in range(steps):
-        chosen = torch.randint(len(seen), (FINISH_PHOTOS,))
-        some = seen[chosen] + FINISH_NOISE * spread * torch.randn_like(seen[chosen])
-        answers = net.answer(some.flatten(0, 1)).unflatten(0, some.shape[:2])
-        optimizer.zero_grad()
-        (entropy(answers, truth[chosen]) + ORDER_WEIGHT * disorder(answers)).backward()
-        optimizer.step()
-        schedule.step()
-    return net
+def kept(file, session, spec, pictures):
+    """What is measured of pictures, read from `file` or written there."""
+    if not file.is_file():
+        rows = [export.run(session, spec.tensor([one])) for one in pictures()]
+        np.save(file.with_suffix(".part.npy"), np.concatenate(rows))
+        os.replace(file.with_suffix(".part.npy"), file)
+    return np.load(file)
 
 
-def entropy(answers, truth):
-    known = ~torch.isnan(truth)
-    return nn.functional.binary_cross_entropy_with_logits(answers[known], truth[known])
+def fit(measured, truth, weights):
+    """A head that has seen pictures: [count, measures], [count, axes] and [count]."""
+    places = np.quantile(measured, QUANTILES, axis=0).T
+    widths = np.maximum(np.diff(places), measured.std(0)[:, None] * 1e-3 + 1e-6)
+    head = Head(places[:, :-1], 1 / widths, np.diff(norm.ppf(QUANTILES)), None, None, None)
+    seen = head.spread(measured).astype(np.float32)
+    weight, bias = np.zeros((seen.shape[1], len(AXES))), np.zeros(len(AXES))
+    for k, axis in enumerate(truth.T):
+        known = ~np.isnan(axis)
+        count = seen.shape[1] if AXES[k] in SQUARED else measured.shape[1]
+        learner = LogisticRegression(C=FREEDOM, max_iter=300, tol=1e-3)
+        found = learner.fit(seen[known, :count], axis[known] > 0.5, weights[known])
+        weight[:count, k], bias[k] = found.coef_[0], found.intercept_[0]
+    return replace(head, weight=weight, bias=bias, thresholds=np.zeros(len(AXES)))
 
 
-def disorder(answers):
-    """How far the quality fails to fall and the axis to rise from step to step of each series."""
-    total = 0.0
-    for index, axis in enumerate(AXES):
-        series = answers[:, evaluation.places(axis)]
-        falls = -torch.diff(series[..., QUALITY], dim=1)
-        rises = torch.diff(series[..., index], dim=1)
-        total = total + nn.functional.softplus(MARGIN - falls).mean()
-        total = total + nn.functional.softplus(MARGIN - rises).mean()
-    return total / len(AXES)
+def learn(photos, measured):
+    """`fit` on photos and what was measured of their pictures."""
+    # The photo at its full size, where it was measured, is one more picture of it.
+    plans = [plan(photo) for photo in photos]
+    plans = [made + made[:1] * (len(rows) - len(made)) for made, rows in zip(plans, measured)]
+    truth = [truth_of(photo, made) for photo, pictures in zip(photos, plans) for made in pictures]
+    own = [OWN_WEIGHT * (2 if photo.kind == "product-cutout" else 1) for photo in photos]
+    weights = [
+        weight if made.group in OWN else 1.0 for weight, pictures in zip(own, plans) for made in pictures
+    ]
+    return fit(np.concatenate(measured), np.array(truth), np.array(weights))
 
 
-def calibrate(net, seen, photos):
-    """Sets slope and shift so that the axes' logits are calibrated on mixtures of photos that were
-    kept aside."""
-    raw = evaluation.Result(answered(net, seen), evaluation.truths(photos))
-    for index, axis in enumerate(AXES):
-        net.slope[index], net.shift[index] = metrics.platt(*raw.mixture(axis))
-    return net
+def cross_validate(photos, measured, count, seed):
+    """By photo the logits of its pictures, by a head that saw no photo of its origin."""
+    place = {photo.path: index for index, photo in enumerate(photos)}
+    logits = [None] * len(photos)
+    for held in pool.folds(photos, count, seed):
+        held = {place[photo.path] for photo in held}
+        rest = [index for index in range(len(photos)) if index not in held]
+        head = learn([photos[k] for k in rest], [measured[k] for k in rest])
+        for k in held:
+            logits[k] = head.logits(measured[k])
+    return logits
 
 
-def answered(net, seen):
-    with torch.no_grad():
-        return net.answer(seen.flatten(0, 1)).unflatten(0, seen.shape[:2]).numpy()
+def calibrate(head, result):
+    """Gives the head thresholds and logits that are true to photos that it has not seen, those of
+    `result`, were `PREVALENCE` of all photos so faulty. Returns `result` with probabilities."""
+    scores, thresholds = [one.copy() for one in result.scores], []
+    for k, axis in enumerate(AXES):
+        faulty = np.concatenate([result.of(axis, axis, severity) for severity in (0.5, 0.75, 1.0)])
+        clean = result.clean(axis)
+        counts = [len(faulty), len(clean)]
+        weights = np.repeat([PREVALENCE / counts[0], (1 - PREVALENCE) / counts[1]], counts)
+        slope, shift = metrics.platt(
+            np.repeat([1, 0], counts), np.concatenate([faulty, clean]), weights
+        )
+        head.weight[:, k] *= slope
+        head.bias[k] = head.bias[k] * slope + shift
+        thresholds.append(threshold(result, axis) * slope + shift)
+        for one in scores:
+            one[:, k] = one[:, k] * slope + shift
+    # As the manifest says them.
+    flagged = np.isfinite(thresholds)
+    thresholds = np.round(np.clip(expit(thresholds), 0.001, 0.999), 3)
+    head.thresholds = np.where(flagged, logit(thresholds), NEVER)
+    thresholds[~flagged] = np.inf
+    return Result(result.photos, [probabilities(head, one) for one in scores], thresholds)
 
 
-def probabilities(net, photos, work, spec):
-    """What a network says of photos that it has not seen, and the truth."""
-    logits = answered(net, see(net, photos, work, spec))
-    return evaluation.Result(expit(logits), evaluation.truths(photos))
+def threshold(result, axis):
+    """From which score on `axis` is flagged: as high as finds the faults in `FOUND` or, if that is
+    lower, flags the share `SPARE` of good photos; then as low as flags no further one. Infinite where
+    that flags too many of them."""
+    found = [(result.of(axis, axis, severity), share) for severity, share in FOUND.items()]
+    wanted = min(np.quantile(scores, 1 - share) if len(scores) else np.inf for scores, share in found)
+    good = np.concatenate([result.good_scores(axis, is_large) for is_large in (False, True)])
+    if len(good) and np.mean(good >= wanted) > FALSE:
+        return np.inf
+    if len(good):
+        wanted = min(wanted, np.sort(good)[-1 - int(SPARE * len(good))] + MARGIN)
+    return min(wanted, max(good[good < wanted], default=wanted) + MARGIN)
 
 
-def answers(net, shown, spec):
-    """[count, labels] for pictures as bytes, by PyTorch."""
-    with torch.no_grad():
-        return net(spec.tensor(shown)).numpy()
+def probabilities(head, logits):
+    """What the network makes of calibrated logits."""
+    enlarged = np.maximum(logits[:, LOW_RESOLUTION] - head.thresholds[LOW_RESOLUTION], 0)
+    logits = logits.copy()
+    logits[:, BLURRED] -= HIDES * enlarged
+    return expit(logits)

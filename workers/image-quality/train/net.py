@@ -1,265 +1,284 @@
-"""The network: what is wrong with a picture, and how good it is."""
+"""The network: measures of a photo by fixed formulas, and a small learned head on them."""
 
 import math
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from degrade import AXES
+from degrade import AXES, SIDE
 
 LABELS = (*AXES, "quality")
-# What a letterboxed picture is surrounded with: a colour that photos do not have.
+BLURRED, LOW_RESOLUTION = AXES.index("blurred"), AXES.index("low_resolution")
+LOW = slice(LOW_RESOLUTION, LOW_RESOLUTION + 1)
+# What a letterboxed photo is surrounded with: a colour that photos do not have.
 FILL = (0, 255, 0)
 # Luma and the two colour differences of JPEG (ITU-R BT.601).
 YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
-# How much greener than red and blue together a cell of the ground is at least; the ground itself
-# is at 1.
-GREEN = 0.7
-# Brightness at which the tone curve is sampled.
-TONES = (0.02, 0.05, 0.1, 0.18, 0.28, 0.4, 0.52, 0.64, 0.76, 0.86, 0.93, 0.97, 0.99)
-# Side of a cell in pixels, the finest unit that anything is averaged over.
-CELL = 4
-# Rhythms are looked for in windows of so many pixels along by ROWS across, at these frequencies in
-# cycles per pixel: the grid of a JPEG has 1/8 and its multiples, an enlarged picture one per pixel
-# of before.
-WINDOW, ROWS = 64, 32
-FREQUENCIES = tuple(0.05 + 0.45 * k / 23 for k in range(24))
-# About one level of 255: keeps the relative height of steps calm where the picture is flat.
-LEVEL = 0.004
-# Answers of an axis, as logits, from which on it costs more of the quality.
-KNEES = (-9.0, -5.0, -2.0, 1.0)
-# Blocks of so many pixels a side are told apart by their mean Laplacian and by their noise, in
-# levels of 255. The gain of J. Immerkaer, "Fast Noise Variance Estimation", 1996, makes his mask's
-# mean answer the deviation of white noise.
-BLOCK = 16
-EDGES = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0, 27.0, 40.0)
-GRAINS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0)
+# J. Immerkaer, "Fast Noise Variance Estimation", 1996: second differences in both directions answer
+# to little but noise; the gain makes their mean the deviation of white noise.
 IMMERKAER = math.sqrt(math.pi / 2) / 6
-# Rhythms of first and second differences; tone curves, means and spreads of four planes; contrast;
-# detail.
-MEASURE_COUNT = 2 * len(FREQUENCIES) + 4 * (len(TONES) + 2) + 1
-MEASURE_COUNT += 2 * len(EDGES) + len(GRAINS) + 6
+LEVEL = 1 / 255
+# Sides in pixels: tones are measured on cells, the white ground on tiles, texture on blocks.
+CELL, TILE, BLOCK = 4, 8, 16
+# Steps between which quantiles are interpolated.
+TONES = (0.01, 0.03, 0.06, 0.1, 0.16, 0.24, 0.34, 0.45, 0.56, 0.67, 0.77, 0.85, 0.91, 0.95, 0.98, 0.995)
+GRAINS = tuple(0.2 * 1.35**k for k in range(17))
+RATIOS = tuple(0.06 * 1.17**k for k in range(17))
+BALANCES = tuple(0.03 * 1.28**k for k in range(17))
+# Blocks with a white ground have no darker channel than this, and vary by fewer levels than this.
+WHITE, UNIFORM = 0.88, 10
+# How many tiles the ground reaches in from the rim.
+GROWTH = 40
+# Rhythms are looked for in windows of so many pixels along by ROWS across, at these frequencies in
+# cycles per pixel: the grid of a JPEG has 1/8 and its multiples, an enlarged photo one per pixel of
+# before.
+WINDOW, ROWS = 64, 32
+FREQUENCIES = tuple(k / 32 for k in range(2, 17))
 # Keeps quotients, roots and logarithms finite.
 FLOOR = 1e-5
-# Smallest statistic that is told from nothing.
-FAINT = 1e-2
+# By how many times the logits that an enlarged photo is beyond its threshold it is less blurred.
+HIDES = 3.0
+# A fault that reaches its threshold costs nothing, and one of so many logits more half of the quality.
+HALVING = 2.0
 
 
-def convolution(inputs, outputs, kernel, stride=1, padding=0, groups=1):
-    layer = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
-    return [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
+def fixed(kernel):
+    return torch.tensor(kernel, dtype=torch.float32)
 
 
-def separable(inputs, outputs, stride):
-    return nn.Sequential(
-        *convolution(inputs, inputs, 3, stride, padding=1, groups=inputs),
-        *convolution(inputs, outputs, 1),
-    )
+def mean(values, weight):
+    """[batch, channels]: the mean over the plane, by weight."""
+    return (values * weight).mean((2, 3)) / (weight.mean((2, 3)) + FLOOR)
 
 
-class QualityNet(nn.Module):
-    """Takes [batch, 3, side, side] of 0 to 1 and gives [batch, labels] as logits.
+def spread(values, weight):
+    average = mean(values, weight)[..., None, None]
+    return torch.sqrt(mean((values - average) ** 2, weight) + FLOOR)
 
-    Textures are learned from full size on; rhythms and tones are measured; all are averaged over
-    the cells that the picture covers, so that neither its shape nor its size matters.
-    """
 
-    def __init__(self, luma=16, chroma=8, widths=(48, 64, 96), head=96):
+class Quantiles(nn.Module):
+    """Quantiles of planes by weight, in steps: how many of `steps` lie below, with soft edges."""
+
+    def __init__(self, steps, shares):
         super().__init__()
-        self.measures = Measures()
-        self.luma = nn.Sequential(*convolution(1, luma, 6, CELL, padding=1))
-        self.chroma = nn.Sequential(*convolution(2, chroma, CELL, CELL))
-        fine = luma + chroma
-        self.body = nn.Sequential(
-            *[separable(a, b, 2) for a, b in zip((fine + 3, *widths), widths)]
-        )
-        self.depth = 2 ** len(widths)
-        features = 2 * (fine + widths[-1]) + MEASURE_COUNT
-        self.norm = nn.BatchNorm1d(features)
-        self.head = nn.Sequential(nn.Linear(features, head), nn.ReLU(), nn.Linear(head, len(AXES)))
-        self.quality = Quality()
-        # What makes probabilities of the axes' answers once they are learned.
-        self.register_buffer("slope", torch.ones(len(AXES)))
-        self.register_buffer("shift", torch.zeros(len(AXES)))
+        steps, shares = fixed(steps), fixed(shares)
+        middle = (steps[1:] + steps[:-1]) / 2
+        width = torch.diff(torch.cat([steps[:1] - (middle[:1] - steps[:1]), middle, steps[-1:] * 1.1]))
+        self.register_buffer("steps", steps.view(1, -1, 1, 1))
+        self.register_buffer("slope", 1 / width.view(1, -1, 1, 1))
+        self.register_buffer("shares", (1 - shares).view(1, -1, 1))
+        # Over what share of the plane a step is passed.
+        self.register_buffer("softness", 1 / (0.5 * torch.minimum(shares, 1 - shares)).view(1, -1, 1))
 
-    def forward(self, photo, measured=None):
-        return self.answer(self.features(photo, measured))
-
-    def features(self, photo, measured=None):
-        """What is known of the whole photo. `measured`: what `measures` says, if it is known."""
-        colors, coarse, inside = self.measures.planes(photo)
-        fine = torch.cat([self.luma(colors[:, :1]), self.chroma(colors[:, 1:])], 1)
-        fine = torch.log(1 + 4 * fine) * inside
-        deep = self.body(torch.cat([fine, coarse * inside], 1))
-        shown = nn.functional.avg_pool2d(inside, self.depth)
-        statistics = torch.cat([*pooled(fine, inside), *pooled(deep, shown)], 1)
-        if measured is None:
-            measured = self.measures(photo)
-        return torch.cat([torch.log(statistics + FAINT), measured], 1)
-
-    def answer(self, features):
-        """What follows from the features, as logits."""
-        axes = self.head(self.norm(features))
-        return torch.cat([axes * self.slope + self.shift, self.quality(axes)], 1)
-
-
-class Quality(nn.Module):
-    """Falls, by its form, with the answer of every axis: a constant less what each axis costs, the
-    more steeply the surer the axis is."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("knees", torch.tensor(KNEES).view(1, -1, 1))
-        self.best = nn.Parameter(torch.tensor(4.0))
-        self.slopes = nn.Parameter(torch.full((1, len(KNEES), len(AXES)), -2.0))
-
-    def forward(self, axes):
-        costs = nn.functional.softplus(axes[:, None] - self.knees) * torch.exp(self.slopes)
-        return self.best - costs.flatten(1).sum(1, keepdim=True)
+    def forward(self, plane, weight):
+        above = torch.clamp((plane - self.steps) * self.slope + 0.5, 0, 1)
+        share = mean(above, weight)[:, None]
+        return torch.clamp((share - self.shares) * self.softness + 0.5, 0, 1).sum(2)
 
 
 class Measures(nn.Module):
-    """What is computed of a photo without being learned: rhythms and tones."""
+    """[batch, 3, side, side] of 0 to 1 to [batch, measures]."""
 
-    def __init__(self):
+    def __init__(self, side=SIDE):
         super().__init__()
-        self.register_buffer("ycbcr", torch.tensor(YCBCR).view(3, 3, 1, 1))
-        self.register_buffer("tones", torch.tensor(TONES).view(1, -1, 1, 1))
+        # Where the photo fills the square, its ground begins at the rim.
+        rim = torch.ones(1, 1, side // TILE, side // TILE)
+        rim[..., 1:-1, 1:-1] = 0
+        self.register_buffer("rim", rim)
+        self.register_buffer("ycbcr", fixed(YCBCR)[None])
+        self.tone = Quantiles(TONES, (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98))
+        self.few_tones = Quantiles(TONES, (0.1, 0.5, 0.75, 0.9, 0.98))
+        self.grain = Quantiles([grain * LEVEL for grain in GRAINS], (0.03, 0.1, 0.25, 0.5))
+        self.range = Quantiles([4 * grain * LEVEL for grain in GRAINS], (0.1, 0.5, 0.75, 0.9))
+        self.steepness = Quantiles(RATIOS, (0.25, 0.5, 0.75, 0.9, 0.97, 0.99))
+        self.balance = Quantiles(BALANCES, (0.25, 0.5, 0.75, 0.9, 0.97))
         self.rhythm = Rhythm()
-        self.detail = Detail()
-
-    def planes(self, photo):
-        """Luma and colour differences at full size; the colours by cells; which cells count."""
-        coarse = nn.functional.avg_pool2d(photo, CELL)
-        return nn.functional.conv2d(photo, self.ycbcr), coarse, covered(coarse)
 
     def forward(self, photo):
-        colors, coarse, inside = self.planes(photo)
-        luma = colors[:, :1]
-        rhythm = self.rhythm(luma, inside) + self.rhythm(
-            luma.transpose(2, 3), inside.transpose(2, 3)
-        )
-        return torch.cat([rhythm, self.detail(luma, inside), *self.tone(coarse, inside)], 1)
+        half = F.avg_pool2d(photo, 2)
+        cells = F.avg_pool2d(half, 2)
+        inside = covered(cells)
+        luma = self.colors(photo, 1)
+        # Every second row, and every second column turned into a row.
+        lines = torch.cat([luma[:, :, ::2], luma.transpose(2, 3)[:, :, ::2]], 1)
+        blocks = 1 - F.max_pool2d(1 - inside, BLOCK // CELL)
+        span = spans(lines[:, :1], TILE)
+        reach = ground(cells, span, inside, self.rim)
+        content = inside * (1 - F.interpolate(reach, scale_factor=TILE // CELL))
+        tones = self.tones(cells, span, content)
+        texture = self.texture(luma, self.colors(half, 3), self.colors(cells, 1), lines, blocks)
+        return torch.cat([*tones, *texture, self.rhythm(lines, inside)], 1)
 
-    def tone(self, colors, inside):
-        """The tone curves of the luma and of each colour, the means, and how far they vary."""
-        luma = nn.functional.conv2d(colors, self.ycbcr[:1])
-        planes = torch.cat([luma, colors], 1)
-        above = torch.cat([planes[:, k : k + 1] - self.tones for k in range(4)], 1)
-        curve = torch.clamp(above * 25 + 0.5, 0, 1)
-        average, spread = pooled(planes, inside)
-        contrast = nn.functional.max_pool2d(luma, 8) + nn.functional.max_pool2d(-luma, 8)
-        local, _ = pooled(contrast, nn.functional.avg_pool2d(inside, 8))
-        return [mean(curve, inside), average, spread, local]
+    def colors(self, planes, count):
+        """The first `count` of luma and the two colour differences."""
+        height, width = map(int, planes.shape[2:])
+        mixed = self.ycbcr[:, :count] @ planes.reshape(-1, 3, height * width)
+        return mixed.reshape(-1, count, height, width)
+
+    def tones(self, cells, span, content):
+        """Tone curves of the content: luma, the largest and the smallest channel; lost highlights."""
+        luma = self.colors(cells, 1)
+        red, green, blue = cells[:, :1], cells[:, 1:2], cells[:, 2:]
+        largest = torch.maximum(torch.maximum(red, green), blue)
+        smallest = torch.minimum(torch.minimum(red, green), blue)
+        tiles = F.avg_pool2d(content, TILE // CELL)
+        detailed = torch.clamp(F.avg_pool2d(span, 3, 1, 1) * (LEVEL**-1 / 16), 0, 1) * tiles
+        bright = torch.cat([smallest, largest], 1)
+        clipped = torch.clamp((F.max_pool2d(bright, TILE // CELL) - 0.96) * 33, 0, 1)
+        lost = torch.cat([mean(clipped, tiles), mean(clipped, detailed)], 1)
+        return [
+            self.tone(luma, content),
+            self.few_tones(largest, content),
+            self.few_tones(smallest, content),
+            torch.log(lost + 0.003),
+            torch.log(spread(luma, content) + 0.01),
+            torch.log(mean(largest - smallest, content) + 0.01),
+            content.mean((2, 3)),
+        ]
+
+    def texture(self, luma, half, smooth, lines, blocks):
+        """Noise, sharpness and contrast, block by block."""
+        span = spans(lines[:, :1], BLOCK)
+        first = torch.abs(lines[..., 1:] - lines[..., :-1])
+        steepest = F.max_pool2d(first, (BLOCK // 2, BLOCK - 1), (BLOCK // 2, BLOCK))
+        steepest = torch.maximum(steepest[:, :1], steepest[:, 1:].transpose(2, 3))
+        brightness = F.avg_pool2d(smooth, BLOCK // CELL)
+        fine = grains(luma, BLOCK, 2)
+        halves = grains(half, BLOCK // 2)
+        half_fine = halves[:, :1]
+        coarse = grains(smooth, BLOCK // CELL)
+        known = torch.clamp((0.97 - brightness) * 50, 0, 1) * torch.clamp((brightness - 0.02) * 50, 0, 1)
+        known = known * torch.clamp(fine * (10 / LEVEL) - 0.5, 0, 1) * blocks
+        # The calmest blocks count most: their noise is not texture.
+        calm = known / (coarse + span * 0.05 + LEVEL) ** 2
+        edges = torch.clamp((span - 0.7 * mean(span, blocks)[..., None, None]) / LEVEL - 5, 0, 1) * blocks
+        noise = torch.cat([fine, halves], 1)
+        weighed = mean(noise, calm / (calm.amax((2, 3), keepdim=True) + FLOOR))
+        found = [self.grain(noise[:, k : k + 1], known) for k in range(4)]
+        found += [torch.log(weighed + LEVEL / 10), torch.log(mean(noise, blocks) + LEVEL / 10)]
+        found += [
+            self.steepness(steepest / (span + LEVEL), edges),
+            self.balance(fine / (half_fine + LEVEL / 4), edges),
+            self.balance(half_fine / (coarse + LEVEL / 4), edges),
+            self.balance(fine / (half_fine + LEVEL / 4), known),
+            self.range(span, blocks),
+            torch.log(mean(span, blocks) + LEVEL),
+            torch.log(edges.mean((2, 3)) + 0.003),
+        ]
+        return found
+
+
+def grains(planes, size, stride=1):
+    """The noise of each block of `size`; of every row, or of every second."""
+    rows = planes[:, :, :-2:stride] + planes[:, :, 2::stride] - 2 * planes[:, :, 1:-1:stride]
+    both = torch.abs(rows[..., :-2] + rows[..., 2:] - 2 * rows[..., 1:-1]) * IMMERKAER
+    # Two rows and columns shorter, as the last block is.
+    return F.avg_pool2d(both, ((size - 2) // stride, size - 2), (size // stride, size))
 
 
 class Rhythm(nn.Module):
-    """How strongly steps (first and second differences along the rows) return at regular distances,
-    as logarithms by frequency: what the grid of a JPEG and an enlargement leave behind."""
+    """How strongly steps (first and second differences along the lines) return at regular distances,
+    as logarithms by frequency, and how far one phase of eight stands out: what the grid of a JPEG
+    and an enlargement leave behind."""
 
     def __init__(self):
         super().__init__()
         places = torch.arange(WINDOW) - (WINDOW - 1) / 2
-        waves = 2 * math.pi * torch.tensor(FREQUENCIES)[:, None] * places
+        waves = 2 * math.pi * fixed(FREQUENCIES)[:, None] * places
         bell = torch.hann_window(WINDOW, periodic=False) * 2 / WINDOW
-        both = lambda filters: (filters * bell).view(-1, 1, 1, WINDOW).repeat(2, 1, 1, 1)
-        self.register_buffer("cosines", both(torch.cos(waves)))
-        self.register_buffer("sines", both(torch.sin(waves)))
+        both = torch.cat([torch.cos(waves) * bell, torch.sin(waves) * bell])
+        self.register_buffer("waves", both.view(-1, 1, 1, WINDOW))
 
-    def forward(self, luma, inside):
-        first = luma[..., 1:] - luma[..., :-1]
-        steps = torch.abs(torch.cat([first[..., 1:], second(luma)], 1))
-        low = nn.functional.avg_pool2d(steps, (ROWS // 4, 1))
-        around = nn.functional.avg_pool2d(low, (1, 9), 1, (0, 4))
-        relative = nn.functional.avg_pool2d(low / (around + LEVEL), (4, 1))
-        stride = (1, WINDOW // 4)
-        cosine = nn.functional.conv2d(relative, self.cosines, stride=stride, groups=2)
-        sine = nn.functional.conv2d(relative, self.sines, stride=stride, groups=2)
-        strength = torch.sqrt(cosine * cosine + sine * sine + FLOOR)
-        windows = (ROWS // CELL, WINDOW // CELL)
-        # The second differences are two pixels short of a last window.
-        whole = nn.functional.avg_pool2d(
-            inside[..., : -windows[1] // 4], windows, (windows[0], windows[1] // 4)
-        )
-        return torch.log(mean(strength, torch.clamp(whole * 4 - 3, 0, 1)) + FAINT)
+    def forward(self, lines, inside):
+        shown = torch.cat([inside, inside.transpose(2, 3)], 1)
+        first = lines[..., 1:] - lines[..., :-1]
+        second = first[..., 1:] - first[..., :-1]
+        # Rows of TILE pixels; the first of the steps is that between the first two pixels.
+        steps = F.avg_pool2d(torch.abs(torch.cat([first[..., 1:], second], 1)), (TILE // 2, 1))
+        around = F.avg_pool2d(steps, (1, 9), 1, (0, 4))
+        relative = steps / (around + LEVEL)
+        rows = F.avg_pool2d(relative, (ROWS // TILE, 1))
+        found = [self.strengths(rows[:, k : k + 2], shown) for k in (0, 2)]
+        return torch.cat([*found, phases(relative, 1 - around / (around + 2 * LEVEL), shown)], 1)
+
+    def strengths(self, rows, shown):
+        size = (ROWS // CELL, WINDOW // CELL)
+        strength = weight = 0.0
+        for k in range(2):
+            waves = F.conv2d(rows[:, k : k + 1], self.waves, stride=(1, WINDOW // 4))
+            cosine, sine = waves[:, : len(FREQUENCIES)], waves[:, len(FREQUENCIES) :]
+            # The differences are two pixels short of a last window.
+            whole = F.avg_pool2d(shown[:, k : k + 1, :, : -size[1] // 4], size, (size[0], size[1] // 4))
+            whole = torch.clamp(whole * 4 - 3, 0, 1)
+            strength = strength + (torch.sqrt(cosine * cosine + sine * sine + FLOOR) * whole).mean((2, 3))
+            weight = weight + whole.mean((2, 3))
+        return torch.log(strength / (weight + FLOOR) + 0.01)
 
 
-class Detail(nn.Module):
-    """How strong the finest detail is, over the whole picture and block by block: a Laplacian, which
-    blur takes away, and Immerkaer's mask, which answers to little but noise."""
+def phases(relative, calm, shown):
+    """How much larger steps are at the strongest of eight phases than at the others, where it is calm,
+    as logarithms: of the two directions the one where that is more, and the one where it is less."""
+    tiles = 1 - F.max_pool2d(1 - shown, TILE // CELL)
+    # Of the last tile two steps are missing.
+    shape = -1, 2, 2, *map(int, tiles[..., :-1].shape[2:]), TILE
+    weight = calm[..., : 2 - TILE].reshape(shape) * tiles[:, None, ..., :-1, None]
+    profile = (relative[..., : 2 - TILE].reshape(shape) * weight).mean((3, 4)) / (weight.mean((3, 4)) + FLOOR)
+    strongest = profile.amax(3)
+    others = (profile.sum(3) - strongest) / (TILE - 1)
+    ratio = torch.log((strongest + 0.05) / (others + 0.05))
+    # Not by `amin`: tract is not known to compute ReduceMin right.
+    return torch.cat([ratio.amax(2), -(-ratio).amax(2)], 1)
 
-    def __init__(self):
+
+def spans(lines, size):
+    """By how much each square of `size` varies, of every second row of luma."""
+    window = (size // 2, size)
+    return F.max_pool2d(lines, window) + F.max_pool2d(-lines, window)
+
+
+def covered(cells):
+    """1 for cells that the photo covers with all their neighbours, 0 for others."""
+    green = cells[:, 1:2] - cells[:, 0:1] - cells[:, 2:3]
+    return 1 - F.max_pool2d(torch.clamp((green - 0.7) * 20, 0, 1), 3, 1, 1)
+
+
+def ground(cells, span, inside, rim):
+    """1 for tiles of a white ground, which reaches in from the edge, and those beside it."""
+    tiles = F.avg_pool2d(cells, TILE // CELL)
+    darker = torch.minimum(torch.minimum(tiles[:, :1], tiles[:, 1:2]), tiles[:, 2:])
+    white = torch.clamp((darker - WHITE) * 50, 0, 1) * torch.clamp(UNIFORM + 0.5 - span / LEVEL, 0, 1)
+    outside = F.max_pool2d(1 - inside, TILE // CELL)
+    passable = torch.maximum(white, outside)
+    reach = torch.maximum(outside, rim) * passable
+    for _ in range(GROWTH):
+        reach = F.max_pool2d(reach, 3, 1, 1) * passable
+    return F.max_pool2d(reach, 3, 1, 1)
+
+
+class QualityNet(nn.Module):
+    """[batch, 3, side, side] of 0 to 1 to [batch, labels]: the probability of each axis, and the
+    quality."""
+
+    def __init__(self, head, side=SIDE):
+        """`head`: see `learning.Head`."""
         super().__init__()
-        self.register_buffer("edges", torch.tensor(EDGES).view(1, -1, 1, 1) / 255)
-        self.register_buffer("grains", torch.tensor(GRAINS).view(1, -1, 1, 1) / 255)
-
-    def forward(self, luma, inside):
-        across, down = second(luma), second(luma.transpose(2, 3)).transpose(2, 3)
-        fine = torch.abs(across[:, :, 1:-1] + down[..., 1:-1])
-        noise = torch.abs(second(across.transpose(2, 3)).transpose(2, 3)) * IMMERKAER
-        half = nn.functional.avg_pool2d(luma, 2)
-        across, down = second(half), second(half.transpose(2, 3)).transpose(2, 3)
-        coarse = torch.abs(across[:, :, 1:-1] + down[..., 1:-1])
-        # The differences are two pixels short of a last block.
-        inside = nn.functional.avg_pool2d(
-            inside[..., : -BLOCK // CELL, : -BLOCK // CELL], BLOCK // CELL
-        )
-        found = []
-        for plane, size, steps in [
-            (fine, BLOCK, self.edges),
-            (coarse, BLOCK // 2, self.edges),
-            (noise, BLOCK, self.grains),
-        ]:
-            block = nn.functional.avg_pool2d(plane, size)
-            # The share of blocks above each step, the steps soft.
-            found.append(mean(torch.clamp(block / steps - 0.5, 0, 1), inside))
-            found.append(torch.log(mean(block, inside) + LEVEL / 10))
-            energy = nn.functional.avg_pool2d(plane * plane, size)
-            found.append(torch.log(mean(energy, inside) + FLOOR))
-        return torch.cat(found, 1)
-
-
-def second(values):
-    """Second differences along the rows."""
-    first = values[..., 1:] - values[..., :-1]
-    return first[..., 1:] - first[..., :-1]
-
-
-def covered(coarse):
-    """1 for cells that the picture covers with all their neighbours, 0 for others."""
-    green = coarse[:, 1:2] - coarse[:, 0:1] - coarse[:, 2:3]
-    ground = torch.clamp((green - GREEN) * 20, 0, 1)
-    return 1 - nn.functional.max_pool2d(ground, 3, 1, 1)
-
-
-def mean(values, inside):
-    return (values * inside).mean((2, 3)) / (inside.mean((2, 3)) + FLOOR)
-
-
-def pooled(values, inside):
-    """Mean and standard deviation per channel."""
-    average = mean(values, inside)
-    spread = mean((values - average[:, :, None, None]) ** 2, inside)
-    return average, torch.sqrt(spread + FLOOR)
-
-
-class Features(nn.Module):
-    """The network without its last part."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
+        self.measures = Measures(side)
+        for name in ("knots", "slopes", "heights", "weight", "bias", "thresholds"):
+            self.register_buffer(name, torch.tensor(getattr(head, name), dtype=torch.float32))
+        hides = torch.zeros(1, len(AXES))
+        hides[0, BLURRED] = HIDES
+        self.register_buffer("hides", hides)
 
     def forward(self, photo):
-        return self.net.features(photo)
+        return self.answer(self.measures(photo))
 
-
-class Probabilities(nn.Module):
-    """The network with its logits as probabilities: what is exported."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
-
-    def forward(self, photo):
-        return torch.sigmoid(self.net(photo))
+    def answer(self, measured):
+        passed = torch.clamp((measured[:, :, None] - self.knots) * self.slopes, 0, 1)
+        seen = (passed * self.heights).sum(2)
+        logits = F.linear(torch.cat([seen, seen * seen / 2], 1), self.weight.T, self.bias)
+        # An enlarged photo is not asked whether it is blurred as well.
+        enlarged = F.relu(logits[:, LOW] - self.thresholds[LOW])
+        logits = logits - enlarged * self.hides
+        beyond = F.relu(logits - self.thresholds).sum(1, keepdim=True)
+        return torch.cat([torch.sigmoid(logits), torch.exp(beyond * (-math.log(2) / HALVING))], 1)
