@@ -66,8 +66,9 @@ fn every_hostile_file_ends_in_an_image_or_a_clean_error() {
         );
         match file.extension().unwrap().to_str().unwrap() {
             "ico" | "avif" => assert_eq!(code(&result), Some(Code::DecodeUnsupported), "{name}"),
+            // A JPEG of four components inside, of a size that would be too large as well.
             "tif" if name.contains("5026894169374720") => {
-                assert_eq!(code(&result), Some(Code::ImageTooLarge), "{name}");
+                assert_eq!(code(&result), Some(Code::DecodeUnsupported), "{name}");
             }
             "bmp"
                 if ["height", "reallybig", "width"]
