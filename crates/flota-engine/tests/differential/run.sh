@@ -5,9 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 gate=crates/flota-engine/tests/differential
 
-features=()
+# What the tests before it were built for, so that nothing is built again.
+selection=(--workspace)
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-  features+=(--features "$1")
+  selection=(--package flota-engine --features "$1")
   shift
 done
 [ $# -eq 0 ] || shift
@@ -31,7 +32,7 @@ for program in cjpeg djpeg jpegtran; do
 done
 
 target=${CARGO_TARGET_DIR:-target}
-cargo build --quiet --locked --package flota-engine --example decode_files "${features[@]}"
+cargo build --quiet --locked "${selection[@]}" --example decode_files
 # A copy: the next build, with other features, must not change what runs.
 program=$(mktemp)
 trap 'rm -rf "$program" "${part:-}"' EXIT
