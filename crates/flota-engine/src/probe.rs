@@ -27,7 +27,7 @@ const PICTURES: [(&str, Pixel); 10] = [
     ("green", |_, _| [0, 255, 0]),
     ("blue", |_, _| [0, 0, 255]),
     ("gradient", |x, y| [level(x, SIZE.0), level(y, SIZE.1), 128]),
-    ("checkerboard", |x, y| [if (x / SQUARE + y / SQUARE) % 2 == 0 { 255 } else { 0 }; 3]),
+    ("checkerboard", |x, y| [if (x / SQUARE + y / SQUARE).is_multiple_of(2) { 255 } else { 0 }; 3]),
     ("noise", |x, y| [noise(x, y, 1), noise(x, y, 2), noise(x, y, 3)]),
     ("disc", disc),
 ];

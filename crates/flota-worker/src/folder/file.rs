@@ -180,7 +180,7 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FileError {
     move |source| FileError::Unreadable { path, source }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::{os::unix::fs::symlink, process::Command};
 
