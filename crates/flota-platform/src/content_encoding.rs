@@ -83,7 +83,7 @@ impl ContentEncodings {
     /// it passes the bound, and nothing beyond the bound is held.
     ///
     /// # Errors
-    /// See [`EncodingError`]; bytes behind the end of an encoding are damage too.
+    /// See [`EncodingError`].
     pub async fn decode(&self, body: Bytes, max_bytes: u64) -> Result<Bytes, EncodingError> {
         if self.is_identity() {
             return Ok(body);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_sent_unencoded_or_beyond_its_end_is_damaged() {
+    async fn what_is_announced_and_not_encoded_is_damaged() {
         for header in ["gzip", "deflate", "br"] {
             let jpeg = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
             assert_eq!(check(header, jpeg, 1000).await, Err(Code::DecodeCorrupt), "{header}");

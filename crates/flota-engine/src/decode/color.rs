@@ -3,9 +3,13 @@
 //! Models are given the stored values, as Pillow and torchvision give them. A browser applies the
 //! profile, so that people may see another picture: how far is measured here, and told as a flag.
 
-use std::fmt;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use flota_core::ImageFlag;
+use flota_core::{ImageFlag, Sha256};
 use moxcms::{
     Chromaticity, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout,
     ParsingOptions, RenderingIntent, ToneReprCurve, TransformOptions,
@@ -26,8 +30,19 @@ const MIN_SHIFTED: f64 = 32.0;
 /// Pixels that are converted at once: few enough for the nearest cache.
 const CONVERTED_AT_ONCE: usize = 4_096;
 
+/// Most profiles whose flags are remembered: cameras and programs write a few dozen.
+const MAX_REMEMBERED: usize = 256;
+
+/// The flags of ICC profiles by their hashes: to measure one takes longer than to decode a small picture,
+/// and nearly all pictures have one of a few.
+static REMEMBERED: Mutex<BTreeMap<Sha256, Option<ImageFlag>>> = Mutex::new(BTreeMap::new());
+
 /// The profile of a picture.
-pub(super) struct Profile(Box<ColorProfile>);
+pub(super) struct Profile {
+    colors: Box<ColorProfile>,
+    /// The hash of the ICC profile that it was read from.
+    icc: Option<Sha256>,
+}
 
 impl Profile {
     /// Reads an ICC profile of a picture with `channels` of colour, 1 or 3. `None` for what is damaged,
@@ -47,7 +62,7 @@ impl Profile {
             DataColorSpace::Gray => channels == 1,
             _ => false,
         };
-        is_fitting.then(|| Self(Box::new(profile)))
+        is_fitting.then(|| Self { colors: Box::new(profile), icc: Some(Sha256::of(icc)) })
     }
 
     /// The profile that a PNG describes by its gamma and primaries, as `gAMA` and `cHRM` have them,
@@ -75,7 +90,7 @@ impl Profile {
             };
             profile.update_rgb_colorimetry(Chromaticity::new(wx, wy).to_xyyb(), primaries);
         }
-        Some(Self(Box::new(profile)))
+        Some(Self { colors: Box::new(profile), icc: None })
     }
 
     /// The profile that a PNG names by the numbers of ITU-T H.273, in `cICP`.
@@ -90,12 +105,26 @@ impl Profile {
         profile.cicp = None;
         // What it returns says nothing: it is `false` for numbers that are known, too.
         profile.update_rgb_colorimetry_from_cicp(cicp);
-        profile.cicp.is_some().then(|| Self(Box::new(profile)))
+        profile.cicp.is_some().then(|| Self { colors: Box::new(profile), icc: None })
     }
 
     /// Which flag a picture has that is shown without this profile.
     pub(super) fn flag(&self) -> Option<ImageFlag> {
-        let is_grey = self.0.color_space == DataColorSpace::Gray;
+        let Some(icc) = self.icc else { return self.measure() };
+        if let Some(flag) = remembered().get(&icc) {
+            return *flag;
+        }
+        let flag = self.measure();
+        let mut remembered = remembered();
+        if remembered.len() == MAX_REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(icc, flag);
+        flag
+    }
+
+    fn measure(&self) -> Option<ImageFlag> {
+        let is_grey = self.colors.color_space == DataColorSpace::Gray;
         let mut colors = Vec::with_capacity(3 * STEPS.len().pow(3));
         for red in STEPS {
             match is_grey {
@@ -125,11 +154,13 @@ impl Profile {
             ..TransformOptions::default()
         };
         let srgb = ColorProfile::new_srgb();
-        if self.0.color_space == DataColorSpace::Gray {
+        if self.colors.color_space == DataColorSpace::Gray {
             let greys: Vec<u8> = (0..=u8::MAX).collect();
             let mut table = vec![0; 3 * greys.len()];
-            let transform =
-                self.0.create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, options).ok()?;
+            let transform = self
+                .colors
+                .create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, options)
+                .ok()?;
             transform.transform(&greys, &mut table).ok()?;
             let (table, _) = table.as_chunks::<3>();
             for pixel in pixels.as_chunks_mut::<CHANNELS>().0 {
@@ -139,7 +170,7 @@ impl Profile {
             return Some(());
         }
         let layout = if CHANNELS == 4 { Layout::Rgba } else { Layout::Rgb };
-        let transform = self.0.create_transform_8bit(layout, &srgb, layout, options).ok()?;
+        let transform = self.colors.create_transform_8bit(layout, &srgb, layout, options).ok()?;
         let mut stored = Vec::with_capacity(CHANNELS * CONVERTED_AT_ONCE);
         for part in pixels.chunks_mut(CHANNELS * CONVERTED_AT_ONCE) {
             stored.clear();
@@ -150,8 +181,12 @@ impl Profile {
     }
 }
 
+fn remembered() -> MutexGuard<'static, BTreeMap<Sha256, Option<ImageFlag>>> {
+    REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Profile({:?})", self.0.color_space)
+        write!(f, "Profile({:?})", self.colors.color_space)
     }
 }

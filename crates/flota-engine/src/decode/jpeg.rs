@@ -8,23 +8,36 @@ use super::{
     DecodeError, DecodedImage, ImageFormat,
     jpeg_color::Colors,
     jpeg_frame::{Frame, corrupt},
+    jpeg_profile,
     jpeg_segments::{self, MAX_SCANS, Segments},
     jpeg_unusual, orientation,
-    picture::{RGB_BYTES, check_memory, check_size},
+    picture::{ColorSettings, RGB_BYTES, check_memory, check_size},
 };
 
 /// Bytes of a coefficient, where all are kept until the last scan.
 pub(super) const COEFFICIENT_BYTES: u64 = 2;
 
-/// Decodes `bytes`, which begin like a JPEG.
-#[cfg_attr(not(feature = "turbojpeg"), expect(unused_variables, reason = "it is always whole"))]
+/// Decodes `bytes`, which begin like a JPEG, as `settings` ask for.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
     inputs: &[&InputSpec],
+    settings: ColorSettings,
 ) -> Result<DecodedImage, DecodeError> {
-    let segments = jpeg_segments::read(bytes)?;
-    let Segments { frame, stream, colors, orientation } = &segments;
+    let mut segments = jpeg_segments::read(bytes)?;
+    let (colors, icc) = (segments.colors, segments.icc.take());
+    let image = decode_segments(segments, limits, inputs)?;
+    Ok(jpeg_profile::manage(image, colors, icc.as_deref(), settings))
+}
+
+/// The upright picture, its colours as they are stored.
+#[cfg_attr(not(feature = "turbojpeg"), expect(unused_variables, reason = "it is always whole"))]
+fn decode_segments(
+    segments: Segments,
+    limits: &Limits,
+    inputs: &[&InputSpec],
+) -> Result<DecodedImage, DecodeError> {
+    let Segments { frame, stream, colors, orientation, .. } = &segments;
     let (size, colors, orientation) = ((frame.width, frame.height), *colors, *orientation);
     check_size(ImageFormat::Jpeg, size, limits)?;
     let is_usual = frame.is_usual();

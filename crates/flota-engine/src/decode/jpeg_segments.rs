@@ -11,6 +11,7 @@ use super::{
     DecodeError, ImageFormat, exif,
     jpeg_color::{ColorMarkers, Colors},
     jpeg_frame::{Frame, Scan, corrupt},
+    jpeg_profile::ProfileParts,
     jpeg_tables::HuffmanTables,
 };
 
@@ -29,6 +30,7 @@ const DHP: u8 = 0xde;
 const EXP: u8 = 0xdf;
 const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
+const APP2: u8 = 0xe2;
 const APP14: u8 = 0xee;
 /// The frame of a JPEG-LS.
 const JPEG_LS: u8 = 0xf7;
@@ -59,6 +61,8 @@ pub(super) struct Segments {
     pub colors: Colors,
     /// How the picture is to be turned.
     pub orientation: Orientation,
+    /// The colour profile, where all parts of it are there.
+    pub icc: Option<Vec<u8>>,
 }
 
 impl Segments {
@@ -96,6 +100,7 @@ struct Reader<'a> {
     color_markers: ColorMarkers,
     /// `None` before the first EXIF.
     orientation: Option<Orientation>,
+    profile: ProfileParts<'a>,
     restart_interval: u64,
     scan_count: usize,
 }
@@ -112,6 +117,7 @@ impl<'a> Reader<'a> {
             tables: HuffmanTables::default(),
             color_markers: ColorMarkers::default(),
             orientation: None,
+            profile: ProfileParts::default(),
             restart_interval: 0,
             scan_count: 0,
         }
@@ -162,6 +168,7 @@ impl<'a> Reader<'a> {
             APP0 if payload.starts_with(b"JFIF\0") && self.scan_count == 0 => {
                 self.color_markers.has_jfif |= payload.len() >= JFIF_BYTES;
             }
+            APP2 if self.scan_count == 0 => self.profile.note(payload),
             APP14 if payload.starts_with(b"Adobe") && self.scan_count == 0 => {
                 let transform = payload.get(ADOBE_BYTES - 1).copied();
                 self.color_markers.adobe_transform =
@@ -277,6 +284,7 @@ impl<'a> Reader<'a> {
         self.stream.extend([0xff, EOI]);
         let colors = Colors::of(&frame.ids(), self.color_markers);
         let orientation = self.orientation.unwrap_or(Orientation::NoTransforms);
-        Ok(Segments { stream: self.stream, frame, colors, orientation })
+        let icc = self.profile.join();
+        Ok(Segments { stream: self.stream, frame, colors, orientation, icc })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use flota_core::{Alpha, ColorManagement, ImageFlag, InputSpec, Limits};
 
-use super::{DecodeError, bmp, gif, jpeg, jpeg_profile, png, tiff, unread, webp};
+use super::{DecodeError, bmp, gif, jpeg, png, tiff, unread, webp};
 
 /// Bytes of a pixel of a [`DecodedImage`].
 pub(crate) const RGB_BYTES: usize = 3;
@@ -200,10 +200,7 @@ pub fn decode_for(
     let settings = inputs.first().map(|input| ColorSettings::from(*input)).unwrap_or_default();
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         let stored = match format {
-            ImageFormat::Jpeg => {
-                let image = jpeg::decode(bytes, limits, inputs)?;
-                return Ok(jpeg_profile::manage(bytes, image, settings));
-            }
+            ImageFormat::Jpeg => return jpeg::decode(bytes, limits, inputs, settings),
             ImageFormat::Png => png::decode(bytes, limits),
             ImageFormat::Gif => gif::decode(bytes, limits),
             ImageFormat::WebP => webp::decode(bytes, limits),

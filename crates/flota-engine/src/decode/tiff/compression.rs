@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     DecodeError,
-    decode::{ImageFormat, jpeg, picture::RGB_BYTES},
+    decode::{
+        ImageFormat, jpeg,
+        picture::{ColorSettings, RGB_BYTES},
+    },
 };
 
 /// Marks of a line's end (ITU-T T.4), twice.
@@ -192,7 +195,8 @@ fn jpeg_rows(
     let chunk_pixels = u64::from(layout.chunk.0) * u64::from(layout.chunk.1);
     let max_pixels = limits.max_pixels.min(2 * chunk_pixels + JPEG_SLACK_PIXELS);
     let limits = Limits { max_pixels, ..limits.clone() };
-    let image = jpeg::decode(stream, &limits, &[]).map_err(from_jpeg)?;
+    let settings = ColorSettings::default();
+    let image = jpeg::decode(stream, &limits, &[], settings).map_err(from_jpeg)?;
     let (image_width, image_height) = (image.width as usize, image.height as usize);
     if image_width < width || image_height < height {
         return Err(corrupt("a JPEG inside that is smaller than its strip or tile"));
