@@ -1,6 +1,7 @@
 //! The house style, as far as a program can see it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -64,6 +65,24 @@ fn names_of_files_and_folders_say_what_is_in_them() {
     let folders = walk(&project_dir()).filter(|entry| entry.file_type().is_dir());
     let all = folders.map(DirEntry::into_path).chain(rust_files());
     assert_none(all.filter(named), "say nothing of what is in them: name them by their idea");
+}
+
+#[test]
+fn every_metric_is_described() {
+    let sources = rust_files().into_iter().filter(|path| inside(path).starts_with("crates/"));
+    let text = sources.filter(|path| !is_test(path)).map(|path| fs::read_to_string(path));
+    let text = text.collect::<Result<Vec<_>, _>>().expect("source is text").concat();
+    let names = |before: &str| {
+        let after = text.split(before).skip(1);
+        let names =
+            after.filter_map(|rest| rest.trim_start().strip_prefix("\"flota_")?.split('"').next());
+        names.map(|name| format!("flota_{name}")).collect::<BTreeSet<_>>()
+    };
+    let all = |befores: &[&str]| befores.iter().flat_map(|before| names(before)).collect();
+    let used: BTreeSet<String> = all(&["counter!(", "gauge!(", "histogram!("]);
+    let described: BTreeSet<String> = all(&["counted(", "measured(", "gauged(", "name:"]);
+    let missing: Vec<_> = used.difference(&described).collect();
+    assert!(!used.is_empty() && missing.is_empty(), "have no help text: {missing:?}");
 }
 
 #[test]

@@ -22,6 +22,12 @@ fi
 quantize() {
   PYTHONPATH=training OMP_NUM_THREADS=1 "$environment/bin/python" -m flota_training.quantize "$@"
 }
+# `$FLOTA` is a built `flota`; the trainers ask it too.
+if [ -z "${FLOTA:-}" ]; then
+  cargo build --quiet --locked --package flota
+  FLOTA="${CARGO_TARGET_DIR:-$PWD/target}/debug/flota"
+fi
+export FLOTA
 libraries=("$environment"/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)
 
 for trainer in workers/*/train/train.py; do
@@ -37,14 +43,14 @@ for trainer in workers/*/train/train.py; do
     echo "training $name twice with one seed made two networks"
     exit 1
   fi
-  cargo run --quiet --locked --package flota -- model check "$work/$name/model"
+  "$FLOTA" model check "$work/$name/model"
 
   echo "quantizing $name"
   quantize "$work/$name/model" --data "$work/$name/work-model/drawn" --images 8 --method minmax \
     --keep Gemm --out "$work/$name/int8" --json >"$work/$name/int8.json"
   grep --quiet '"version": ".*-int8"' "$work/$name/int8.json"
   FLOTA__ENGINE__KIND=onnxruntime FLOTA__ENGINE__LIBRARY="${libraries[0]}" \
-    cargo run --quiet --locked --package flota -- model check "$work/$name/int8"
+    "$FLOTA" model check "$work/$name/int8"
   if quantize "$work/$name/int8" --data "$work/$name/work-model/drawn" 2>"$work/$name/refusal"; then
     echo "quantized $name twice"
     exit 1

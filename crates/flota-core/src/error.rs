@@ -23,6 +23,12 @@ pub enum PortError {
         /// The cause.
         source: Option<Arc<dyn StdError + Send + Sync>>,
     },
+    /// The store takes no record as large as this one.
+    #[error("{what}")]
+    TooLarge {
+        /// What was being done and how large it is, lower case.
+        what: String,
+    },
     /// It will fail again: corrupt, refused.
     #[error("{what}")]
     Permanent {

@@ -10,8 +10,11 @@ pub const MAX_REQUEST_TASKS: usize = 1_000;
 pub const MAX_PACK_TASKS: usize = 20;
 /// Largest message body in bytes: SQS bills by begun 64 KB, attributes included.
 pub const MAX_MESSAGE_BYTES: usize = 60 * 1024;
-/// Largest body of an API call in bytes, uploads of images aside.
-pub const MAX_API_BODY_BYTES: usize = 256 * 1024;
+/// Largest body of an API call in bytes, uploads of images aside: a thousand presigned URLs, of about a
+/// kilobyte each, make one request.
+pub const MAX_API_BODY_BYTES: usize = 1_280 * 1024;
+/// Largest body of a callback in bytes that a setting may ask for: what receivers of events take at most.
+pub const MAX_CALLBACK_BODY_BYTES: usize = 1024 * 1024;
 /// Longest address of an image or a callback in bytes.
 pub const MAX_ADDRESS_BYTES: usize = 2 * 1024;
 /// Largest metadata of a request in bytes of JSON.

@@ -96,7 +96,7 @@ impl CrashNets {
         };
         self.dead_letters.put(&letter).await?;
         let labels = [("queue", queue.to_string()), ("reason", letter.reason.to_string())];
-        counter!("flota_crash_net_messages_total", &labels).increment(1);
+        counter!("flota_dlq_messages_total", &labels).increment(1);
         warn!(%queue, reason = %letter.reason, dead_letter.id = letter.id,
             "a message was received too often and never settled, it is a dead letter now");
         Ok(())

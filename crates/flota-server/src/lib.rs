@@ -8,6 +8,7 @@ mod dispatch;
 mod groups;
 mod ingest;
 mod intake;
+mod metrics;
 mod moves;
 mod notifier;
 mod queues;

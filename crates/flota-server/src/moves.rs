@@ -121,7 +121,7 @@ impl Moves {
             let to = QueueName::tasks(&self.prefix, worker, message.lane);
             self.queue.send(&to, &[new]).await?.into_iter().collect::<PortResult<()>>()?;
         }
-        counter!("flota_tasks_moved_total").increment(message.tasks.len() as u64);
+        counter!("flota_tasks_rerouted_total").increment(message.tasks.len() as u64);
         debug!(%queue, task_count = message.tasks.len(), "tasks were moved to other workers");
         Ok(())
     }

@@ -10,7 +10,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::{connections, notifier::SigningSecrets, roles::Roles};
+use crate::{connections, metrics::METRICS, notifier::SigningSecrets, roles::Roles};
 
 /// Serves on `listener` and runs the roles of `settings.server.roles`, until `stop`. Then it takes
 /// no more calls, ends those in progress, records what it has in hand, and ends the callbacks under
@@ -32,7 +32,7 @@ pub async fn run(
         // Nothing is signed here, so no secret is made either.
         false => SigningSecrets::new(&[])?,
     };
-    let metrics = Metrics::install()?;
+    let metrics = Metrics::install()?.with(METRICS);
     let roles = Roles::new(platform, settings, address, secrets, metrics, stop.clone());
 
     let (mut working, mut delivering) = (Group::new(stop.clone()), Group::new(stop.clone()));

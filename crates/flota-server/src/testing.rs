@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{notifier::SigningSecrets, roles::Roles};
+use crate::{metrics::METRICS, notifier::SigningSecrets, roles::Roles};
 
 /// The secret of the published vectors.
 pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -252,7 +252,7 @@ impl Fixture {
 pub(crate) fn roles(platform: &Platform, settings: &Settings) -> (CancellationToken, Roles) {
     let stop = CancellationToken::new();
     let secrets = SigningSecrets::new(&[SECRET.parse().unwrap()]).unwrap();
-    let metrics = Metrics::install().unwrap();
+    let metrics = Metrics::install().unwrap().with(METRICS);
     let address = "127.0.0.1:8080".parse().unwrap();
     let (platform, settings) = (platform.clone(), settings.clone());
     (stop.clone(), Roles::new(platform, settings, address, secrets, metrics, stop))

@@ -1,6 +1,11 @@
 //! What an orchestrator asks a worker: whether it lives, whether it polls, what it counts.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use axum::{
@@ -19,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 /// The oldest last poll of a worker that is ready. A worker whose slots are all taken does not
 /// poll, and a full load of a slow model takes minutes.
 const MAX_POLL_AGE: Duration = Duration::from_secs(300);
+/// Workers of one host that share a setting listen on so many ports, one after the other, so that a
+/// scrape of these ports finds them all.
+const PORTS: u16 = 32;
 /// The text format that Prometheus scrapes.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 
@@ -32,11 +40,12 @@ pub(crate) struct Health {
 
 impl Health {
     /// Serves `/healthz`, `/readyz` and `/metrics` for the rest of the runtime's life and returns
-    /// the address.
+    /// the address: `listen`, or a port after it where other workers of this host have taken that.
     pub(crate) async fn serve(self, listen: SocketAddr) -> Result<SocketAddr> {
-        let taken = || format!("cannot listen on {listen}: set `worker.listen` to a free address");
-        let listener = TcpListener::bind(listen).await.with_context(taken)?;
-        let address = listener.local_addr().with_context(taken)?;
+        let refused =
+            || format!("cannot listen on {listen}: set `worker.listen` to a free address");
+        let listener = bind(listen).await.with_context(refused)?;
+        let address = listener.local_addr().with_context(refused)?;
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, self.router()).await {
                 tracing::error!(%error, "health and metrics are no longer served");
@@ -52,6 +61,18 @@ impl Health {
             .route("/metrics", get(metrics))
             .with_state(self)
     }
+}
+
+async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    let ports = (0..PORTS).filter_map(|after| listen.port().checked_add(after));
+    for port in ports {
+        match TcpListener::bind((listen.ip(), port)).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    tracing::warn!(%listen, "{PORTS} ports are taken, metrics are served on a port of the system's choice");
+    TcpListener::bind((listen.ip(), 0)).await
 }
 
 /// Ready is who has heard from its queue lately and is not stopping.
@@ -70,6 +91,14 @@ async fn metrics(State(health): State<Health>) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_second_worker_of_a_host_listens_on_the_next_free_port() {
+        let first = bind("127.0.0.1:0".parse().unwrap()).await.unwrap().local_addr().unwrap();
+        let held = bind(first).await.unwrap();
+        let second = bind(first).await.unwrap().local_addr().unwrap();
+        assert!(second.port() > held.local_addr().unwrap().port(), "{second}");
+    }
 
     #[tokio::test]
     async fn a_worker_that_has_not_polled_lives_and_is_not_ready() {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engines, ModelFolder,
-    calibration::Calibration,
+    calibration::{Calibration, Measuring, Trusted},
     golden, machine,
     pipeline::{LoadedModel, thread_count},
 };
@@ -67,7 +67,9 @@ pub(crate) async fn load(
                 golden::verify(&model, &dir)?;
             }
             let digest = registration.digest;
-            let found = Calibration::of(&model, cores, digest, &calibrations, time, &stop)?;
+            let measuring =
+                Measuring { dir: &calibrations, time, trusted: Trusted::USUAL, stop: &stop };
+            let found = Calibration::of(&model, cores, digest, &measuring)?;
             let Calibration { layout, batch_size, .. } = found;
             let sessions = (0..layout.sessions).map(|_| model.session(layout.threads));
             let sessions = sessions.collect::<Result<_, _>>().context("setting up the engine")?;

@@ -3,7 +3,77 @@
 use std::time::Duration;
 
 use flota_core::{Ending, ModelName, TaskOutcome};
+use flota_platform::telemetry::{Kind, Metric};
 use metrics::{Histogram, counter, gauge, histogram};
+
+/// All that a worker process measures.
+pub(crate) const METRICS: &[Metric] = &[
+    counted("flota_worker_tasks_total", "Tasks ended, by model, outcome and code.", &[]),
+    counted("flota_worker_cached_total", "Tasks answered from the prediction cache.", &[&[]]),
+    counted(
+        "flota_worker_duplicates_total",
+        "Tasks whose image was computed at the same time for another task.",
+        &[&[]],
+    ),
+    counted("flota_worker_retries_total", "Tasks sent again after a transient fault.", &[&[]]),
+    counted(
+        "flota_tasks_rerouted_total",
+        "Tasks sent on to the worker that serves their model now.",
+        &[&[]],
+    ),
+    counted("flota_messages_unreadable_total", "Messages that could not be read, by queue.", &[]),
+    counted(
+        "flota_worker_decoder_panics_total",
+        "Images on which a decoder failed by a fault of its own, by format.",
+        &[],
+    ),
+    Metric {
+        name: "flota_worker_batch_size",
+        help: "Images in a batch that was run, by model.",
+        kind: Kind::Histogram,
+    },
+    Metric {
+        name: "flota_worker_stage_seconds",
+        help: "Time of one fetch, decode, or batch in inference, by stage.",
+        kind: Kind::Histogram,
+    },
+    Metric {
+        name: "flota_worker_stage_utilization",
+        help: "Share of a stage's slots that was busy over the last five seconds, by stage.",
+        kind: Kind::Gauge,
+    },
+    Metric {
+        name: "flota_worker_tasks_in_flight",
+        help: "Tasks received and not acknowledged yet.",
+        kind: Kind::Gauge,
+    },
+    counted(
+        "flota_aws_requests_total",
+        "Calls to AWS, by service and operation, each attempt.",
+        &[],
+    ),
+    counted("flota_aws_sqs_units_total", "Billed requests of SQS: one for each begun 64 KB.", &[]),
+    counted(
+        "flota_aws_dynamodb_units_total",
+        "Capacity units of DynamoDB consumed, by kind (read or write).",
+        &[],
+    ),
+];
+
+const fn counted(
+    name: &'static str,
+    help: &'static str,
+    zeros: &'static [&'static [(&'static str, &'static str)]],
+) -> Metric {
+    Metric { name, help, kind: Kind::Counter(zeros) }
+}
+
+/// Starts at 0 what is counted for `model`.
+pub(crate) fn serve(model: &ModelName) {
+    let labels =
+        [("model", model.to_string()), ("outcome", "succeeded".into()), ("code", "".into())];
+    counter!("flota_worker_tasks_total", &labels).increment(0);
+}
 
 /// A duration as timings have it: in milliseconds, to the microsecond.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
@@ -40,7 +110,7 @@ pub(crate) fn retried(count: usize) {
 
 /// Tasks were sent on to the worker that serves their model now.
 pub(crate) fn moved(count: usize) {
-    counter!("flota_tasks_moved_total").increment(count as u64);
+    counter!("flota_tasks_rerouted_total").increment(count as u64);
 }
 
 /// A message could not be read, and is a dead letter.
@@ -69,13 +139,13 @@ pub(crate) struct TasksInHand(f64);
 impl TasksInHand {
     pub(crate) fn new(count: usize) -> Self {
         let count = count as f64;
-        gauge!("flota_worker_tasks_in_hand").increment(count);
+        gauge!("flota_worker_tasks_in_flight").increment(count);
         Self(count)
     }
 }
 
 impl Drop for TasksInHand {
     fn drop(&mut self) {
-        gauge!("flota_worker_tasks_in_hand").decrement(self.0);
+        gauge!("flota_worker_tasks_in_flight").decrement(self.0);
     }
 }

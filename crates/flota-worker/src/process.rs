@@ -16,6 +16,7 @@ use crate::{
     health::Health,
     life,
     load::{self, Ready},
+    metrics::{self, METRICS},
     pipeline::{Parts, Pipeline},
 };
 
@@ -54,7 +55,7 @@ impl WorkerProcess {
         platform: Platform,
         stop: CancellationToken,
     ) -> Result<()> {
-        let metrics = Metrics::install()?;
+        let metrics = Metrics::install()?.with(METRICS);
         let weights_dir = settings.weights_dir();
         let opening = load::open(&self.folders, &weights_dir);
         let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(()) };
@@ -75,6 +76,7 @@ impl WorkerProcess {
             tracing::info!(model = %name, %version, sessions = loaded.sessions.len(),
                 threads = loaded.threads, batch_size = loaded.batch_size,
                 engine = %loaded.model.runtime(), "model loaded");
+            metrics::serve(name);
             warn_of_group(&settings, name, &worker);
             registrations.push(registration);
             models.push(loaded);
@@ -177,7 +179,6 @@ mod tests {
     use std::{
         fs::{self, File},
         io::Write,
-        net::TcpListener,
         time::Duration,
     };
 
@@ -300,10 +301,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_said() {
+    async fn an_address_that_is_not_ours_is_said() {
         let mut start = Start::new();
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        start.settings.worker.listen = taken.local_addr().unwrap();
+        // Reserved for documentation: no host has it.
+        start.settings.worker.listen = "192.0.2.1:9464".parse().unwrap();
         let refusal = format!("{:#}", start.run().await.unwrap_err());
         assert!(refusal.contains("worker.listen"), "{refusal}");
         assert_eq!(start.workers_alive().await, None, "it has not taken its model over");

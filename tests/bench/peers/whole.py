@@ -1,7 +1,7 @@
 """The whole way of images, from the queue to the recorded result."""
 
 import pictures
-from contestants import Boto3, Celery, Flota, FlotaOnAws, Served
+from contestants import MEMORY_KEPT, Boto3, Celery, Flota, FlotaOnAws, Served
 from emulator import Emulator
 from turns import take_turns
 
@@ -14,8 +14,12 @@ def measure(options, flota, library, model, work, processes, emulator_python):
         "Flota on tract": lambda at: Flota(flota, None, at, *of),
         "Flota on the emulator": lambda at: FlotaOnAws(url, flota, library, at, *of),
         "Celery, as first written": lambda at: Celery("plain", at, *of),
+        "Celery, as first written, memory kept": lambda at: Celery("plain", at, *of, **MEMORY_KEPT),
         "Celery, tuned": lambda at: Celery("tuned", at, *of),
         "boto3, as first written": lambda at: Boto3("plain", url, at, *of),
+        "boto3, as first written, memory kept": lambda at: Boto3(
+            "plain", url, at, *of, **MEMORY_KEPT
+        ),
         "boto3, tuned": lambda at: Boto3("tuned", url, at, *of),
         "Mosec behind boto3": lambda at: Served("served", url, at, *of),
     }

@@ -17,6 +17,9 @@ pub trait DeadLetters: Send + Sync {
     /// Those that match, by the time when they were put away and then by id, the oldest first.
     async fn list(&self, filter: &DeadLetterFilter) -> PortResult<DeadLetterPage>;
 
+    /// How many are open. Where counting is billed, it may stop at some thousands.
+    async fn open_count(&self) -> PortResult<u64>;
+
     /// Decides about an open one. False where it is not open, or not there.
     async fn decide(&self, id: &str, state: &DeadLetterState) -> PortResult<bool>;
 

@@ -179,6 +179,9 @@ pub trait Callbacks: Send + Sync {
         due_at: Timestamp,
     ) -> PortResult<()>;
 
+    /// How many are pending. Where counting is billed, it may stop at some thousands.
+    async fn pending_count(&self) -> PortResult<u64>;
+
     /// The callbacks of a request, by round.
     async fn of_request(&self, request: RequestId) -> PortResult<Vec<Callback>>;
 

@@ -8,7 +8,7 @@ gate=crates/flota-engine/tests/differential
 # What the tests before it were built for, so that nothing is built again.
 selection=(--workspace)
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-  selection=(--package flota-engine --features "$1")
+  selection+=(--features "flota/$1")
   shift
 done
 [ $# -eq 0 ] || shift

@@ -158,6 +158,7 @@ fn refusal_of(error: &PortError) -> Option<&Refusal> {
         PortError::Transient { source, .. }
         | PortError::Full { source, .. }
         | PortError::Permanent { source, .. } => source.as_deref()?.downcast_ref(),
+        PortError::TooLarge { .. } => None,
     }
 }
 

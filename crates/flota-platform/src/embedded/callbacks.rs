@@ -113,6 +113,14 @@ impl Callbacks for EmbeddedCallbacks {
         self.database.write("giving back a callback", write).await
     }
 
+    async fn pending_count(&self) -> PortResult<u64> {
+        let read = |connection: &Connection| {
+            let count = "SELECT count(*) FROM callbacks WHERE due_at IS NOT NULL";
+            Ok(connection.prepare_cached(count)?.query_row([], |row| row.get(0))?)
+        };
+        self.database.read("counting callbacks", read).await
+    }
+
     async fn of_request(&self, request: RequestId) -> PortResult<Vec<Callback>> {
         let read = move |connection: &_| select(connection, request, None);
         self.database.read("reading a request's callbacks", read).await

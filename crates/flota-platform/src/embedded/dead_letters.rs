@@ -63,6 +63,14 @@ impl DeadLetters for EmbeddedDeadLetters {
         self.database.read("listing dead letters", read).await
     }
 
+    async fn open_count(&self) -> PortResult<u64> {
+        let read = |connection: &Connection| {
+            let count = "SELECT count(*) FROM dead_letters WHERE is_open";
+            Ok(connection.prepare_cached(count)?.query_row([], |row| row.get(0))?)
+        };
+        self.database.read("counting dead letters", read).await
+    }
+
     async fn decide(&self, id: &str, state: &DeadLetterState) -> PortResult<bool> {
         let (id, state) = (id.to_owned(), state.clone());
         let write = move |connection: &Connection| match find(connection, &id)? {

@@ -36,6 +36,7 @@ impl Lost {
         match self.0 {
             PortError::Transient { .. } => PortError::transient(what, why),
             PortError::Full { .. } => PortError::full(what, why),
+            PortError::TooLarge { .. } => PortError::TooLarge { what: why },
             PortError::Permanent { .. } => PortError::permanent(what, why),
         }
     }

@@ -62,6 +62,11 @@ impl Callbacks for MemoryRequests {
         Ok(())
     }
 
+    async fn pending_count(&self) -> PortResult<u64> {
+        let tables = self.tables();
+        Ok(tables.callbacks.values().filter(|callback| callback.due_at.is_some()).count() as u64)
+    }
+
     async fn of_request(&self, request: RequestId) -> PortResult<Vec<Callback>> {
         let tables = self.tables();
         let (first, last) =

@@ -53,6 +53,10 @@ impl DeadLetters for MemoryDeadLetters {
         Ok(DeadLetterPage { next_after: last.map(|last| last.id.clone()), letters })
     }
 
+    async fn open_count(&self) -> PortResult<u64> {
+        Ok(self.letters().values().filter(|letter| letter.is_open()).count() as u64)
+    }
+
     async fn decide(&self, id: &str, state: &DeadLetterState) -> PortResult<bool> {
         match self.letters().get_mut(id) {
             Some(letter) if letter.is_open() => {

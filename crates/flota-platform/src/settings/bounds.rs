@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use flota_core::{
     ModelName, ObjectAddress,
-    limits::{MAX_ADDRESS_BYTES, MAX_LEASE, MAX_PACK_TASKS, MAX_POLL_WAIT},
+    limits::{
+        MAX_ADDRESS_BYTES, MAX_CALLBACK_BODY_BYTES, MAX_LEASE, MAX_PACK_TASKS, MAX_POLL_WAIT,
+    },
 };
 use tracing_subscriber::EnvFilter;
 
@@ -212,6 +214,7 @@ fn notifier(notifier: &NotifierSettings) -> Checked {
         time("notifier.schedule_ms", *wait, Duration::from_millis(1)..=MAX_TIME)?;
     }
     hold(notifier.breaker_failures > 0, "notifier.breaker_failures", || "1 or more".to_owned())?;
+    count("notifier.max_body_bytes", notifier.max_body_bytes, MAX_CALLBACK_BODY_BYTES)?;
     time("notifier.breaker_open_ms", notifier.breaker_open, MIN_INTERVAL..=MAX_TIME)?;
     time("notifier.max_retry_after_ms", notifier.max_retry_after, Duration::ZERO..=MAX_TIME)
 }

@@ -144,6 +144,8 @@ pub struct NotifierSettings {
     /// The longest `Retry-After` that is honoured.
     #[serde(rename = "max_retry_after_ms", deserialize_with = "parse::millis")]
     pub max_retry_after: Duration,
+    /// Largest body in bytes that carries outcomes; where they do not fit, the body says so.
+    pub max_body_bytes: usize,
     /// What signs; every one does. Empty: one that is kept in the data folder.
     pub secrets: Vec<Secret>,
 }

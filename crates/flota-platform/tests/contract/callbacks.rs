@@ -101,8 +101,10 @@ async fn attempts_are_logged_and_decide_what_is_next(fresh: Fresh) {
 
     let until = retry_at + MINUTE;
     assert_eq!(callbacks.claim_due(retry_at, until, 1).await.unwrap().len(), 1);
+    assert_eq!(callbacks.pending_count().await.unwrap(), 1);
     let delivered = (CallbackState::Delivered, None);
     callbacks.attempted(id, until, &attempt(retry_at, Some(204)), delivered).await.unwrap();
+    assert_eq!(callbacks.pending_count().await.unwrap(), 0);
     let expected = Callback {
         state: CallbackState::Delivered,
         due_at: None,

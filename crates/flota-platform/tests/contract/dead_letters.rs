@@ -91,6 +91,7 @@ async fn one_decision_is_taken(fresh: Fresh) {
     let letter = dead_task(1, Reason::WorkerCrashed, now);
     letters.put(&letter).await.unwrap();
     assert!(!letters.decide("dead_nothing", &discarded(now)).await.unwrap());
+    assert_eq!(letters.open_count().await.unwrap(), 1);
 
     let racing: Vec<_> = (1..=8)
         .map(|round| {
@@ -105,6 +106,7 @@ async fn one_decision_is_taken(fresh: Fresh) {
         taken.extend(is_taken.then_some(state));
     }
     assert_eq!(taken.len(), 1);
+    assert_eq!(letters.open_count().await.unwrap(), 0);
     assert!(!letters.decide(&letter.id, &discarded(now)).await.unwrap());
     let read = letters.get(&letter.id).await.unwrap().unwrap();
     assert_eq!(read, DeadLetter { state: taken[0].clone(), ..letter.clone() });

@@ -6,8 +6,11 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use flota_core::{Lane, PortResult, QueueName};
-use flota_platform::settings::Role;
+use flota_core::{
+    Lane, ModelName, PortResult, QueueName, WorkerName,
+    ports::{Depth, RegisteredModel},
+};
+use flota_platform::{settings::Role, telemetry::Metrics};
 use metrics::gauge;
 use serde::Serialize;
 use tracing::warn;
@@ -17,6 +20,7 @@ use super::{
     problem::{self, Problem, ProblemCode},
     state::{Api, Poll},
 };
+use crate::metrics::GAUGES;
 
 /// How much older than its wait the last poll of a role may be: polls end early or in time, and a
 /// stuck one is given up after ten seconds and tried again after a back-off of thirty at most.
@@ -78,30 +82,68 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
 pub(crate) async fn metrics(State(api): State<Api>) -> Response {
     // One of the roles is enough: where depths are asked for, they are billed.
     let has_api = api.settings.server.roles.contains(&Role::Api);
-    if has_api && let Err(error) = gauge_depths(&api).await {
-        warn!(%error, "the depths of the queues are not known");
-    }
+    let gauges = if has_api { Gauges::measure(&api).await.render() } else { String::new() };
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (content_type, api.metrics.render()).into_response()
+    (content_type, api.metrics.render() + &gauges).into_response()
 }
 
-async fn gauge_depths(api: &Api) -> PortResult<()> {
-    let models = api.platform.models.list(api.platform.clock.now()).await?;
-    let prefix = &api.settings.prefix;
-    let mut queues: BTreeSet<QueueName> = models
-        .iter()
-        .map(|model| QueueName::tasks(prefix, &model.registration.worker, Lane::Normal))
-        .collect();
-    queues.insert(QueueName::outcomes(prefix));
-    for queue in queues {
-        let depth = api.platform.queue.depth(&queue).await?;
-        let states =
-            [("ready", depth.ready), ("in_flight", depth.in_flight), ("delayed", depth.delayed)];
-        for (state, message_count) in states {
-            let name = queue.to_string();
-            gauge!("flota_queue_messages", "queue" => name, "state" => state)
-                .set(message_count as f64);
+/// What stands in the queues and in the store at this moment. What cannot be read is absent, and
+/// the log says why: a scrape shows the rest.
+#[derive(Default)]
+struct Gauges {
+    depths: Vec<(QueueName, Depth)>,
+    alive: Vec<(ModelName, WorkerName, u32)>,
+    open_dead_letters: Option<u64>,
+    pending_callbacks: Option<u64>,
+}
+
+impl Gauges {
+    async fn measure(api: &Api) -> Self {
+        let mut gauges = Self::default();
+        let platform = &api.platform;
+        let models = known(platform.models.list(platform.clock.now()).await, "models");
+        let prefix = &api.settings.prefix;
+        let mut queues = BTreeSet::from([QueueName::outcomes(prefix)]);
+        for RegisteredModel { registration, workers_alive } in models.unwrap_or_default() {
+            let former = registration.former_workers.into_keys();
+            let workers = former.chain([registration.worker.clone()]);
+            queues.extend(workers.map(|worker| QueueName::tasks(prefix, &worker, Lane::Normal)));
+            gauges.alive.push((registration.manifest.name, registration.worker, workers_alive));
         }
+        for queue in queues {
+            if let Some(depth) = known(platform.queue.depth(&queue).await, "the depth of a queue") {
+                gauges.depths.push((queue, depth));
+            }
+        }
+        gauges.open_dead_letters = known(platform.dead_letters.open_count().await, "dead letters");
+        gauges.pending_callbacks = known(platform.callbacks.pending_count().await, "callbacks");
+        gauges
     }
-    Ok(())
+
+    fn render(self) -> String {
+        Metrics::render_now(GAUGES, || {
+            for (queue, depth) in self.depths {
+                let Depth { ready, in_flight, delayed } = depth;
+                let states = [("ready", ready), ("in_flight", in_flight), ("delayed", delayed)];
+                for (state, message_count) in states {
+                    gauge!("flota_queue_messages", "queue" => queue.to_string(), "state" => state)
+                        .set(message_count as f64);
+                }
+            }
+            for (model, worker, count) in self.alive {
+                let labels = [("model", model.to_string()), ("worker", worker.to_string())];
+                gauge!("flota_workers_alive", &labels).set(f64::from(count));
+            }
+            if let Some(count) = self.open_dead_letters {
+                gauge!("flota_dead_letters_open").set(count as f64);
+            }
+            if let Some(count) = self.pending_callbacks {
+                gauge!("flota_callbacks_pending").set(count as f64);
+            }
+        })
+    }
+}
+
+fn known<T>(read: PortResult<T>, what: &str) -> Option<T> {
+    read.inspect_err(|error| warn!(%error, "{what} could not be read for /metrics")).ok()
 }

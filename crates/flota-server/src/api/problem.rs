@@ -210,6 +210,10 @@ impl From<PortError> for Problem {
                               when its operator has made room";
                 Self::new(ProblemCode::StorageFull, detail)
             }
+            PortError::TooLarge { what } => {
+                let detail = format!("{what}; send fewer images, or shorter URLs");
+                Self::new(ProblemCode::BodyTooLarge, detail)
+            }
             PortError::Permanent { .. } => {
                 error!(error = cause, "a call failed");
                 Self::new(ProblemCode::Internal, "the cause is in the server's log")

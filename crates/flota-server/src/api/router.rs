@@ -4,6 +4,7 @@ use axum::{
     Json, Router,
     extract::Request,
     http::{Method, Uri},
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -20,6 +21,7 @@ use super::{
     state::Api,
     submit,
 };
+use crate::metrics::measure_http;
 
 /// All calls, or those of operation alone where this process has not the role of the API. What goes
 /// wrong, whatever it is, is answered with a problem.
@@ -39,6 +41,7 @@ pub(super) fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Ro
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(measure_http))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 

@@ -104,7 +104,7 @@ impl Packer {
         let tasks: BTreeSet<Task> = loads.values().flat_map(BTreeMap::keys).cloned().collect();
         match self.known(&tasks, served).await {
             Ok(known) => {
-                counter!("flota_uploads_total", "result" => "known").increment(known.len() as u64);
+                counter!("flota_uploads_total", "result" => "cached").increment(known.len() as u64);
                 for load in loads.values_mut() {
                     load.retain(|task, _| !known.contains(task));
                 }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
+use ::metrics::counter;
 use flota_core::{
     Callback, CallbackAttempt, CallbackState, PortResult,
     ports::{Callbacks, Clock, PostAnswer, PostError, PostRequest, Poster, Predictions, Requests},
 };
 use flota_platform::settings::NotifierSettings;
-use metrics::counter;
 use tokio::time::Instant;
 use tracing::{info, warn};
 use url::Url;
@@ -14,6 +14,7 @@ use super::{
     SigningSecrets, body,
     schedule::{Verdict, verdict},
 };
+use crate::metrics;
 
 /// Makes attempts and keeps their log.
 pub(crate) struct Attempts {
@@ -34,6 +35,9 @@ impl Attempts {
         match self.try_attempt(callback).await {
             Ok(verdict) => {
                 log(callback, &verdict);
+                if verdict.state == CallbackState::Delivered {
+                    metrics::callback_delivered(callback.created_at, self.clock.now());
+                }
                 Some(verdict.receiver_failed)
             }
             Err(error) => {
@@ -46,7 +50,8 @@ impl Attempts {
 
     async fn try_attempt(&self, callback: &Callback) -> PortResult<Verdict> {
         let (requests, predictions) = (self.requests.as_ref(), self.predictions.as_ref());
-        let body = body::of(callback, requests, predictions, &self.public_url).await?;
+        let max_bytes = self.settings.max_body_bytes;
+        let body = body::of(callback, requests, predictions, &self.public_url, max_bytes).await?;
         let (at, begun) = (self.clock.now(), Instant::now());
         let answer = match body {
             Some(body) => self.post(callback, body).await,

@@ -232,7 +232,7 @@ async fn stopping_ends_what_is_under_way_and_gives_the_rest_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_large_result_is_a_thin_body_with_a_link() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::with(&[("notifier.max_body_bytes", "65536")]).await;
     fixture.start();
     let id = fixture.submit(240, &["cat"], Some(HOST)).await;
     fixture.work("cat").await;
@@ -242,6 +242,24 @@ async fn a_large_result_is_a_thin_body_with_a_link() {
     let body: Value = serde_json::from_slice(&received[0].body).unwrap();
     assert_eq!(body["data"]["counts"]["succeeded"], 240);
     assert!(body["data"].get("outcomes").is_none());
+    assert_eq!(body["data"]["outcomes_omitted"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_are_compact_and_240_fit_a_body() {
+    let fixture = Fixture::new().await;
+    fixture.start();
+    let id = fixture.submit(240, &["cat"], Some(HOST)).await;
+    fixture.work("cat").await;
+    until(async || is_in_state(&fixture, id, "delivered").await).await;
+    let received = fixture.receivers.of(HOST);
+    let body: Value = serde_json::from_slice(&received[0].body).unwrap();
+    let outcomes = body["data"]["outcomes"].as_array().unwrap();
+    assert_eq!(outcomes.len(), 240);
+    let fields: Vec<_> = outcomes[0].as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["cached", "image", "model", "n", "outcome", "prediction", "sha256", "version"];
+    assert_eq!(fields, expected);
+    assert!(body["data"].get("outcomes_omitted").is_none());
 }
 
 /// A store that is away as long as it is told so.

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
+use ::metrics::counter;
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, ModelName, Origin, OutcomesMessage,
-    Pack, PackKey, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome,
+    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, Origin, OutcomesMessage, Pack,
+    PackKey, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome,
     ports::{Aliases, Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
 };
-use metrics::counter;
 use tracing::{info, warn};
 
-use crate::wakeups::Wakeups;
+use crate::{metrics, wakeups::Wakeups};
 
 /// The steps from an outcomes message to a finished round. Each repeats without effect, so that
 /// a crash between any two only repeats them.
@@ -97,6 +97,9 @@ impl Recording {
         let callback = wanted.map(|target| Callback::new(id, target.url.clone(), event, now));
         if self.requests.finish(&Finish { key: round.key, at: now, callback }).await? {
             counter!("flota_rounds_finished_total").increment(1);
+            if round.key.round == 1 {
+                metrics::request_finished(request.created_at, now);
+            }
             info!(request.id = %request.id, round = round.key.round, "request finished");
         }
         self.wakeups.request_finished(request.id);
@@ -158,20 +161,7 @@ fn count(request: &Request, outcomes: &[TaskOutcome], recorded: &Recorded) {
     drop_outcomes("duplicate", outcomes.len().saturating_sub(recorded.set.len()));
     for n in &recorded.set {
         if let (Some(task), Some(outcome)) = (request.task(*n), recorded.pack.outcomes.get(n)) {
-            count_ending(&task.route.model, &outcome.ending);
+            metrics::outcome(&task.route.model, outcome, Some(request.created_at));
         }
     }
-}
-
-pub(super) fn count_ending(model: &ModelName, ending: &Ending) {
-    let (outcome, code) = match ending {
-        Ending::Succeeded { cached: true, .. } => ("succeeded", "cached"),
-        Ending::Succeeded { cached: false, .. } => ("succeeded", ""),
-        Ending::Failed { code, .. } => ("failed", code.as_str()),
-        Ending::Expired => ("expired", ""),
-        Ending::Canceled => ("canceled", ""),
-    };
-    let model = model.to_string();
-    counter!("flota_outcomes_total", "model" => model, "outcome" => outcome, "code" => code)
-        .increment(1);
 }

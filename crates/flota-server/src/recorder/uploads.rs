@@ -1,7 +1,8 @@
+use ::metrics::counter;
 use flota_core::{DeadLetter, Ending, OutcomesMessage, PortResult, Subject, TaskOutcome};
-use metrics::counter;
 
-use super::recording::{Recording, count_ending};
+use super::recording::Recording;
+use crate::metrics;
 
 impl Recording {
     /// Keeps what tasks of upload events leave: predictions, aliases, and the dead letters of those
@@ -45,9 +46,11 @@ fn count_upload(task: &TaskOutcome, message: &OutcomesMessage) {
         })
     };
     match ending {
-        Ending::Succeeded { prediction, .. } => count_ending(&prediction.model, ending),
+        Ending::Succeeded { prediction, .. } => {
+            metrics::outcome(&prediction.model, &task.outcome, None)
+        }
         _ => match letter().and_then(DeadLetter::model) {
-            Some(model) => count_ending(model, ending),
+            Some(model) => metrics::outcome(model, &task.outcome, None),
             None => counter!("flota_uploads_gone_total").increment(1),
         },
     }

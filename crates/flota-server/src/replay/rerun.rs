@@ -236,7 +236,7 @@ impl Reruns {
 /// the others.
 fn not_sent(letter: &DeadLetter, error: PortError) -> PortResult<Rerun> {
     match error {
-        PortError::Permanent { .. } => {
+        PortError::Permanent { .. } | PortError::TooLarge { .. } => {
             let error = with_causes(&error);
             warn!(dead_letter.id = letter.id, error, "a dead letter can never be sent again");
             Ok(Rerun::NotSendable)

@@ -22,13 +22,37 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::layout::Layout;
 use self::trial::Trial;
-use crate::machine;
+use crate::machine::{self, CpuTime};
 
 /// Held while a worker measures: one beside another would measure the other too.
 const LOCK_FILE: &str = "lock";
 /// So long a worker waits for those before it, and how often it looks.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(60);
 const LOCK_POLL: Duration = Duration::from_millis(20);
+
+/// How a model may be measured.
+pub(crate) struct Measuring<'a> {
+    /// Where results are kept.
+    pub(crate) dir: &'a Path,
+    /// About how long it may take; none: nothing is measured.
+    pub(crate) time: Duration,
+    pub(crate) trusted: Trusted,
+    pub(crate) stop: &'a CancellationToken,
+}
+
+/// When a measurement is one of the model, not of what else the machine does.
+pub(crate) struct Trusted {
+    /// Of the cores, that other processes may have meanwhile.
+    max_others_share: f64,
+    /// How often the time of its fastest round the slowest may take.
+    max_spread: f64,
+}
+
+impl Trusted {
+    /// On a machine with nothing else to do rounds differ by a few hundredths. At a load of 15 on two
+    /// cores one session of two threads once won, where two of one thread are faster by a third.
+    pub(crate) const USUAL: Self = Self { max_others_share: 0.15, max_spread: 1.3 };
+}
 
 /// What was found for a model, an engine and a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,8 +78,9 @@ struct Circumstances {
 
 impl Calibration {
     /// What is known of `model` on `cores` cores, whose contents have `digest`, or is found by trying
-    /// for about `time` and kept in `dir`. No `time`, or `stop`: nothing is found, and a processor is
-    /// given one image at once.
+    /// for about the time given and kept in `dir`. No time, or `stop`: nothing is found, and a processor is
+    /// given one image at once. So it is where the machine was busy, too: nothing is kept then, and the
+    /// next start measures.
     ///
     /// # Errors
     /// If the model cannot run.
@@ -63,10 +88,9 @@ impl Calibration {
         model: &Model,
         cores: usize,
         digest: Sha256,
-        dir: &Path,
-        time: Duration,
-        stop: &CancellationToken,
+        measuring: &Measuring<'_>,
     ) -> Result<Self> {
+        let Measuring { dir, time, trusted, stop } = measuring;
         let (runtime, batch) = (model.runtime(), model.manifest().batch.clone());
         let layouts = Layout::all(runtime, cores);
         let usual = |of: Circumstances| {
@@ -90,11 +114,22 @@ impl Calibration {
         if let Some(kept) = kept() {
             return Ok(kept);
         }
-        let tried = trial::try_all(model, &layouts, time, stop)?;
+        let began = CpuTime::now();
+        let tried = trial::try_all(model, &layouts, *time, stop)?;
         if stop.is_cancelled() {
             return Ok(usual(of));
         }
         let best = trial::best(&tried, &of.batch).context("something was tried")?;
+        let others_share = others_share(began);
+        if others_share > trusted.max_others_share || best.spread() > trusted.max_spread {
+            tracing::warn!(
+                others_share,
+                spread = best.spread(),
+                "the machine was busy while the model was measured: the usual settings are taken, and \
+                 the next start measures again"
+            );
+            return Ok(usual(of));
+        }
         if !best.is_within(&of.batch) {
             tracing::warn!(
                 of.batch.max_latency_ms,
@@ -124,6 +159,12 @@ impl Circumstances {
         let all = serde_json::to_vec(self).expect("plain data is always JSON");
         format!("{model}-{}.json", Sha256::of(&all))
     }
+}
+
+/// Of the cores, since `began`; 0 where the system does not say.
+fn others_share(began: Option<CpuTime>) -> f64 {
+    let shares = began.zip(CpuTime::now()).map(|(began, now)| now.others_share(&began));
+    shares.unwrap_or(0.0)
 }
 
 fn read(file: &Path) -> Option<Calibration> {

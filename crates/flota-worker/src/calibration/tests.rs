@@ -23,7 +23,25 @@ pub(crate) fn model(max_size: u32) -> Model {
 
 fn calibrate(max_size: u32, cores: usize, dir: &Path, time: Duration) -> Calibration {
     let (digest, stop) = (Sha256::of(b"means"), CancellationToken::new());
-    Calibration::of(&model(max_size), cores, digest, dir, time, &stop).unwrap()
+    let trusted = Trusted { max_others_share: f64::INFINITY, max_spread: f64::INFINITY };
+    let measuring = Measuring { dir, time, trusted, stop: &stop };
+    Calibration::of(&model(max_size), cores, digest, &measuring).unwrap()
+}
+
+#[test]
+fn on_a_busy_machine_nothing_is_kept_and_the_usual_settings_are_taken() {
+    let (dir, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+    for trusted in [
+        Trusted { max_others_share: -1.0, max_spread: f64::INFINITY },
+        Trusted { max_others_share: f64::INFINITY, max_spread: 0.0 },
+    ] {
+        let measuring = Measuring { dir: dir.path(), time: TIME, trusted, stop: &stop };
+        let found = Calibration::of(&model(8), 2, Sha256::of(b"means"), &measuring).unwrap();
+        let usual = (Layout { sessions: 2, threads: 1 }, 1, Vec::new());
+        assert_eq!((found.layout, found.batch_size, found.tried), usual);
+    }
+    let kept = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(kept.collect::<Vec<_>>(), [LOCK_FILE]);
 }
 
 #[test]

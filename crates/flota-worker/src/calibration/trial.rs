@@ -17,7 +17,6 @@ use super::layout::Layout;
 const WORTH_IT: f64 = 0.95;
 /// How often each layout has its turn.
 const ROUNDS: u32 = 3;
-
 /// What a way to run a model came to.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trial {
@@ -25,12 +24,24 @@ pub(crate) struct Trial {
     pub(crate) batch_size: u32,
     /// Of a batch, while every session runs one.
     run_seconds: f64,
+    /// How often that the slowest round took.
+    #[serde(default = "alike")]
+    spread: f64,
+}
+
+fn alike() -> f64 {
+    1.0
 }
 
 impl Trial {
     /// Seconds of the worker for each image.
     fn image_seconds(&self) -> f64 {
         self.run_seconds / (f64::from(self.batch_size) * self.layout.sessions as f64)
+    }
+
+    /// How often the time of its fastest round the slowest took.
+    pub(super) fn spread(&self) -> f64 {
+        self.spread
     }
 
     /// Whether images are inferred in time.
@@ -94,7 +105,11 @@ fn note(tried: &mut Vec<Trial>, trial: Trial) {
     let is_same =
         |other: &&mut Trial| (other.layout, other.batch_size) == (trial.layout, trial.batch_size);
     match tried.iter_mut().find(is_same) {
-        Some(known) => known.run_seconds = known.run_seconds.min(trial.run_seconds),
+        Some(known) => {
+            let slowest = (known.run_seconds * known.spread).max(trial.run_seconds);
+            known.run_seconds = known.run_seconds.min(trial.run_seconds);
+            known.spread = slowest / known.run_seconds;
+        }
         None => tried.push(trial),
     }
 }
@@ -121,7 +136,9 @@ fn try_sizes(
         }
         let batch = vec![image.clone(); size as usize];
         match run_beside(&mut sessions, &batch, share) {
-            Ok(run_seconds) => tried.push(Trial { layout, batch_size: size, run_seconds }),
+            Ok(run_seconds) => {
+                tried.push(Trial { layout, batch_size: size, run_seconds, spread: 1.0 })
+            }
             Err(error) if tried.is_empty() => return Err(error).context("trying the model"),
             Err(error) => {
                 tracing::warn!(size, %error, "the model does not take so many images at once");
@@ -189,7 +206,15 @@ mod tests {
 
     fn trial(sessions: usize, threads: usize, batch_size: u32, run_ms: f64) -> Trial {
         let layout = Layout { sessions, threads };
-        Trial { layout, batch_size, run_seconds: run_ms / 1_000.0 }
+        Trial { layout, batch_size, run_seconds: run_ms / 1_000.0, spread: 1.0 }
+    }
+
+    #[test]
+    fn the_fastest_round_counts_and_how_far_the_others_are_from_it() {
+        let mut tried = Vec::new();
+        [100.0, 150.0, 50.0, 75.0].into_iter().for_each(|ms| note(&mut tried, trial(2, 1, 1, ms)));
+        assert_eq!((tried.len(), tried[0].run_seconds), (1, 0.05));
+        assert!((tried[0].spread() - 3.0).abs() < 1e-9, "{:?}", tried[0]);
     }
 
     fn within(max_latency_ms: Option<u64>) -> BatchSpec {

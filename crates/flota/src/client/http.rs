@@ -53,31 +53,49 @@ impl Client {
         self.answer(self.call(Method::POST, "v1/requests").json(submission)).await
     }
 
-    /// Where a request stands, with its first page of outcomes, as the server writes it; held for
-    /// up to `wait` while it is not finished.
-    pub async fn request_json(&self, id: RequestId, wait: Duration) -> anyhow::Result<Value> {
-        let call = self.call(Method::GET, &format!("v1/requests/{id}"));
-        self.answer(call.query(&[("wait", wait.as_secs())])).await
+    /// Where a request stands, with every outcome, as the server writes it.
+    pub async fn request_json(&self, id: RequestId) -> anyhow::Result<Value> {
+        let mut request: Value = self.page(id, None).await?;
+        while let Some(after) = request.get("next_after").and_then(Value::as_u64) {
+            let mut page: Value = self.page(id, u32::try_from(after).ok()).await?;
+            let more = page["outcomes"].take();
+            let all = request["outcomes"].as_array_mut().context("a request has outcomes")?;
+            all.extend(more.as_array().cloned().unwrap_or_default());
+            match page.get("next_after") {
+                Some(after) => request["next_after"] = after.clone(),
+                None => drop(request.as_object_mut().and_then(|map| map.remove("next_after"))),
+            }
+        }
+        Ok(request)
     }
 
-    /// Where a request stands, with its first page of outcomes.
+    /// Where a request stands, with its first page of outcomes; held for up to `wait` while it is
+    /// not finished.
     pub async fn request(&self, id: RequestId, wait: Duration) -> anyhow::Result<RequestAnswer> {
-        Ok(serde_json::from_value(self.request_json(id, wait).await?)?)
+        let call = self.call(Method::GET, &format!("v1/requests/{id}"));
+        self.answer(call.query(&[("wait", wait.as_secs())])).await
     }
 
     /// Every outcome of a request, by the tasks' numbers.
     pub async fn outcomes(&self, id: RequestId) -> anyhow::Result<Vec<OutcomeAnswer>> {
         let (mut outcomes, mut after) = (Vec::new(), None);
         loop {
-            let query = [("limit", Some(OUTCOMES_PAGE)), ("after", after)];
-            let call = self.call(Method::GET, &format!("v1/requests/{id}")).query(&query);
-            let page: RequestAnswer = self.answer(call).await?;
+            let page: RequestAnswer = self.page(id, after).await?;
             outcomes.extend(page.outcomes);
             after = page.next_after;
             if after.is_none() {
                 return Ok(outcomes);
             }
         }
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        id: RequestId,
+        after: Option<u32>,
+    ) -> anyhow::Result<T> {
+        let query = [("limit", Some(OUTCOMES_PAGE)), ("after", after)];
+        self.answer(self.call(Method::GET, &format!("v1/requests/{id}")).query(&query)).await
     }
 
     /// The models that are known.

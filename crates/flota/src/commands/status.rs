@@ -12,7 +12,7 @@ use crate::{
 pub(crate) async fn status(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(args.server.url);
     if args.json {
-        print_json(&client.request_json(args.id, Duration::ZERO).await?)?;
+        print_json(&client.request_json(args.id).await?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let request = client.request(args.id, Duration::ZERO).await?;

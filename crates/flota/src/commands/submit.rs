@@ -1,7 +1,6 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use flota_core::{RequestId, limits::MAX_CLIENT_WAIT};
@@ -34,7 +33,7 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
             false => request,
         };
         if args.json {
-            print_json(&client.request_json(request.id, Duration::ZERO).await?)?;
+            print_json(&client.request_json(request.id).await?)?;
         } else if args.wait {
             print_request(&client, &request).await?;
         } else {

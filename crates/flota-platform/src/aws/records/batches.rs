@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{
-        AttributeValue, CancellationReason, KeysAndAttributes, PutRequest, TransactWriteItem,
-        WriteRequest,
+        AttributeValue, CancellationReason, KeysAndAttributes, PutRequest, Select,
+        TransactWriteItem, WriteRequest,
     },
 };
 use flota_core::{PortError, PortResult};
@@ -103,6 +103,23 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// How many items `query` finds: those of its first page, a megabyte of keys, which is some thousands.
+    pub(super) async fn count(&self, what: &str, query: Query) -> PortResult<u64> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .set_index_name(query.index.map(str::to_owned))
+            .key_condition_expression(query.condition)
+            .set_expression_attribute_values(Some(query.values))
+            .select(Select::Count)
+            .return_consumed_capacity(COST)
+            .send()
+            .await
+            .map_err(|error| self.failed(what, error))?;
+        Ok(u64::try_from(answer.count).unwrap_or(0))
     }
 
     /// The items of a query, up to its limit, over as many pages as it takes.

@@ -129,6 +129,10 @@ impl Callbacks for DynamoCallbacks {
         self.table.change("giving back a callback", change).await.map(drop)
     }
 
+    async fn pending_count(&self) -> PortResult<u64> {
+        due::count(&self.table, Kind::Callback).await
+    }
+
     async fn of_request(&self, request: RequestId) -> PortResult<Vec<Callback>> {
         let items = round_items(&self.table, "reading a request's callbacks", request).await?;
         items.iter().filter_map(|item| read(item).transpose()).collect()

@@ -17,6 +17,8 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 /// A document beyond this many bytes is compressed: with its key it would begin a second unit,
 /// which is a kilobyte. Below, it can be read in the console.
 const MAX_PLAIN_BYTES: usize = 768;
+/// What a compressed document may take: an item has 400 KB with its other attributes.
+const MAX_STORED_BYTES: usize = 390_000;
 /// What a compressed document may take once it is read: far more than any record has.
 const MAX_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -50,7 +52,14 @@ pub(super) fn document<T: Serialize>(record: &T) -> PortResult<AttributeValue> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     let compressed = encoder.write_all(json.as_bytes()).and_then(|()| encoder.finish());
     let failed = |error| PortError::permanent("compressing a record", error);
-    Ok(AttributeValue::B(Blob::new(compressed.map_err(failed)?)))
+    let compressed = compressed.map_err(failed)?;
+    if compressed.len() > MAX_STORED_BYTES {
+        let kib = compressed.len() / 1024;
+        return Err(PortError::TooLarge {
+            what: format!("the record has {kib} KiB compressed, and DynamoDB takes 400 KB"),
+        });
+    }
+    Ok(AttributeValue::B(Blob::new(compressed)))
 }
 
 /// The record that [`document`] put into the attribute `name`.
@@ -96,6 +105,28 @@ pub(super) fn damaged(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thousand_presigned_urls_fit_an_item_and_what_does_not_is_said() {
+        // Hex digests: they do not compress below half.
+        let noise = |i: u32, len: usize| {
+            let digests =
+                (0..).map(move |n| flota_core::Sha256::of(&[i, n].map(u32::to_be_bytes).concat()));
+            digests.flat_map(|digest| digest.to_string().into_bytes()).take(len).map(char::from)
+        };
+        let url = |i| {
+            let token = noise(0, 800).collect::<String>();
+            let signature = noise(i, 64).collect::<String>();
+            format!(
+                "https://photos.s3.amazonaws.com/{i}.jpg?X-Amz-Security-Token={token}\
+                 &X-Amz-Signature={signature}"
+            )
+        };
+        assert!(document(&(1..=1_000).map(url).collect::<Vec<_>>()).is_ok());
+        let random = |i| noise(i, 1_000).collect::<String>();
+        let refused = document(&(1..=1_000).map(random).collect::<Vec<_>>()).unwrap_err();
+        assert!(matches!(refused, PortError::TooLarge { .. }), "{refused}");
+    }
 
     #[test]
     fn documents_survive_and_long_ones_are_compressed() {

@@ -134,6 +134,18 @@ impl DeadLetters for DynamoDeadLetters {
         Ok(page)
     }
 
+    /// Half a read unit for each shard and for each 4 KB of keys.
+    async fn open_count(&self) -> PortResult<u64> {
+        let counts = (0..SHARDS).map(|shard| {
+            let values = item([(":list", text(list_shard("open", shard)))]);
+            let query =
+                Query { index: Some(AGE_INDEX), ..Query::all("list_shard = :list", values) };
+            self.table.count("counting dead letters", query)
+        });
+        let counts = stream::iter(counts.collect::<Vec<_>>()).buffer_unordered(SHARDS.into());
+        counts.try_fold(0, async |sum, count| Ok(sum + count)).await
+    }
+
     /// One write unit for each kilobyte, and two for the index.
     async fn decide(&self, id: &str, state: &DeadLetterState) -> PortResult<bool> {
         let set = "SET letter_state = :state, list_shard = :list";

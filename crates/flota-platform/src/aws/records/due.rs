@@ -134,6 +134,18 @@ async fn claim_some(
     Ok(claimed.len() < limit && candidates.len() == LOOK)
 }
 
+/// How many items of a kind will be due some day: half a read unit for each shard and for each 4 KB
+/// of keys.
+pub(super) async fn count(table: &Table, kind: Kind) -> PortResult<u64> {
+    let counts = (0..SHARDS).map(|shard| {
+        let values = item([(":shard", kind.shard(shard))]);
+        let query = Query { index: Some(DUE_INDEX), ..Query::all("due_shard = :shard", values) };
+        table.count("counting what is due", query)
+    });
+    let counts = stream::iter(counts.collect::<Vec<_>>()).buffer_unordered(SHARDS.into());
+    counts.try_fold(0, async |sum, count| Ok(sum + count)).await
+}
+
 const CLAIMING: &str = "claiming what is due";
 
 /// Up to [`LOOK`] items that the index has as due at `now`, the longest due first. Where

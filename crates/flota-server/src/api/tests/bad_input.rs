@@ -1,4 +1,5 @@
 use axum::{body::Body, http::StatusCode};
+use flota_core::limits::MAX_API_BODY_BYTES;
 use serde_json::{Value, json};
 
 use crate::testing::{Answer, Fixture};
@@ -150,9 +151,9 @@ async fn limits_are_told() {
     assert_eq!(problem["limit"], 1000);
     let both = images(501).replace(r#"["cat"]"#, r#"["cat","dog"]"#);
     refused(&both, 422, "LIMIT_EXCEEDED", "").await;
-    let large = body(|b| b["metadata"] = json!({"x": "y".repeat(256 * 1024)}));
+    let large = body(|b| b["metadata"] = json!({"x": "y".repeat(MAX_API_BODY_BYTES)}));
     let problem = refused(&large, 413, "BODY_TOO_LARGE", "").await;
-    assert_eq!(problem["limit"], 256 * 1024);
+    assert_eq!(problem["limit"], MAX_API_BODY_BYTES);
 
     let fixture = Fixture::new().await;
     assert_eq!(fixture.post("/v1/requests", &images(1000)).await.status, StatusCode::ACCEPTED);

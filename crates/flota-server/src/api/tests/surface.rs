@@ -101,7 +101,17 @@ async fn metrics_tell_the_depths_of_the_queues() {
     let text = answer.json.as_str().unwrap();
     let line = r#"flota_queue_messages{queue="depths-tasks-cat-normal",state="ready"} 1"#;
     assert!(text.contains(line), "{text}");
-    assert!(text.contains("flota_requests_accepted_total"), "{text}");
+    for line in [
+        "flota_requests_accepted_total ",
+        "# HELP flota_requests_accepted_total Requests accepted.",
+        r#"flota_callbacks_total{result="failed"} 0"#,
+        r#"flota_workers_alive{model="cat",worker="cat"} 0"#,
+        "flota_dead_letters_open 0",
+        "flota_callbacks_pending 0",
+        r#"flota_http_request_seconds_count{method="POST",route="/v1/requests",status="202"} "#,
+    ] {
+        assert!(text.contains(line), "{line} is missing in:\n{text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
