@@ -38,6 +38,11 @@ pub(crate) fn retried(count: usize) {
     counter!("flota_worker_retries_total").increment(count as u64);
 }
 
+/// Tasks of a message were dropped: they have their outcome, or a later copy of them was sent.
+pub(crate) fn dropped(count: usize) {
+    counter!("flota_worker_dropped_total").increment(count as u64);
+}
+
 /// Tasks were sent on to the worker that serves their model now.
 pub(crate) fn moved(count: usize) {
     counter!("flota_tasks_moved_total").increment(count as u64);

@@ -85,6 +85,7 @@ impl WorkerProcess {
             worker: worker.clone(),
             models: served.map(|model| (model.name.clone(), model.version.clone())).collect(),
             until: platform.clock.now(),
+            drained_to: None,
         };
         let queue = QueueName::tasks(&settings.prefix, &worker, Lane::Normal);
         let pipeline = Pipeline::start(Parts {
@@ -92,6 +93,7 @@ impl WorkerProcess {
             worker,
             prefix: settings.prefix.clone(),
             settings: settings.worker.clone(),
+            copied_after: settings.sweeper.resend,
             objects: settings.objects.clone(),
             models,
             before_infer: self.before_infer,
@@ -101,13 +103,15 @@ impl WorkerProcess {
         let consumer =
             Consumer::new(Arc::clone(&platform.queue), clock, consume, Arc::new(pipeline));
 
-        let health = Health { polls: consumer.health(), metrics, stop: stop.clone() };
+        let polls = consumer.health();
+        let health = Health { polls: Arc::clone(&polls), metrics, stop: stop.clone() };
         let address = health.serve(settings.worker.listen).await?;
         // Last of all: from then on the models' tasks come to this worker and to no other.
         register(&platform, &registrations, &queue).await?;
         tracing::info!(queue = %queue, worker.instance = line.instance,
             "worker ready on http://{address}");
-        let life = tokio::spawn(life::keep(platform, line, settings.worker.life, stop.clone()));
+        let life =
+            tokio::spawn(life::keep(platform, line, polls, settings.worker.life, stop.clone()));
         consumer.run(stop).await;
         life.await.context("the line of life")?;
         tracing::info!(queue = %queue, "worker drained");

@@ -22,6 +22,9 @@ pub trait Models: Send + Sync {
     /// Ends a worker's line of life.
     async fn gone(&self, instance: &str) -> PortResult<()>;
 
+    /// The workers that are alive at `now`.
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>>;
+
     /// The current version of every model, by name, with the workers alive at `now`.
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>>;
 
@@ -94,6 +97,9 @@ pub struct WorkerLine {
     pub models: Vec<(ModelName, ModelVersion)>,
     /// When it is to be taken for dead.
     pub until: Timestamp,
+    /// What was sent to the worker's queue before was received by somebody, as far as this process
+    /// can tell from what it receives; `None` before its first poll.
+    pub drained_to: Option<Timestamp>,
 }
 
 /// A known model.

@@ -1,15 +1,15 @@
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use flota_core::{
-    ModelName, PortResult, Sha256,
+    ModelName, ModelVersion, PortError, PortResult, Sha256,
     ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    columns::{json, nanos, record, sha256},
+    columns::{json, nanos, record, sha256, time},
     database::Database,
     error::Fault,
 };
@@ -51,6 +51,11 @@ impl Models for EmbeddedModels {
             Ok(())
         };
         self.database.write("ending a worker's line of life", write).await
+    }
+
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+        let read = move |connection: &_| lines(connection, now);
+        self.database.read("listing workers", read).await
     }
 
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {
@@ -115,8 +120,15 @@ fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
         .prepare_cached("DELETE FROM workers WHERE instance = ?1 OR until < ?2")?
         .execute(params![line.instance, nanos(line.until).saturating_sub(DEAD_LINE_KEPT)])?;
     connection
-        .prepare_cached("INSERT INTO workers (instance, worker, until) VALUES (?1, ?2, ?3)")?
-        .execute(params![line.instance, line.worker.as_str(), nanos(line.until)])?;
+        .prepare_cached(
+            "INSERT INTO workers (instance, worker, until, drained_to) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            line.instance,
+            line.worker.as_str(),
+            nanos(line.until),
+            line.drained_to.map(nanos)
+        ])?;
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO worker_models (instance, model, version) VALUES (?1, ?2, ?3)",
     )?;
@@ -124,6 +136,39 @@ fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
         insert.execute(params![line.instance, model.as_str(), version.0])?;
     }
     Ok(())
+}
+
+/// The lines of the workers that are alive at `now`.
+fn lines(connection: &Connection, now: Timestamp) -> Result<Vec<WorkerLine>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT instance, worker, until, drained_to FROM workers WHERE until > ?1",
+    )?;
+    let mut served = connection
+        .prepare_cached("SELECT model, version FROM worker_models WHERE instance = ?1")?;
+    let mut rows = select.query([nanos(now)])?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let instance: String = row.get(0)?;
+        let models = served.query_and_then([&instance], |row| {
+            Ok::<_, Fault>((name(row, 0)?, ModelVersion(row.get(1)?)))
+        })?;
+        lines.push(WorkerLine {
+            models: models.collect::<Result<_, _>>()?,
+            instance,
+            worker: name(row, 1)?,
+            until: time(row.get(2)?),
+            drained_to: row.get::<_, Option<i64>>(3)?.map(time),
+        });
+    }
+    Ok(lines)
+}
+
+fn name<T: FromStr>(row: &Row<'_>, index: usize) -> Result<T, Fault>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = row.get(index)?;
+    text.parse().map_err(|error| PortError::permanent("reading a name", error).into())
 }
 
 fn current(

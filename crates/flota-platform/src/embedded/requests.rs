@@ -2,7 +2,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use flota_core::{
-    PackKey, PackRecord, PortResult, Request, RequestId, Round, RoundKey, TaskId, TaskOutcome,
+    PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey, TaskId,
+    TaskOutcome,
     ports::{Accept, Accepted, Finish, IdempotencyKey, Recorded, Requests},
 };
 use jiff::Timestamp;
@@ -129,6 +130,11 @@ impl Requests for EmbeddedRequests {
     async fn set_due(&self, key: RoundKey, due_at: Timestamp) -> PortResult<()> {
         let write = move |connection: &_| rounds::set_due(connection, key, due_at);
         self.database.write("setting when a round is due", write).await
+    }
+
+    async fn set_resent(&self, key: PackKey, resend: Resend) -> PortResult<()> {
+        let write = move |connection: &_| rounds::set_resent(connection, key, resend);
+        self.database.write("noting a copy", write).await
     }
 
     async fn count_attempt(&self, task: TaskId, round: u32) -> PortResult<u32> {

@@ -75,6 +75,11 @@ impl Models for MemoryModels {
         Ok(())
     }
 
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+        let tables = self.tables();
+        Ok(tables.lines.values().filter(|line| line.until > now).cloned().collect())
+    }
+
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {
         let tables = self.tables();
         Ok(tables.current.keys().filter_map(|name| tables.registered(name, now)).collect())

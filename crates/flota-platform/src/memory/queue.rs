@@ -6,7 +6,7 @@ use std::{
 
 use async_trait::async_trait;
 use flota_core::{
-    PortResult, QueueName,
+    PackKey, PortResult, QueueName,
     limits::{MAX_LEASE, MAX_POLL_WAIT, MAX_QUEUE_BATCH},
     ports::{Clock, Delivery, Depth, NewMessage, Queue, Receipt},
 };
@@ -39,6 +39,7 @@ struct Message {
     sent_at: Timestamp,
     visible_at: Timestamp,
     receive_count: u32,
+    pack: Option<PackKey>,
 }
 
 impl MemoryQueue {
@@ -129,6 +130,7 @@ impl Queue for MemoryQueue {
                 sent_at: now,
                 visible_at: after(now, message.delay),
                 receive_count: 0,
+                pack: message.pack,
             });
             Ok(())
         });
@@ -228,6 +230,13 @@ impl Queue for MemoryQueue {
             }
         }
         Ok(depth)
+    }
+
+    async fn holds(&self, packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {
+        let queues = self.queues();
+        let messages = queues.values().flat_map(|queue| queue.by_id.values());
+        let held: BTreeSet<PackKey> = messages.filter_map(|message| message.pack).collect();
+        Ok(Some(packs.iter().map(|pack| held.contains(pack)).collect()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 use async_trait::async_trait;
 use flota_core::{
     Callback, CallbackId, ClientName, PackKey, PackRecord, PortError, PortResult, Request,
-    RequestId, Round, RoundKey, Sha256, TaskId, TaskOutcome,
+    RequestId, Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
     ports::{Accept, Accepted, Finish, Recorded, Requests},
 };
 use jiff::Timestamp;
@@ -172,6 +172,15 @@ impl Requests for MemoryRequests {
         let round = tables.round(key)?;
         if round.finished_at.is_none() {
             round.due_at = Some(due_at);
+        }
+        Ok(())
+    }
+
+    async fn set_resent(&self, key: PackKey, resend: Resend) -> PortResult<()> {
+        let mut tables = self.tables();
+        let pack = tables.packs.entry(key).or_default();
+        if pack.resent.is_none_or(|before| before.copy < resend.copy) {
+            pack.resent = Some(resend);
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ fn line(instance: &str, version: &str, until: Timestamp) -> WorkerLine {
         worker: "cat".parse().unwrap(),
         models: vec![(model, ModelVersion(version.to_owned()))],
         until,
+        drained_to: None,
     }
 }
 
@@ -129,6 +130,13 @@ async fn workers_are_counted_while_they_live(fresh: Fresh) {
     assert_eq!(alive(now + SECOND).await, 2, "two was only late");
     models.alive(&line("one", "2", now + MINUTE)).await.unwrap();
     assert_eq!(alive(now).await, 1, "one serves another version now");
+    let two = WorkerLine { drained_to: Some(now), ..line("two", "1", now + MINUTE) };
+    models.alive(&two).await.unwrap();
+    models.alive(&line("late", "1", now)).await.unwrap();
+    let mut workers = models.workers(now).await.unwrap();
+    workers.sort_by(|a, b| a.instance.cmp(&b.instance));
+    let others = [line("old", "0", now + MINUTE), line("one", "2", now + MINUTE)];
+    assert_eq!(workers, [&others[..], &[two]].concat());
     models.gone("two").await.unwrap();
     models.gone("nobody").await.unwrap();
     assert_eq!(alive(now).await, 0);

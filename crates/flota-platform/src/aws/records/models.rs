@@ -23,6 +23,8 @@ const DIGEST: &str = "weights_digest";
 const REGISTERED_AT: &str = "registered_at";
 const UNTIL: &str = "alive_until";
 const SERVED: &str = "served_models";
+const WORKER: &str = "worker_name";
+const DRAINED_TO: &str = "drained_to";
 
 /// The partition of the current versions.
 const CURRENT: &str = "current";
@@ -124,7 +126,8 @@ impl Models for DynamoModels {
     /// One write unit.
     async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
         let mut item = key_of(LINES, &line.instance);
-        item.insert("worker_name".to_owned(), text(line.worker.as_str()));
+        item.insert(WORKER.to_owned(), text(line.worker.as_str()));
+        item.extend(line.drained_to.map(|at| (DRAINED_TO.to_owned(), nanos(at))));
         item.insert(SERVED.to_owned(), document(&line.models)?);
         item.insert(UNTIL.to_owned(), nanos(line.until));
         let expires_at = line.until.as_second().saturating_add(DEAD_LINE_KEPT_SECONDS);
@@ -134,6 +137,12 @@ impl Models for DynamoModels {
 
     async fn gone(&self, instance: &str) -> PortResult<()> {
         self.table.delete("ending a worker's line of life", key_of(LINES, instance)).await
+    }
+
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+        let lines = self.lines().await?;
+        let lines = lines.iter().map(read_line).collect::<PortResult<Vec<_>>>()?;
+        Ok(lines.into_iter().filter(|line| line.until > now).collect())
     }
 
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {
@@ -147,6 +156,17 @@ impl Models for DynamoModels {
         let Some(item) = self.table.get("reading a model", key).await? else { return Ok(None) };
         registered(&item, &self.lines().await?, now).map(Some)
     }
+}
+
+fn read_line(item: &Item) -> PortResult<WorkerLine> {
+    let worker = read_text(item, WORKER)?.parse().map_err(|error| damaged(WORKER, error))?;
+    Ok(WorkerLine {
+        instance: read_text(item, SORT)?.to_owned(),
+        worker,
+        models: read_document(item, SERVED)?,
+        until: read_time(item, UNTIL)?.ok_or_else(|| damaged(UNTIL, "missing"))?,
+        drained_to: read_time(item, DRAINED_TO)?,
+    })
 }
 
 /// The model of an item, with the workers of `lines` that serve it at `now`.
