@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use flota_core::{
     Lane, Manifest, ModelName, QueueName, Sha256, WorkerName,
     consume::{ConsumeSettings, Consumer},
@@ -62,7 +62,7 @@ impl WorkerProcess {
         let worker = match (self.name, folders.as_slice()) {
             (Some(name), _) => name,
             (None, [only]) => WorkerName::from(&only.manifest().name),
-            (None, _) => bail!("a worker of several models needs a name"),
+            (None, _) => return Err(Refused::nameless().into()),
         };
         let now = platform.clock.now();
         let ready = load::load(folders, &worker, &settings, now, stop.clone()).await?;
@@ -146,13 +146,25 @@ async fn register(platform: &Platform, all: &[Registration], queue: &QueueName) 
     Ok(())
 }
 
+/// Why a worker can never serve as it is set up.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(String);
+
+impl Refused {
+    pub(crate) fn nameless() -> Self {
+        Self("a worker of several models needs a name".to_owned())
+    }
+}
+
 fn conflict(registration: &Registration, known: Sha256) -> anyhow::Error {
     let Manifest { name, version, .. } = &registration.manifest;
-    anyhow!(
+    let refused = Refused(format!(
         "version {version} of {name} is known with other contents (digest {known}, this one has \
          {}): bump the `version` in its manifest, or end it in `-dev` while you try things out",
         registration.digest
-    )
+    ));
+    refused.into()
 }
 
 /// A model that is taken out of its group is seldom meant to be.

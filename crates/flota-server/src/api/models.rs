@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    planned::{MissingWorker, missing},
     problem::{self, Problem},
     state::Api,
 };
@@ -17,6 +18,8 @@ use super::{
 pub(crate) struct KnownModels {
     /// By name.
     models: Vec<ModelView>,
+    /// The workers of the setting `models.planned` that do not run.
+    missing_workers: Vec<MissingWorker>,
 }
 
 /// A known model in its current version.
@@ -59,6 +62,7 @@ struct ModelView {
 )]
 pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownModels>, Problem> {
     let known = api.platform.models.list(api.platform.clock.now()).await?;
+    let missing_workers = missing(&api.settings.models.planned, &known);
     let mut models = Vec::with_capacity(known.len());
     for RegisteredModel { registration, workers_alive } in known {
         let Registration { manifest, digest, worker, at, .. } = registration;
@@ -75,5 +79,5 @@ pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownMode
             manifest,
         });
     }
-    Ok(Json(KnownModels { models }))
+    Ok(Json(KnownModels { models, missing_workers }))
 }

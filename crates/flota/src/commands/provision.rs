@@ -214,7 +214,7 @@ mod tests {
         let known = [RegisteredModel { registration: served_by("photo"), workers_alive: 1 }];
         let worker = |known: &[RegisteredModel], worker: &str, groups: &[&str]| {
             let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
-            let settings = ModelSettings { dirs: Vec::new(), groups };
+            let settings = ModelSettings { dirs: Vec::new(), groups, planned: Vec::new() };
             with_its_worker(&served_by(worker), known, &settings).worker.to_string()
         };
         assert_eq!(worker(&known, "cat", &[]), "photo");
