@@ -5,7 +5,7 @@ use std::io;
 use flota_core::PortError;
 use flota_platform::{OpenError, settings::SettingsError};
 
-use crate::{FetchFileError, FolderError, GoldenMismatch, process::Refused};
+use crate::{FetchFileError, FolderError, GoldenMismatch, registering::Refused};
 
 /// What a process exits with that cannot work now, for a cause outside of it that passes: the store is
 /// away, a database is locked, a disk is full, an address is taken. `EX_TEMPFAIL` of sysexits.h: a

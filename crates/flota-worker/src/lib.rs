@@ -15,6 +15,7 @@ mod memory;
 mod metrics;
 mod pipeline;
 mod process;
+mod registering;
 
 pub use ask::{HealthArgs, health};
 pub use command::{WorkerFlags, main, run};

@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
 use flota_core::{
-    Lane, Manifest, ModelName, QueueName, Sha256, WorkerName,
+    Lane, Manifest, ModelName, QueueName, WorkerName,
     consume::{ConsumeSettings, Consumer},
-    ports::{Registration, RegistrationOutcome, WorkerLine},
+    ports::WorkerLine,
 };
 use flota_platform::{Platform, settings::Settings, telemetry::Metrics};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use crate::{
     life,
     load::{self, Ready},
     pipeline::{Parts, Pipeline},
+    registering::{self, Refused},
 };
 
 /// So many tasks a worker may have in hand however slow its models are.
@@ -107,64 +108,19 @@ impl WorkerProcess {
         let health = Health { polls: Arc::clone(&polls), metrics, stop: stop.clone() };
         let address = health.serve(settings.worker.listen).await?;
         // Last of all: from then on the models' tasks come to this worker and to no other.
-        register(&platform, &registrations, &queue).await?;
+        let superseded = registering::register(&platform, registrations, &queue).await?;
         tracing::info!(queue = %queue, worker.instance = line.instance,
             "worker ready on http://{address}");
+        let later = registering::take_over_later(platform.clone(), superseded, stop.clone());
+        let later = tokio::spawn(later);
         let life =
             tokio::spawn(life::keep(platform, line, polls, settings.worker.life, stop.clone()));
         consumer.run(stop).await;
         life.await.context("the line of life")?;
+        later.await.context("the taking over of models")?;
         tracing::info!(queue = %queue, "worker drained");
         Ok(())
     }
-}
-
-/// Makes the models known, all or none as far as that can be told before, once their queue is there.
-async fn register(platform: &Platform, all: &[Registration], queue: &QueueName) -> Result<()> {
-    let asked = platform.queue.depth(queue).await;
-    asked.with_context(|| format!("the queue {queue} cannot be asked"))?;
-    for registration in all {
-        let Manifest { name, version, .. } = &registration.manifest;
-        let known = platform.models.get(name, registration.at).await;
-        let known = known.with_context(|| format!("looking for the model {name}"))?;
-        if let Some(known) = known.map(|model| model.registration)
-            && known.manifest.version == *version
-            && known.digest != registration.digest
-            && !version.is_dev()
-        {
-            return Err(conflict(registration, known.digest));
-        }
-    }
-    for registration in all {
-        let name = &registration.manifest.name;
-        let outcome = platform.models.register(registration).await;
-        match outcome.with_context(|| format!("registering the model {name}"))? {
-            RegistrationOutcome::Registered => {}
-            RegistrationOutcome::Conflict(known) => return Err(conflict(registration, known)),
-        }
-    }
-    Ok(())
-}
-
-/// Why a worker can never serve as it is set up.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Refused(String);
-
-impl Refused {
-    pub(crate) fn nameless() -> Self {
-        Self("a worker of several models needs a name".to_owned())
-    }
-}
-
-fn conflict(registration: &Registration, known: Sha256) -> anyhow::Error {
-    let Manifest { name, version, .. } = &registration.manifest;
-    let refused = Refused(format!(
-        "version {version} of {name} is known with other contents (digest {known}, this one has \
-         {}): bump the `version` in its manifest, or end it in `-dev` while you try things out",
-        registration.digest
-    ));
-    refused.into()
 }
 
 /// A model that is taken out of its group is seldom meant to be.
@@ -197,6 +153,7 @@ mod tests {
         time::Duration,
     };
 
+    use flota_core::Sha256;
     use flota_platform::{SystemClock, settings::EngineKind};
     use serde_json::json;
     use tempfile::TempDir;

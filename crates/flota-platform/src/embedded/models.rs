@@ -36,6 +36,17 @@ impl Models for EmbeddedModels {
         self.database.write("registering a model", write).await
     }
 
+    async fn is_registered(&self, name: &ModelName, version: &ModelVersion) -> PortResult<bool> {
+        let (name, version) = (name.clone(), version.clone());
+        let read = move |connection: &Connection| {
+            let mut find = connection.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM models WHERE name = ?1 AND version = ?2)",
+            )?;
+            Ok(find.query_row([name.as_str(), &version.0], |row| row.get(0))?)
+        };
+        self.database.read("looking for a version", read).await
+    }
+
     async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
         let line = line.clone();
         let write = move |connection: &_| keep_line(connection, &line);
@@ -176,15 +187,12 @@ fn current(
     name: Option<&ModelName>,
     now: Timestamp,
 ) -> Result<Vec<RegisteredModel>, Fault> {
+    let alive = lines(connection, now)?;
     let mut select = connection.prepare_cached(
-        "SELECT record,
-                (SELECT count(*) FROM worker_models JOIN workers USING (instance)
-                 WHERE model = models.name AND version = models.version AND until > ?2)
-         FROM models WHERE is_current AND (?1 IS NULL OR name = ?1) ORDER BY name",
+        "SELECT record FROM models WHERE is_current AND (?1 IS NULL OR name = ?1) ORDER BY name",
     )?;
-    let by = params![name.map(ModelName::as_str), nanos(now)];
-    let found = select.query_and_then(by, |row| {
-        Ok(RegisteredModel { registration: record(row, 0)?, workers_alive: row.get(1)? })
+    let found = select.query_and_then([name.map(ModelName::as_str)], |row| {
+        Ok(RegisteredModel::with_lines(record(row, 0)?, &alive))
     })?;
     found.collect()
 }

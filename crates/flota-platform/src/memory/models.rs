@@ -32,12 +32,8 @@ impl MemoryModels {
 impl Tables {
     fn registered(&self, name: &ModelName, now: Timestamp) -> Option<RegisteredModel> {
         let key = (name.clone(), self.current.get(name)?.clone());
-        let is_alive = |line: &&WorkerLine| line.until > now && line.models.contains(&key);
-        let workers_alive = self.lines.values().filter(is_alive).count();
-        Some(RegisteredModel {
-            registration: self.versions.get(&key)?.clone(),
-            workers_alive: u32::try_from(workers_alive).unwrap_or(u32::MAX),
-        })
+        let alive = self.lines.values().filter(|line| line.until > now);
+        Some(RegisteredModel::with_lines(self.versions.get(&key)?.clone(), alive))
     }
 }
 
@@ -63,6 +59,10 @@ impl Models for MemoryModels {
         tables.versions.insert(key, registration);
         tables.current.insert(name.clone(), version.clone());
         Ok(RegistrationOutcome::Registered)
+    }
+
+    async fn is_registered(&self, name: &ModelName, version: &ModelVersion) -> PortResult<bool> {
+        Ok(self.tables().versions.contains_key(&(name.clone(), version.clone())))
     }
 
     async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
