@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
+    clock_jumps,
     columns::{blob, nanos, time},
     error::Fault,
 };
@@ -32,7 +33,7 @@ pub(super) fn next(
         ends.query_row([queue], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let Some((Some(first), Some(last))) = ends else { return Ok(None) };
     let now = nanos(now);
-    if last > longest(now) {
+    if last > longest(now) || clock_jumps::is_back(connection, now)? {
         return Ok(Some(Duration::ZERO));
     }
     let wait = u64::try_from(first.saturating_sub(now)).unwrap_or(0);
@@ -58,6 +59,7 @@ pub(super) fn send(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let now = nanos(now);
+    clock_jumps::notice_in_queues(connection, now)?;
     for message in messages {
         insert.execute(params![queue, after(now, message.delay)])?;
         insert_body.execute(params![
@@ -81,6 +83,7 @@ pub(super) fn take(
     lease: Duration,
 ) -> Result<Vec<Delivery>, Fault> {
     let now = nanos(now);
+    clock_jumps::notice_in_queues(connection, now)?;
     let mut taken = Vec::with_capacity(max);
     // What ends later than any lease can end was leased before the clock went back.
     for (from, to) in [(i64::MIN, now), (longest(now).saturating_add(1), i64::MAX)] {
