@@ -51,7 +51,7 @@ pub use replay::{
     InHand, Judgement, MAX_IN_HAND, Replay, ReplayPlan, ReplayProgress, ReplayState, StopReason,
 };
 pub use request::{CallbackEvent, CallbackTarget, ImageRef, Pack, Request, Route, Task};
-pub use round::{Counts, PackKey, PackRecord, Round, RoundKey, Status};
+pub use round::{Counts, PackKey, PackRecord, Resend, Round, RoundKey, Status};
 pub use selection::{DeadLetterSelection, MAX_SEARCH_BYTES};
 pub use sha::{Sha256, Sha256Error};
 pub use trace::TraceParent;

@@ -47,6 +47,17 @@ pub struct Round {
 pub struct PackRecord {
     /// By the task's number.
     pub outcomes: BTreeMap<u32, Outcome>,
+    /// The last copy of the pack's open tasks, where the sweeper sent any.
+    pub resent: Option<Resend>,
+}
+
+/// A copy of a pack's open tasks that the sweeper sent. A message with a lower number is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resend {
+    /// Counted from 1; what was sent first is number 0.
+    pub copy: u32,
+    /// When it was sent.
+    pub sent_at: Timestamp,
 }
 
 /// How many tasks stand where.

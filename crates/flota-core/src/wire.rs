@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    Alias, ClientName, DeadLetter, EventsId, Fault, Lane, ModelName, Prediction, RequestId,
-    RoundKey, TaskId, TaskOutcome, TraceParent, limits::MAX_MESSAGE_BYTES,
+    Alias, ClientName, DeadLetter, EventsId, Fault, Lane, ModelName, PackKey, Prediction,
+    RequestId, RoundKey, TaskId, TaskOutcome, TraceParent, limits::MAX_MESSAGE_BYTES,
 };
 
 /// The last version that this program reads.
@@ -52,6 +52,9 @@ pub struct TasksMessage {
     pub round: u32,
     /// The pack they belong to; of tasks of upload events, 0.
     pub pack: u32,
+    /// 0 where they are sent for the first time, and one more for each copy that the sweeper sends.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub copy: u32,
     /// Who submitted them.
     pub client: ClientName,
     /// How urgent they are.
@@ -147,6 +150,11 @@ impl TasksMessage {
         Some(RoundKey { request: self.origin.request()?, round: self.round })
     }
 
+    /// The pack that the tasks belong to, if they are a request's.
+    pub fn pack_key(&self) -> Option<PackKey> {
+        Some(PackKey { round: self.round()?, pack: self.pack })
+    }
+
     /// The body for the queue.
     pub fn encode(&self) -> Result<String, WireError> {
         encode(self.origin.version(), self)
@@ -180,6 +188,10 @@ struct Versioned<M> {
     v: u32,
     #[serde(flatten)]
     message: M,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[derive(Deserialize)]
@@ -224,6 +236,7 @@ mod tests {
         TasksMessage {
             origin: Origin::Request(RequestId(Uuid::from_u128(7))),
             round: 1,
+            copy: 0,
             pack: 0,
             client: ClientName::default(),
             lane: Lane::Normal,

@@ -143,6 +143,15 @@ impl Bench {
     where
         F: Future<Output = PortResult<Handled>> + Send + 'static,
     {
+        let consumer = self.consumer(work);
+        let stop = CancellationToken::new();
+        (stop.clone(), tokio::spawn(consumer.run(stop)))
+    }
+
+    fn consumer<F>(&self, work: impl Fn(Delivery, Lease) -> F + Send + Sync + 'static) -> Consumer
+    where
+        F: Future<Output = PortResult<Handled>> + Send + 'static,
+    {
         let settings = ConsumeSettings {
             queue: self.name.clone(),
             capacity: self.capacity,
@@ -153,10 +162,7 @@ impl Bench {
             drain: Duration::from_secs(60),
         };
         let script = Script(Box::new(move |delivery, lease| work(delivery, lease).boxed()));
-        let consumer =
-            Consumer::new(self.queue.clone(), self.clock.clone(), settings, Arc::new(script));
-        let stop = CancellationToken::new();
-        (stop.clone(), tokio::spawn(consumer.run(stop)))
+        Consumer::new(self.queue.clone(), self.clock.clone(), settings, Arc::new(script))
     }
 
     async fn depth(&self) -> Depth {
@@ -435,6 +441,35 @@ async fn a_queue_that_is_away_does_not_end_the_loop_and_is_not_stormed() {
     bench.queue.receive_fails.store(false, Ordering::Relaxed);
     bench.send(&["a"]).await;
     bench.until_empty().await;
+    stop.cancel();
+    done.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_tells_before_when_all_was_received() {
+    let bench = Bench::with_capacity(1);
+    let begin = bench.clock.now();
+    for _ in 0..3 {
+        bench.send(&["a"]).await;
+        time::advance(Duration::from_secs(60)).await;
+    }
+    let consumer = bench.consumer(|_, _| async {
+        time::sleep(Duration::from_secs(10)).await;
+        Ok(Handled::Settle)
+    });
+    let health = consumer.health();
+    assert_eq!(health.drained_to(), None, "it has not polled yet");
+    let stop = CancellationToken::new();
+    let done = tokio::spawn(consumer.run(stop.clone()));
+    let minutes = |count: u64| begin + Duration::from_secs(60 * count);
+    time::sleep(Duration::from_secs(15)).await;
+    assert_eq!(health.drained_to(), Some(begin), "the oldest message of two polls");
+    assert_eq!(health.drained_to(), Some(begin), "no poll says more");
+    time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(health.drained_to(), Some(minutes(2)));
+    time::sleep(Duration::from_secs(10)).await;
+    let empty = health.drained_to();
+    assert!(empty > Some(minutes(3)), "the queue is empty: {empty:?}");
     stop.cancel();
     done.await.unwrap();
 }

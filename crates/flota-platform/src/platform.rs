@@ -54,6 +54,16 @@ pub enum OpenError {
     Http(#[from] ClientError),
 }
 
+impl OpenError {
+    /// Whether the store itself must be changed, so that opening it again ends the same.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_permanent(),
+            Self::Aws(_) | Self::Http(_) => false,
+        }
+    }
+}
+
 impl Platform {
     /// The platform that `settings` name, on the machine's clock.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {

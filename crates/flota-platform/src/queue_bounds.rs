@@ -8,6 +8,10 @@ use flota_core::{
     ports::NewMessage,
 };
 
+/// A clock that is put back by less is not noticed: processes that share a store read it at slightly
+/// different times.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
+
 /// Refuses a call with more entries than one call takes.
 pub fn check_batch<T>(entries: &[T]) -> PortResult<()> {
     if entries.len() > MAX_QUEUE_BATCH {

@@ -11,6 +11,9 @@ use futures::future::join_all;
 use metrics::counter;
 use tracing::{error, warn};
 
+/// The number of the copy of each pack, by its index; 0 for those that are not there.
+pub(crate) type Copies = BTreeMap<u32, u32>;
+
 /// Sends packs; what it cannot send it leaves to the sweeper.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
@@ -24,28 +27,44 @@ pub(crate) struct Dispatcher {
 impl Dispatcher {
     /// As [`Dispatcher::send`], but to the workers that serve the models now: some may have moved
     /// since the request was accepted.
-    pub(crate) async fn send_again(&self, request: &Request, round: u32, packs: &[Pack]) -> bool {
+    pub(crate) async fn send_again(
+        &self,
+        request: &Request,
+        round: u32,
+        packs: &[Pack],
+        copies: &Copies,
+    ) -> bool {
         let known = match self.models.list(self.clock.now()).await {
             Ok(known) => known,
             Err(error) => {
                 warn!(request.id = %request.id, %error, "tasks are sent to the workers of old");
-                return self.send(request, round, packs).await;
+                return self.send_copies(request, round, packs, copies).await;
             }
         };
         let workers: BTreeMap<ModelName, WorkerName> = known
             .into_iter()
             .map(|model| (model.registration.manifest.name, model.registration.worker))
             .collect();
-        self.send(request, round, &reroute(request, packs, &workers)).await
+        self.send_copies(request, round, &reroute(request, packs, &workers), copies).await
     }
 
     /// Sends each of `packs`, which hold only the tasks that are to run, as one message. True if
     /// all were sent.
     pub(crate) async fn send(&self, request: &Request, round: u32, packs: &[Pack]) -> bool {
+        self.send_copies(request, round, packs, &Copies::new()).await
+    }
+
+    async fn send_copies(
+        &self,
+        request: &Request,
+        round: u32,
+        packs: &[Pack],
+        copies: &Copies,
+    ) -> bool {
         let batches = packs
             .chunk_by(|a, b| a.worker == b.worker)
             .flat_map(|of_worker| of_worker.chunks(MAX_QUEUE_BATCH))
-            .map(|batch| self.send_batch(request, round, batch));
+            .map(|batch| self.send_batch(request, round, batch, copies));
         let unsent_count: u64 = join_all(batches).await.into_iter().sum();
         if unsent_count > 0 {
             counter!("flota_dispatch_failures_total").increment(unsent_count);
@@ -54,10 +73,17 @@ impl Dispatcher {
     }
 
     /// Sends packs of one worker; gives how many were not sent.
-    async fn send_batch(&self, request: &Request, round: u32, batch: &[Pack]) -> u64 {
+    async fn send_batch(
+        &self,
+        request: &Request,
+        round: u32,
+        batch: &[Pack],
+        copies: &Copies,
+    ) -> u64 {
         let queue = &QueueName::tasks(&self.prefix, &batch[0].worker, request.lane);
+        let copy = |pack: &Pack| copies.get(&pack.index).copied().unwrap_or(0);
         let encoded: Result<Vec<NewMessage>, WireError> =
-            batch.iter().map(|pack| message(request, round, pack)).collect();
+            batch.iter().map(|pack| message(request, round, pack, copy(pack))).collect();
         let messages = match encoded {
             Ok(messages) => messages,
             Err(error) => {
@@ -81,7 +107,7 @@ impl Dispatcher {
     }
 }
 
-fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, WireError> {
+fn message(request: &Request, round: u32, pack: &Pack, copy: u32) -> Result<NewMessage, WireError> {
     let tasks = pack.tasks.iter().filter_map(|n| request.task(*n)).map(|task| TaskMessage {
         n: task.id.n,
         image: task.image.url.clone(),
@@ -93,6 +119,7 @@ fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, Wir
         origin: Origin::Request(request.id),
         round,
         pack: pack.index,
+        copy,
         client: request.client.clone(),
         lane: request.lane,
         deadline: None,
@@ -100,7 +127,8 @@ fn message(request: &Request, round: u32, pack: &Pack) -> Result<NewMessage, Wir
     };
     let group = request.client.to_string();
     let trace = Some(body.origin.trace());
-    Ok(NewMessage { trace, ..NewMessage::new(body.encode()?, group) })
+    let pack = body.pack_key();
+    Ok(NewMessage { trace, pack, ..NewMessage::new(body.encode()?, group) })
 }
 
 /// `packs`, each cut into what goes to one of `workers`, by worker. What none of them serves stays

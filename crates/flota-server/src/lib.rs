@@ -5,6 +5,7 @@ mod api;
 mod connections;
 mod crash_nets;
 mod dispatch;
+mod evidence;
 mod groups;
 mod ingest;
 mod intake;

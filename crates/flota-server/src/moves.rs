@@ -117,7 +117,8 @@ impl Moves {
         };
         for (worker, body) in parts {
             let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
-            let new = NewMessage { trace, ..NewMessage::new(body, group) };
+            let pack = message.pack_key();
+            let new = NewMessage { trace, pack, ..NewMessage::new(body, group) };
             let to = QueueName::tasks(&self.prefix, worker, message.lane);
             self.queue.send(&to, &[new]).await?.into_iter().collect::<PortResult<()>>()?;
         }

@@ -23,6 +23,7 @@ use crate::{
     api::{self, Api, Poll, Routes, UploadBudget},
     crash_nets::CrashNets,
     dispatch::Dispatcher,
+    evidence::Evidence,
     ingest,
     intake::Intake,
     moves::Moves,
@@ -72,7 +73,15 @@ impl Roles {
             wakeups: wakeups.clone(),
         });
         let recorder = consumer(&platform, &settings, recording.clone());
+        let evidence = Evidence {
+            queue: platform.queue.clone(),
+            models: platform.models.clone(),
+            prefix: settings.prefix.clone(),
+            sent_within: settings.sweeper.resend,
+            empty_since: Mutex::default(),
+        };
         let sweeper = Sweeper {
+            evidence,
             requests: platform.requests.clone(),
             recording,
             dispatcher: dispatcher.clone(),

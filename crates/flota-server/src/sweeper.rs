@@ -1,10 +1,10 @@
-//! Finds what is overdue: sends it again, finishes it, or ends it as lost.
+//! Finds what is overdue: sends again what nobody can have, finishes it, or ends it as lost.
 
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    Code, Ending, Origin, Outcome, OutcomesMessage, Pack, PackKey, PortResult, Request, Round,
-    TaskOutcome, Timings,
+    Code, Ending, Origin, Outcome, OutcomesMessage, Pack, PackKey, PortResult, Request, Resend,
+    Round, TaskOutcome, Timings,
     ports::{Clock, Requests},
 };
 use flota_platform::settings::SweeperSettings;
@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    dispatch::{Dispatcher, open_packs},
+    dispatch::{Copies, Dispatcher, open_packs},
+    evidence::{Evidence, Findings, Look, OpenPack},
     recorder::Recording,
 };
 
@@ -26,6 +27,7 @@ pub(crate) struct Sweeper {
     pub(crate) requests: Arc<dyn Requests>,
     pub(crate) recording: Arc<Recording>,
     pub(crate) dispatcher: Dispatcher,
+    pub(crate) evidence: Evidence,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: SweeperSettings,
 }
@@ -55,8 +57,9 @@ impl Sweeper {
         let now = self.clock.now();
         let next = now + self.settings.accept_grace;
         let due = self.requests.claim_overdue(now, next, self.settings.batch).await?;
+        let mut look = self.evidence.look(now);
         for round in &due {
-            if let Err(error) = self.sweep_round(round, now).await {
+            if let Err(error) = self.sweep_round(round, now, &mut look).await {
                 warn!(request.id = %round.key.request, round = round.key.round, %error,
                     "an overdue request could not be swept, it is due again soon");
             }
@@ -64,7 +67,12 @@ impl Sweeper {
         Ok(due.len())
     }
 
-    async fn sweep_round(&self, round: &Round, now: Timestamp) -> PortResult<()> {
+    async fn sweep_round(
+        &self,
+        round: &Round,
+        now: Timestamp,
+        look: &mut Look<'_>,
+    ) -> PortResult<()> {
         let Some(request) = self.requests.request(round.key.request).await? else {
             warn!(request.id = %round.key.request, "a round has no request");
             return Ok(());
@@ -78,16 +86,45 @@ impl Sweeper {
         if age >= self.settings.lost_after {
             return self.end_as_lost(&request, round, &open, now).await;
         }
-        if self.dispatcher.send_again(&request, round.key.round, &open).await {
-            count("resent");
-            info!(request.id = %request.id, round = round.key.round, pack_count = open.len(),
-                "tasks without an outcome sent again");
-            // The wait grows with the age, or a long backlog would be multiplied.
-            let left = self.settings.lost_after.saturating_sub(age);
-            let wait = self.settings.resend.max(age).min(left);
-            self.requests.set_due(round.key, now + wait).await?;
+        let open_count = open.len();
+        let Findings { lost, look_again } = look.lost(&request, round, open).await?;
+        if !lost.is_empty() && !self.send_copies(&request, round, &lost, now).await? {
+            return Ok(());
         }
-        Ok(())
+        if lost.len() < open_count {
+            count("waiting");
+        }
+        // The wait grows with the age: what waits long is seldom lost.
+        let left = self.settings.lost_after.saturating_sub(age);
+        let wait = look_again.unwrap_or(self.settings.resend.max(age)).min(left);
+        self.requests.set_due(round.key, now + wait).await
+    }
+
+    /// Sends packs again, each as one copy more than before. False where not all could be sent. A
+    /// copy is noted once it is sent: one that nobody sent is not to keep an earlier one from running.
+    async fn send_copies(
+        &self,
+        request: &Request,
+        round: &Round,
+        lost: &[OpenPack],
+        now: Timestamp,
+    ) -> PortResult<bool> {
+        let packs: Vec<Pack> = lost.iter().map(|(pack, _)| pack.clone()).collect();
+        let next = |(pack, resent): &OpenPack| {
+            (pack.index, resent.map_or(0, |resend| resend.copy).saturating_add(1))
+        };
+        let copies: Copies = lost.iter().map(next).collect();
+        if !self.dispatcher.send_again(request, round.key.round, &packs, &copies).await {
+            return Ok(false);
+        }
+        for (index, copy) in copies {
+            let key = PackKey { round: round.key, pack: index };
+            self.requests.set_resent(key, Resend { copy, sent_at: now }).await?;
+        }
+        count("resent");
+        info!(request.id = %request.id, round = round.key.round, pack_count = packs.len(),
+            "tasks that no queue holds and that have no outcome are sent again");
+        Ok(true)
     }
 
     /// Takes the steps that a crash left out, and returns what is open still.
@@ -95,7 +132,7 @@ impl Sweeper {
         &self,
         request: &Request,
         round: &Round,
-    ) -> PortResult<Vec<Pack>> {
+    ) -> PortResult<Vec<OpenPack>> {
         let records = self.requests.packs(round.key).await?;
         let record = |pack: &Pack| {
             records.iter().find(|(index, _)| *index == pack.index).map(|(_, record)| record)
@@ -112,17 +149,19 @@ impl Sweeper {
         self.recording.finish(request, &latest).await?;
         let is_open =
             |pack: &Pack, n| record(pack).is_none_or(|record| !record.outcomes.contains_key(&n));
-        Ok(open_packs(packs, is_open))
+        let resent = |pack: &Pack| record(pack).and_then(|record| record.resent);
+        let open = open_packs(packs, is_open).into_iter();
+        Ok(open.map(|pack| (resent(&pack), pack)).map(|(resent, pack)| (pack, resent)).collect())
     }
 
     async fn end_as_lost(
         &self,
         request: &Request,
         round: &Round,
-        open: &[Pack],
+        open: &[OpenPack],
         now: Timestamp,
     ) -> PortResult<()> {
-        for pack in open {
+        for (pack, _) in open {
             let lost = |n: &u32| TaskOutcome {
                 n: *n,
                 outcome: Outcome {

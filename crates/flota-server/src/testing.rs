@@ -125,12 +125,18 @@ impl Fixture {
 
     /// As [`Fixture::new`], with settings by key.
     pub(crate) async fn with(overrides: &[(&str, &str)]) -> Self {
+        Self::on(overrides, |_| ()).await
+    }
+
+    /// As [`Fixture::with`], on a platform that `change` has changed.
+    pub(crate) async fn on(overrides: &[(&str, &str)], change: impl FnOnce(&mut Platform)) -> Self {
         let overrides: Vec<(String, String)> =
             overrides.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         let settings = Settings::from_sources(None, [], &overrides).unwrap();
         let mut platform = Platform::memory(&settings, Arc::new(SeededClock::new(1))).unwrap();
         let receivers = Arc::new(Receivers::default());
         platform.poster = receivers.clone();
+        change(&mut platform);
         for model in ["cat", "dog"] {
             register(&platform, model, "1", model).await;
         }

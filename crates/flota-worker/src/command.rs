@@ -6,15 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use flota_platform::{Platform, settings::Settings, shutdown::Shutdown, telemetry};
 
-use crate::{
-    FolderError, GoldenMismatch, HealthArgs, WorkerProcess, health, memory::share_one_heap,
-};
-
-/// What a worker exits with whose model can never be served as it is: `EX_CONFIG` of sysexits.h. A
-/// supervisor need not start it again.
-pub const EXIT_CONFIG: u8 = 78;
-/// What it exits with where another start may find it otherwise.
-const EXIT_FAILURE: u8 = 1;
+use crate::{HealthArgs, WorkerProcess, exit_code, health, memory::share_one_heap};
 
 /// What every worker takes on its command line.
 #[derive(Debug, Clone, Args)]
@@ -72,13 +64,6 @@ pub fn run(worker: WorkerProcess, flags: &WorkerFlags) -> ExitCode {
     }
 }
 
-/// Whether it is worth starting again.
-fn exit_code(error: &anyhow::Error) -> u8 {
-    let is_permanent = error.downcast_ref().is_some_and(FolderError::is_permanent)
-        || error.downcast_ref::<GoldenMismatch>().is_some();
-    if is_permanent { EXIT_CONFIG } else { EXIT_FAILURE }
-}
-
 fn try_run(worker: WorkerProcess, flags: &WorkerFlags) -> Result<()> {
     share_one_heap();
     let settings = Settings::load(flags.config.as_deref(), &flags.set)?;
@@ -100,26 +85,4 @@ fn try_run(worker: WorkerProcess, flags: &WorkerFlags) -> Result<()> {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("it is not of the form KEY=VALUE")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{io, path::PathBuf};
-
-    use anyhow::anyhow;
-
-    use super::*;
-    use crate::FileError;
-
-    #[test]
-    fn a_folder_that_is_wrong_is_not_worth_another_start() {
-        let missing = FolderError::NoManifest(PathBuf::from("model.yaml"));
-        assert_eq!(exit_code(&anyhow::Error::from(missing).context("opening")), EXIT_CONFIG);
-        let pipe = FolderError::from(FileError::NotRegular(PathBuf::from("pipe")));
-        assert_eq!(exit_code(&pipe.into()), EXIT_CONFIG);
-        let source = io::Error::other("the disk is away");
-        let unreadable = FileError::Unreadable { path: PathBuf::from("model.yaml"), source };
-        assert_eq!(exit_code(&FolderError::from(unreadable).into()), EXIT_FAILURE);
-        assert_eq!(exit_code(&anyhow!("the store is away")), EXIT_FAILURE);
-    }
 }

@@ -4,6 +4,7 @@ mod ask;
 mod calibration;
 mod command;
 mod engines;
+mod exit;
 mod folder;
 mod golden;
 mod health;
@@ -14,10 +15,12 @@ mod memory;
 mod metrics;
 mod pipeline;
 mod process;
+mod registering;
 
 pub use ask::{HealthArgs, health};
-pub use command::{EXIT_CONFIG, WorkerFlags, main, run};
+pub use command::{WorkerFlags, main, run};
 pub use engines::{Engines, install, install_dir};
+pub use exit::{EXIT_CONFIG, EXIT_NOT_NOW, exit_code};
 pub use folder::{
     FetchFileError, FileError, FolderError, MANIFEST_FILE, ModelFolder, look, predict,
 };

@@ -1,8 +1,8 @@
 //! The sign that a worker is alive.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use flota_core::ports::WorkerLine;
+use flota_core::{consume::PollHealth, ports::WorkerLine};
 use flota_platform::Platform;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ const REFRESHES: u32 = 3;
 pub(crate) async fn keep(
     platform: Platform,
     mut line: WorkerLine,
+    polls: Arc<PollHealth>,
     life: Duration,
     stop: CancellationToken,
 ) {
@@ -22,6 +23,7 @@ pub(crate) async fn keep(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let until = platform.clock.now().saturating_add(life);
+        line.drained_to = polls.drained_to();
         line.until = until.expect("a saturating sum of absolute time does not fail");
         if let Err(error) = platform.models.alive(&line).await {
             tracing::warn!(%error, worker.instance = line.instance, "the line of life is not kept");

@@ -15,6 +15,11 @@ pub(crate) const METRICS: &[Metric] = &[
         "Tasks whose image was computed at the same time for another task.",
         &[&[]],
     ),
+    counted(
+        "flota_worker_dropped_total",
+        "Tasks dropped on receipt: they have their outcome, or a later copy of them was sent.",
+        &[&[]],
+    ),
     counted("flota_worker_retries_total", "Tasks sent again after a transient fault.", &[&[]]),
     counted(
         "flota_tasks_rerouted_total",
@@ -106,6 +111,11 @@ pub(crate) fn duplicate() {
 /// Tasks were sent again after a fault that time may heal.
 pub(crate) fn retried(count: usize) {
     counter!("flota_worker_retries_total").increment(count as u64);
+}
+
+/// Tasks of a message were dropped: they have their outcome, or a later copy of them was sent.
+pub(crate) fn dropped(count: usize) {
+    counter!("flota_worker_dropped_total").increment(count as u64);
 }
 
 /// Tasks were sent on to the worker that serves their model now.

@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use flota_core::{
-    Lane, Manifest, ModelName, QueueName, Sha256, WorkerName,
+    Lane, Manifest, ModelName, QueueName, WorkerName,
     consume::{ConsumeSettings, Consumer},
-    ports::{Registration, RegistrationOutcome, WorkerLine},
+    ports::WorkerLine,
 };
 use flota_platform::{Platform, settings::Settings, telemetry::Metrics};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::{
     load::{self, Ready},
     metrics::{self, METRICS},
     pipeline::{Parts, Pipeline},
+    registering::{self, Refused},
 };
 
 /// So many tasks a worker may have in hand however slow its models are.
@@ -63,7 +64,7 @@ impl WorkerProcess {
         let worker = match (self.name, folders.as_slice()) {
             (Some(name), _) => name,
             (None, [only]) => WorkerName::from(&only.manifest().name),
-            (None, _) => bail!("a worker of several models needs a name"),
+            (None, _) => return Err(Refused::nameless().into()),
         };
         let now = platform.clock.now();
         let ready = load::load(folders, &worker, &settings, now, stop.clone()).await?;
@@ -87,6 +88,7 @@ impl WorkerProcess {
             worker: worker.clone(),
             models: served.map(|model| (model.name.clone(), model.version.clone())).collect(),
             until: platform.clock.now(),
+            drained_to: None,
         };
         let queue = QueueName::tasks(&settings.prefix, &worker, Lane::Normal);
         let pipeline = Pipeline::start(Parts {
@@ -94,6 +96,7 @@ impl WorkerProcess {
             worker,
             prefix: settings.prefix.clone(),
             settings: settings.worker.clone(),
+            copied_after: settings.sweeper.resend,
             objects: settings.objects.clone(),
             models,
             before_infer: self.before_infer,
@@ -103,54 +106,23 @@ impl WorkerProcess {
         let consumer =
             Consumer::new(Arc::clone(&platform.queue), clock, consume, Arc::new(pipeline));
 
-        let health = Health { polls: consumer.health(), metrics, stop: stop.clone() };
+        let polls = consumer.health();
+        let health = Health { polls: Arc::clone(&polls), metrics, stop: stop.clone() };
         let address = health.serve(settings.worker.listen).await?;
         // Last of all: from then on the models' tasks come to this worker and to no other.
-        register(&platform, &registrations, &queue).await?;
+        let superseded = registering::register(&platform, registrations, &queue).await?;
         tracing::info!(queue = %queue, worker.instance = line.instance,
             "worker ready on http://{address}");
-        let life = tokio::spawn(life::keep(platform, line, settings.worker.life, stop.clone()));
+        let later = registering::take_over_later(platform.clone(), superseded, stop.clone());
+        let later = tokio::spawn(later);
+        let life =
+            tokio::spawn(life::keep(platform, line, polls, settings.worker.life, stop.clone()));
         consumer.run(stop).await;
         life.await.context("the line of life")?;
+        later.await.context("the taking over of models")?;
         tracing::info!(queue = %queue, "worker drained");
         Ok(())
     }
-}
-
-/// Makes the models known, all or none as far as that can be told before, once their queue is there.
-async fn register(platform: &Platform, all: &[Registration], queue: &QueueName) -> Result<()> {
-    let asked = platform.queue.depth(queue).await;
-    asked.with_context(|| format!("the queue {queue} cannot be asked"))?;
-    for registration in all {
-        let Manifest { name, version, .. } = &registration.manifest;
-        let known = platform.models.get(name, registration.at).await;
-        let known = known.with_context(|| format!("looking for the model {name}"))?;
-        if let Some(known) = known.map(|model| model.registration)
-            && known.manifest.version == *version
-            && known.digest != registration.digest
-            && !version.is_dev()
-        {
-            return Err(conflict(registration, known.digest));
-        }
-    }
-    for registration in all {
-        let name = &registration.manifest.name;
-        let outcome = platform.models.register(registration).await;
-        match outcome.with_context(|| format!("registering the model {name}"))? {
-            RegistrationOutcome::Registered => {}
-            RegistrationOutcome::Conflict(known) => return Err(conflict(registration, known)),
-        }
-    }
-    Ok(())
-}
-
-fn conflict(registration: &Registration, known: Sha256) -> anyhow::Error {
-    let Manifest { name, version, .. } = &registration.manifest;
-    anyhow!(
-        "version {version} of {name} is known with other contents (digest {known}, this one has \
-         {}): bump the `version` in its manifest, or end it in `-dev` while you try things out",
-        registration.digest
-    )
 }
 
 /// A model that is taken out of its group is seldom meant to be.
@@ -182,6 +154,7 @@ mod tests {
         time::Duration,
     };
 
+    use flota_core::Sha256;
     use flota_platform::{SystemClock, settings::EngineKind};
     use serde_json::json;
     use tempfile::TempDir;

@@ -24,7 +24,13 @@ pub fn main() -> ExitCode {
         Command::Health(args) => return flota_worker::health(&args),
         Command::Up(args) => on_runtime(commands::up(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),
-        Command::Serve(args) => on_runtime(commands::serve(args)),
+        Command::Serve(args) => {
+            // Somebody may keep it running, and is to know whether that makes sense.
+            return on_runtime(commands::serve(args)).unwrap_or_else(|error| {
+                report(&error);
+                flota_worker::exit_code(&error).into()
+            });
+        }
         Command::Submit(args) => on_runtime(commands::submit(args)),
         Command::Status(args) => on_runtime(commands::status(args)),
         Command::Models(args) => on_runtime(commands::models(args)),

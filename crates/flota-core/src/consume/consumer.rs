@@ -139,7 +139,7 @@ impl Consumer {
         let (mut next_id, mut failures) = (0, 0);
         let mut usual_weight = MAX_PACK_TASKS;
         while let Some(free) = self.free_slots(stop).await {
-            let since = Instant::now();
+            let (since, began) = (Instant::now(), self.clock.now());
             let received = self.receive((free / usual_weight).clamp(1, MAX_QUEUE_BATCH)).await;
             // A poll that ends at once with nothing is a fault too, or the loop would spin.
             let is_empty = matches!(&received, Ok(deliveries) if deliveries.is_empty());
@@ -147,7 +147,7 @@ impl Consumer {
             failures = if received.is_err() || is_hasty { failures + 1 } else { 0 };
             match received {
                 Ok(deliveries) => {
-                    self.health.polled();
+                    self.health.polled((!is_hasty).then_some(began), &deliveries);
                     for delivery in deliveries {
                         let weight = self.handler.weigh(&delivery).max(1);
                         usual_weight = (usual_weight + weight).div_ceil(2);

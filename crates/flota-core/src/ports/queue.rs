@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{PortResult, QueueName, TraceParent};
+use crate::{PackKey, PortResult, QueueName, TraceParent};
 
 /// At-least-once, unordered queues with leases. It counts messages; the consume loop counts tasks.
 ///
@@ -52,6 +52,12 @@ pub trait Queue: Send + Sync {
 
     /// About how many messages there are.
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth>;
+
+    /// For each of `packs`, whether a message about it is on any queue, leased and delayed ones
+    /// included. `None` where the queues cannot tell.
+    async fn holds(&self, _packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {
+        Ok(None)
+    }
 }
 
 /// A message to send.
@@ -68,13 +74,22 @@ pub struct NewMessage {
     pub group: String,
     /// The trace that it belongs to, which travels beside it where queues have attributes.
     pub trace: Option<TraceParent>,
+    /// The pack whose tasks or outcomes it carries, by which [`Queue::holds`] finds it.
+    pub pack: Option<PackKey>,
 }
 
 impl NewMessage {
     /// A message of `group` that goes at once.
     pub fn new(body: impl Into<String>, group: impl Into<String>) -> Self {
         let (body, group) = (body.into(), group.into());
-        Self { body, delay: Duration::ZERO, patience: Duration::ZERO, group, trace: None }
+        Self {
+            body,
+            delay: Duration::ZERO,
+            patience: Duration::ZERO,
+            group,
+            trace: None,
+            pack: None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::{
     Alias, Callback, CallbackAttempt, CallbackId, CallbackState, ClientName, ModelName,
     ObjectIdentity, PackKey, PackRecord, PortResult, Prediction, PredictionKey, Request, RequestId,
-    Round, RoundKey, Sha256, TaskId, TaskOutcome,
+    Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
 };
 
 /// Requests, their rounds, and the outcomes of their packs. `Ok` of a write means durable.
@@ -58,6 +58,9 @@ pub trait Requests: Send + Sync {
 
     /// Makes an open round due at `due_at`; a finished one stays as it is.
     async fn set_due(&self, key: RoundKey, due_at: Timestamp) -> PortResult<()>;
+
+    /// Notes that a copy of a pack's open tasks was sent, unless one with a higher number was.
+    async fn set_resent(&self, key: PackKey, resend: Resend) -> PortResult<()>;
 
     /// Counts, durably, that a task is about to be begun in a round, and returns how often it was.
     async fn count_attempt(&self, task: TaskId, round: u32) -> PortResult<u32>;

@@ -16,11 +16,17 @@ pub trait Models: Send + Sync {
     /// is kept.
     async fn register(&self, registration: &Registration) -> PortResult<RegistrationOutcome>;
 
+    /// Whether this version of the model was ever registered.
+    async fn is_registered(&self, name: &ModelName, version: &ModelVersion) -> PortResult<bool>;
+
     /// Refreshes a worker's line of life.
     async fn alive(&self, line: &WorkerLine) -> PortResult<()>;
 
     /// Ends a worker's line of life.
     async fn gone(&self, instance: &str) -> PortResult<()>;
+
+    /// The workers that are alive at `now`.
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>>;
 
     /// The current version of every model, by name, with the workers alive at `now`.
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>>;
@@ -94,6 +100,9 @@ pub struct WorkerLine {
     pub models: Vec<(ModelName, ModelVersion)>,
     /// When it is to be taken for dead.
     pub until: Timestamp,
+    /// What was sent to the worker's queue before was received by somebody, as far as this process
+    /// can tell from what it receives; `None` before its first poll.
+    pub drained_to: Option<Timestamp>,
 }
 
 /// A known model.
@@ -102,6 +111,37 @@ pub struct RegisteredModel {
     /// As it was registered.
     #[serde(flatten)]
     pub registration: Registration,
-    /// Workers alive that serve it.
+    /// Workers alive that take its tasks, of whichever version they are.
     pub workers_alive: u32,
+    /// The same by the version that they serve.
+    #[serde(default)]
+    pub alive_by_version: BTreeMap<ModelVersion, u32>,
+}
+
+impl RegisteredModel {
+    /// A model whose tasks are taken by so many workers of each version.
+    pub fn new(registration: Registration, alive_by_version: BTreeMap<ModelVersion, u32>) -> Self {
+        let workers_alive = alive_by_version.values().fold(0, |sum: u32, n| sum.saturating_add(*n));
+        Self { registration, workers_alive, alive_by_version }
+    }
+
+    /// A model with those of `lines`, all alive, that take its tasks.
+    pub fn with_lines<'l>(
+        registration: Registration,
+        lines: impl IntoIterator<Item = &'l WorkerLine>,
+    ) -> Self {
+        let mut by_version = BTreeMap::new();
+        for line in lines.into_iter().filter(|line| line.worker == registration.worker) {
+            let served = line.models.iter().filter(|(name, _)| *name == registration.manifest.name);
+            for (_, version) in served {
+                *by_version.entry(version.clone()).or_insert(0) += 1;
+            }
+        }
+        Self::new(registration, by_version)
+    }
+
+    /// Whether a worker of the current version is alive.
+    pub fn is_current_alive(&self) -> bool {
+        self.alive_by_version.contains_key(&self.registration.manifest.version)
+    }
 }

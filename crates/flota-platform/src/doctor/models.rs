@@ -68,7 +68,22 @@ fn compare(folder: &Registration, known: Option<&RegisteredModel>) -> Check {
 fn workers(known: &RegisteredModel) -> Check {
     let Registration { manifest, worker, .. } = &known.registration;
     let about = format!("workers of {}", manifest.name);
+    let others: Vec<String> = known
+        .alive_by_version
+        .iter()
+        .filter(|(version, _)| **version != manifest.version)
+        .map(|(version, count)| format!("{count} of version {version}"))
+        .collect();
     match known.workers_alive {
+        count @ 1.. if !others.is_empty() => Check::doubtful(
+            about,
+            format!(
+                "{count} alive, but {} while {} is the current version",
+                others.join(" and "),
+                manifest.version
+            ),
+            "end the roll-out: the version of the worker that ran says what an outcome is of",
+        ),
         0 => Check::doubtful(
             about,
             "none is alive: its tasks wait",
@@ -82,7 +97,7 @@ fn workers(known: &RegisteredModel) -> Check {
 mod tests {
     use std::sync::Arc;
 
-    use flota_core::{Manifest, Sha256};
+    use flota_core::{Manifest, ModelVersion, Sha256, ports::WorkerLine};
 
     use super::*;
     use crate::{SystemClock, doctor::Verdict, settings::Settings};
@@ -119,9 +134,25 @@ mod tests {
         platform.models.register(&grouped).await.unwrap();
         assert!(matches!(first(grouped).await, Verdict::Good { .. }));
         assert!(matches!(first(known.clone()).await, Verdict::Good { .. }), "workers decide");
-        let all = check(&platform, &[known]).await;
+        let all = check(&platform, &[known.clone()]).await;
         assert!(
             matches!(&all[1].verdict, Verdict::Doubtful { problem, .. } if problem.contains("wait"))
+        );
+        let line = |version: &str| WorkerLine {
+            instance: version.to_owned(),
+            worker: "cat".parse().unwrap(),
+            models: vec![("cat".parse().unwrap(), ModelVersion(version.to_owned()))],
+            until: platform.clock.now() + std::time::Duration::from_secs(60),
+            drained_to: None,
+        };
+        platform.models.alive(&line("1")).await.unwrap();
+        let workers = async || check(&platform, &[known.clone()]).await.swap_remove(1).verdict;
+        assert!(matches!(workers().await, Verdict::Good { .. }));
+        platform.models.alive(&line("0")).await.unwrap();
+        let verdict = workers().await;
+        assert!(
+            matches!(&verdict, Verdict::Doubtful { problem, .. } if problem.contains("2 alive, but 1 of version 0")),
+            "{verdict:?}"
         );
     }
 }

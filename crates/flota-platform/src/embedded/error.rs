@@ -43,6 +43,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether the file itself is what cannot be used, now and later.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Newer { .. } => true,
+            Self::Database { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            ),
+            Self::Folder { .. } => false,
+        }
+    }
+
     pub(super) fn folder(path: &Path, source: io::Error) -> Self {
         Self::Folder { path: path.to_owned(), source }
     }

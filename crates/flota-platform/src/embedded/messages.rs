@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flota_core::{
-    PortResult,
+    PackKey, PortResult,
     limits::MAX_LEASE,
     ports::{Delivery, Depth, NewMessage, Receipt},
 };
@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    columns::{nanos, time},
+    clock_jumps,
+    columns::{blob, nanos, time},
     error::Fault,
 };
 use crate::queue_bounds::lost_lease;
@@ -32,7 +33,7 @@ pub(super) fn next(
         ends.query_row([queue], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let Some((Some(first), Some(last))) = ends else { return Ok(None) };
     let now = nanos(now);
-    if last > longest(now) {
+    if last > longest(now) || clock_jumps::is_back(connection, now)? {
         return Ok(Some(Duration::ZERO));
     }
     let wait = u64::try_from(first.saturating_sub(now)).unwrap_or(0);
@@ -53,12 +54,22 @@ pub(super) fn send(
         "INSERT INTO messages (queue, visible_at, receive_count)
          VALUES ((SELECT id FROM queues WHERE name = ?1), ?2, 0)",
     )?;
-    let mut insert_body = connection
-        .prepare_cached("INSERT INTO bodies (message, sent_at, body) VALUES (?1, ?2, ?3)")?;
+    let mut insert_body = connection.prepare_cached(
+        "INSERT INTO bodies (message, sent_at, body, request, round, pack)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
     let now = nanos(now);
+    clock_jumps::notice_in_queues(connection, now)?;
     for message in messages {
         insert.execute(params![queue, after(now, message.delay)])?;
-        insert_body.execute(params![connection.last_insert_rowid(), now, message.body])?;
+        insert_body.execute(params![
+            connection.last_insert_rowid(),
+            now,
+            message.body,
+            message.pack.map(|pack| blob(pack.round.request)),
+            message.pack.map(|pack| pack.round.round),
+            message.pack.map(|pack| pack.pack)
+        ])?;
     }
     Ok(())
 }
@@ -72,6 +83,7 @@ pub(super) fn take(
     lease: Duration,
 ) -> Result<Vec<Delivery>, Fault> {
     let now = nanos(now);
+    clock_jumps::notice_in_queues(connection, now)?;
     let mut taken = Vec::with_capacity(max);
     // What ends later than any lease can end was leased before the clock went back.
     for (from, to) in [(i64::MIN, now), (longest(now).saturating_add(1), i64::MAX)] {
@@ -180,6 +192,19 @@ pub(super) fn depth(connection: &Connection, queue: &str, now: Timestamp) -> Res
         Ok(Depth { ready: row.get(0)?, in_flight: row.get(1)?, delayed: row.get(2)? })
     })?;
     Ok(depth)
+}
+
+/// For each of `packs`, whether a message on any queue is about it.
+pub(super) fn holds(connection: &Connection, packs: &[PackKey]) -> Result<Vec<bool>, Fault> {
+    let mut find = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM bodies WHERE request = ?1 AND round = ?2 AND pack = ?3)",
+    )?;
+    let mut held = Vec::with_capacity(packs.len());
+    for PackKey { round, pack } in packs {
+        let key = params![blob(round.request), round.round, pack];
+        held.push(find.query_row(key, |row| row.get(0))?);
+    }
+    Ok(held)
 }
 
 fn parse(receipt: &Receipt) -> Option<(i64, u32)> {

@@ -3,6 +3,7 @@
 
 mod aliases;
 mod callbacks;
+mod clock_jumps;
 mod columns;
 mod database;
 mod dead_letters;

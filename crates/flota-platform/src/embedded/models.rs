@@ -1,15 +1,15 @@
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use flota_core::{
-    ModelName, PortResult, Sha256,
+    ModelName, ModelVersion, PortError, PortResult, Sha256,
     ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    columns::{json, nanos, record, sha256},
+    columns::{json, nanos, record, sha256, time},
     database::Database,
     error::Fault,
 };
@@ -36,6 +36,17 @@ impl Models for EmbeddedModels {
         self.database.write("registering a model", write).await
     }
 
+    async fn is_registered(&self, name: &ModelName, version: &ModelVersion) -> PortResult<bool> {
+        let (name, version) = (name.clone(), version.clone());
+        let read = move |connection: &Connection| {
+            let mut find = connection.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM models WHERE name = ?1 AND version = ?2)",
+            )?;
+            Ok(find.query_row([name.as_str(), &version.0], |row| row.get(0))?)
+        };
+        self.database.read("looking for a version", read).await
+    }
+
     async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
         let line = line.clone();
         let write = move |connection: &_| keep_line(connection, &line);
@@ -51,6 +62,11 @@ impl Models for EmbeddedModels {
             Ok(())
         };
         self.database.write("ending a worker's line of life", write).await
+    }
+
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+        let read = move |connection: &_| lines(connection, now);
+        self.database.read("listing workers", read).await
     }
 
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {
@@ -115,8 +131,15 @@ fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
         .prepare_cached("DELETE FROM workers WHERE instance = ?1 OR until < ?2")?
         .execute(params![line.instance, nanos(line.until).saturating_sub(DEAD_LINE_KEPT)])?;
     connection
-        .prepare_cached("INSERT INTO workers (instance, worker, until) VALUES (?1, ?2, ?3)")?
-        .execute(params![line.instance, line.worker.as_str(), nanos(line.until)])?;
+        .prepare_cached(
+            "INSERT INTO workers (instance, worker, until, drained_to) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            line.instance,
+            line.worker.as_str(),
+            nanos(line.until),
+            line.drained_to.map(nanos)
+        ])?;
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO worker_models (instance, model, version) VALUES (?1, ?2, ?3)",
     )?;
@@ -126,20 +149,50 @@ fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The lines of the workers that are alive at `now`.
+fn lines(connection: &Connection, now: Timestamp) -> Result<Vec<WorkerLine>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT instance, worker, until, drained_to FROM workers WHERE until > ?1",
+    )?;
+    let mut served = connection
+        .prepare_cached("SELECT model, version FROM worker_models WHERE instance = ?1")?;
+    let mut rows = select.query([nanos(now)])?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let instance: String = row.get(0)?;
+        let models = served.query_and_then([&instance], |row| {
+            Ok::<_, Fault>((name(row, 0)?, ModelVersion(row.get(1)?)))
+        })?;
+        lines.push(WorkerLine {
+            models: models.collect::<Result<_, _>>()?,
+            instance,
+            worker: name(row, 1)?,
+            until: time(row.get(2)?),
+            drained_to: row.get::<_, Option<i64>>(3)?.map(time),
+        });
+    }
+    Ok(lines)
+}
+
+fn name<T: FromStr>(row: &Row<'_>, index: usize) -> Result<T, Fault>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = row.get(index)?;
+    text.parse().map_err(|error| PortError::permanent("reading a name", error).into())
+}
+
 fn current(
     connection: &Connection,
     name: Option<&ModelName>,
     now: Timestamp,
 ) -> Result<Vec<RegisteredModel>, Fault> {
+    let alive = lines(connection, now)?;
     let mut select = connection.prepare_cached(
-        "SELECT record,
-                (SELECT count(*) FROM worker_models JOIN workers USING (instance)
-                 WHERE model = models.name AND version = models.version AND until > ?2)
-         FROM models WHERE is_current AND (?1 IS NULL OR name = ?1) ORDER BY name",
+        "SELECT record FROM models WHERE is_current AND (?1 IS NULL OR name = ?1) ORDER BY name",
     )?;
-    let by = params![name.map(ModelName::as_str), nanos(now)];
-    let found = select.query_and_then(by, |row| {
-        Ok(RegisteredModel { registration: record(row, 0)?, workers_alive: row.get(1)? })
+    let found = select.query_and_then([name.map(ModelName::as_str)], |row| {
+        Ok(RegisteredModel::with_lines(record(row, 0)?, &alive))
     })?;
     found.collect()
 }

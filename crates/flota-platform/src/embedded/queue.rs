@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use flota_core::{
-    PortResult, QueueName,
+    PackKey, PortResult, QueueName,
     limits::{MAX_POLL_WAIT, MAX_QUEUE_BATCH},
     ports::{Clock, Delivery, Depth, NewMessage, Queue, Receipt},
 };
@@ -142,5 +142,11 @@ impl Queue for EmbeddedQueue {
         let (queue, now) = (queue.clone(), self.clock.now());
         let read = move |connection: &_| messages::depth(connection, queue.as_str(), now);
         self.database.read("counting messages", read).await
+    }
+
+    async fn holds(&self, packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {
+        let packs = packs.to_vec();
+        let read = move |connection: &_| messages::holds(connection, &packs);
+        self.database.read("looking for messages", read).await.map(Some)
     }
 }

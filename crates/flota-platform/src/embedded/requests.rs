@@ -2,7 +2,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use flota_core::{
-    PackKey, PackRecord, PortResult, Request, RequestId, Round, RoundKey, TaskId, TaskOutcome,
+    PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey, TaskId,
+    TaskOutcome,
     ports::{Accept, Accepted, Finish, IdempotencyKey, Recorded, Requests},
 };
 use jiff::Timestamp;
@@ -10,7 +11,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{
-    columns::{blob, json, record, sha256},
+    clock_jumps,
+    columns::{blob, json, nanos, record, sha256},
     database::Database,
     error::Fault,
     rounds,
@@ -111,11 +113,15 @@ impl Requests for EmbeddedRequests {
         limit: usize,
     ) -> PortResult<Vec<Round>> {
         // A look first: most of the time nothing is due, and that is to cost no lock.
-        let look = move |connection: &_| Ok(rounds::overdue(connection, now, 1)?.is_empty());
+        let look = move |connection: &_| {
+            let has_jumped = clock_jumps::is_due_in_records(connection, nanos(now))?;
+            Ok(!has_jumped && rounds::overdue(connection, now, 1)?.is_empty())
+        };
         if self.database.read("looking for overdue rounds", look).await? {
             return Ok(Vec::new());
         }
         let write = move |connection: &_| {
+            clock_jumps::notice_in_records(connection, nanos(now))?;
             let mut claimed = Vec::new();
             for key in rounds::overdue(connection, now, limit)? {
                 rounds::set_due(connection, key, next)?;
@@ -129,6 +135,11 @@ impl Requests for EmbeddedRequests {
     async fn set_due(&self, key: RoundKey, due_at: Timestamp) -> PortResult<()> {
         let write = move |connection: &_| rounds::set_due(connection, key, due_at);
         self.database.write("setting when a round is due", write).await
+    }
+
+    async fn set_resent(&self, key: PackKey, resend: Resend) -> PortResult<()> {
+        let write = move |connection: &_| rounds::set_resent(connection, key, resend);
+        self.database.write("noting a copy", write).await
     }
 
     async fn count_attempt(&self, task: TaskId, round: u32) -> PortResult<u32> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flota_core::{PackKey, PackRecord, PortError, Round, RoundKey, TaskOutcome, ports::Finish};
+use flota_core::{
+    PackKey, PackRecord, PortError, Resend, Round, RoundKey, TaskOutcome, ports::Finish,
+};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -164,7 +166,33 @@ pub(super) fn packs(
     while let Some(row) = rows.next()? {
         packs.entry(row.get(0)?).or_default().outcomes.insert(row.get(1)?, record(row, 2)?);
     }
+    let mut select = connection.prepare_cached(
+        "SELECT pack, copy, sent_at FROM resends
+         WHERE request = ?1 AND round = ?2 AND pack BETWEEN ?3 AND ?4",
+    )?;
+    let mut rows = select.query(params![blob(key.request), key.round, first, last])?;
+    while let Some(row) = rows.next()? {
+        let resend = Resend { copy: row.get(1)?, sent_at: time(row.get(2)?) };
+        packs.entry(row.get(0)?).or_default().resent = Some(resend);
+    }
     Ok(packs)
+}
+
+/// Notes a copy, unless a later one is noted.
+pub(super) fn set_resent(
+    connection: &Connection,
+    key: PackKey,
+    resend: Resend,
+) -> Result<(), Fault> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO resends (request, round, pack, copy, sent_at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET copy = excluded.copy, sent_at = excluded.sent_at
+         WHERE excluded.copy > copy",
+    )?;
+    let PackKey { round, pack } = key;
+    let sent_at = nanos(resend.sent_at);
+    insert.execute(params![blob(round.request), round.round, pack, resend.copy, sent_at])?;
+    Ok(())
 }
 
 fn missing(key: RoundKey) -> Fault {

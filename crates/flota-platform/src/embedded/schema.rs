@@ -11,13 +11,21 @@ pub(super) struct Schema {
 }
 
 /// The shape of `queue.sqlite`.
-pub(super) const QUEUE: Schema = Schema { steps: &[include_str!("schema/queue_1.sql")] };
+pub(super) const QUEUE: Schema = Schema {
+    steps: &[
+        include_str!("schema/queue_1.sql"),
+        include_str!("schema/queue_2.sql"),
+        include_str!("schema/queue_3.sql"),
+    ],
+};
 /// The shape of `records.sqlite`.
 pub(super) const RECORDS: Schema = Schema {
     steps: &[
         include_str!("schema/records_1.sql"),
         include_str!("schema/records_2.sql"),
         include_str!("schema/records_3.sql"),
+        include_str!("schema/records_4.sql"),
+        include_str!("schema/records_5.sql"),
     ],
 };
 

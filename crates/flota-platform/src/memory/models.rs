@@ -32,12 +32,8 @@ impl MemoryModels {
 impl Tables {
     fn registered(&self, name: &ModelName, now: Timestamp) -> Option<RegisteredModel> {
         let key = (name.clone(), self.current.get(name)?.clone());
-        let is_alive = |line: &&WorkerLine| line.until > now && line.models.contains(&key);
-        let workers_alive = self.lines.values().filter(is_alive).count();
-        Some(RegisteredModel {
-            registration: self.versions.get(&key)?.clone(),
-            workers_alive: u32::try_from(workers_alive).unwrap_or(u32::MAX),
-        })
+        let alive = self.lines.values().filter(|line| line.until > now);
+        Some(RegisteredModel::with_lines(self.versions.get(&key)?.clone(), alive))
     }
 }
 
@@ -65,6 +61,10 @@ impl Models for MemoryModels {
         Ok(RegistrationOutcome::Registered)
     }
 
+    async fn is_registered(&self, name: &ModelName, version: &ModelVersion) -> PortResult<bool> {
+        Ok(self.tables().versions.contains_key(&(name.clone(), version.clone())))
+    }
+
     async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
         self.tables().lines.insert(line.instance.clone(), line.clone());
         Ok(())
@@ -73,6 +73,11 @@ impl Models for MemoryModels {
     async fn gone(&self, instance: &str) -> PortResult<()> {
         self.tables().lines.remove(instance);
         Ok(())
+    }
+
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+        let tables = self.tables();
+        Ok(tables.lines.values().filter(|line| line.until > now).cloned().collect())
     }
 
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {

@@ -6,7 +6,7 @@ use std::{
 
 use async_trait::async_trait;
 use flota_core::{
-    PortResult, QueueName,
+    PackKey, PortResult, QueueName,
     limits::{MAX_LEASE, MAX_POLL_WAIT, MAX_QUEUE_BATCH},
     ports::{Clock, Delivery, Depth, NewMessage, Queue, Receipt},
 };
@@ -16,12 +16,13 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::queue_bounds::{check_batch, check_lease, check_message, lost_lease};
+use crate::queue_bounds::{CLOCK_TOLERANCE, check_batch, check_lease, check_message, lost_lease};
 
 /// Queues whose leases run on the clock that they are given.
 pub(super) struct MemoryQueue {
     clock: Arc<dyn Clock>,
     queues: Mutex<BTreeMap<QueueName, Messages>>,
+    latest: Mutex<Timestamp>,
     // Changes whenever a message may have become visible earlier than it was to.
     changed: watch::Sender<()>,
 }
@@ -39,15 +40,40 @@ struct Message {
     sent_at: Timestamp,
     visible_at: Timestamp,
     receive_count: u32,
+    pack: Option<PackKey>,
 }
 
 impl MemoryQueue {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, queues: Mutex::default(), changed: watch::Sender::new(()) }
+        let latest = Mutex::new(clock.now());
+        Self { clock, queues: Mutex::default(), latest, changed: watch::Sender::new(()) }
     }
 
     fn queues(&self) -> MutexGuard<'_, BTreeMap<QueueName, Messages>> {
         self.queues.lock().expect("nothing panics under this lock")
+    }
+
+    /// Where the clock was put back, messages are shown as much earlier, and those that would then wait
+    /// longer than any lease at once.
+    fn notice(&self, queues: &mut BTreeMap<QueueName, Messages>, now: Timestamp) {
+        let mut latest = self.latest.lock().expect("nothing panics under this lock");
+        let back = latest.duration_since(now);
+        if back > SignedDuration::ZERO && back.unsigned_abs() <= CLOCK_TOLERANCE {
+            return;
+        }
+        *latest = now;
+        if back.is_negative() {
+            return;
+        }
+        for queue in queues.values_mut() {
+            let ahead = queue.by_id.iter_mut().filter(|(_, message)| message.visible_at > now);
+            for (_, message) in ahead {
+                let is_impossible = message.visible_at > after(now, MAX_LEASE);
+                message.visible_at =
+                    if is_impossible { now } else { now.max(message.visible_at - back) };
+            }
+            queue.by_time = queue.by_id.iter().map(|(id, it)| (it.visible_at, *id)).collect();
+        }
     }
 
     /// Takes what is visible now; where nothing is, how long until something may be.
@@ -59,6 +85,7 @@ impl MemoryQueue {
     ) -> Result<Vec<Delivery>, Option<Duration>> {
         let now = self.clock.now();
         let mut queues = self.queues();
+        self.notice(&mut queues, now);
         let messages = queues.get_mut(queue).ok_or(None)?;
         let visible = messages.visible(now, max);
         if visible.is_empty() {
@@ -121,6 +148,7 @@ impl Queue for MemoryQueue {
         check_batch(messages)?;
         let now = self.clock.now();
         let mut queues = self.queues();
+        self.notice(&mut queues, now);
         let sent = queues.entry(queue.clone()).or_default();
         let results = messages.iter().map(|message| {
             check_message(message)?;
@@ -129,6 +157,7 @@ impl Queue for MemoryQueue {
                 sent_at: now,
                 visible_at: after(now, message.delay),
                 receive_count: 0,
+                pack: message.pack,
             });
             Ok(())
         });
@@ -228,6 +257,13 @@ impl Queue for MemoryQueue {
             }
         }
         Ok(depth)
+    }
+
+    async fn holds(&self, packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {
+        let queues = self.queues();
+        let messages = queues.values().flat_map(|queue| queue.by_id.values());
+        let held: BTreeSet<PackKey> = messages.filter_map(|message| message.pack).collect();
+        Ok(Some(packs.iter().map(|pack| held.contains(pack)).collect()))
     }
 }
 

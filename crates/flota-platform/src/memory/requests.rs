@@ -6,10 +6,12 @@ use std::{
 use async_trait::async_trait;
 use flota_core::{
     Callback, CallbackId, ClientName, PackKey, PackRecord, PortError, PortResult, Request,
-    RequestId, Round, RoundKey, Sha256, TaskId, TaskOutcome,
+    RequestId, Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
     ports::{Accept, Accepted, Finish, Recorded, Requests},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::queue_bounds::CLOCK_TOLERANCE;
 
 /// Requests, and the callbacks that finishing them makes.
 #[derive(Default)]
@@ -24,6 +26,7 @@ pub(super) struct Tables {
     rounds: BTreeMap<RoundKey, Round>,
     packs: BTreeMap<PackKey, PackRecord>,
     attempts: BTreeMap<(TaskId, u32), u32>,
+    latest: Option<Timestamp>,
     pub(super) callbacks: BTreeMap<CallbackId, Callback>,
 }
 
@@ -39,6 +42,20 @@ impl Tables {
             let why = format!("{} has no round {}", key.request, key.round);
             PortError::permanent("changing a round", why)
         })
+    }
+
+    /// Where the clock was put back, rounds and callbacks are due as much earlier.
+    fn notice(&mut self, now: Timestamp) {
+        let back = self.latest.map_or(SignedDuration::ZERO, |latest| latest.duration_since(now));
+        if back > SignedDuration::ZERO && back.unsigned_abs() <= CLOCK_TOLERANCE {
+            return;
+        }
+        self.latest = Some(now);
+        if back.is_positive() {
+            let rounds = self.rounds.values_mut().map(|round| &mut round.due_at);
+            let callbacks = self.callbacks.values_mut().map(|callback| &mut callback.due_at);
+            rounds.chain(callbacks).flatten().filter(|at| **at > now).for_each(|at| *at -= back);
+        }
     }
 
     fn rounds_of(&self, request: RequestId) -> impl DoubleEndedIterator<Item = &Round> {
@@ -154,6 +171,7 @@ impl Requests for MemoryRequests {
         limit: usize,
     ) -> PortResult<Vec<Round>> {
         let mut tables = self.tables();
+        tables.notice(now);
         let mut due: Vec<&mut Round> = tables
             .rounds
             .values_mut()
@@ -172,6 +190,15 @@ impl Requests for MemoryRequests {
         let round = tables.round(key)?;
         if round.finished_at.is_none() {
             round.due_at = Some(due_at);
+        }
+        Ok(())
+    }
+
+    async fn set_resent(&self, key: PackKey, resend: Resend) -> PortResult<()> {
+        let mut tables = self.tables();
+        let pack = tables.packs.entry(key).or_default();
+        if pack.resent.is_none_or(|before| before.copy < resend.copy) {
+            pack.resent = Some(resend);
         }
         Ok(())
     }

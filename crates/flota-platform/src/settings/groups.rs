@@ -85,7 +85,11 @@ mod tests {
 
     #[test]
     fn a_group_is_a_worker_and_its_models() {
-        let settings = ModelSettings { dirs: Vec::new(), groups: groups(&["photo = a, b"]) };
+        let settings = ModelSettings {
+            dirs: Vec::new(),
+            groups: groups(&["photo = a, b"]),
+            planned: Vec::new(),
+        };
         assert_eq!(settings.groups[0].to_string(), "photo=a,b");
         let worker_of = |model: &str| settings.worker_of(&model.parse().unwrap()).to_string();
         assert_eq!((worker_of("b"), worker_of("c")), ("photo".to_owned(), "c".to_owned()));

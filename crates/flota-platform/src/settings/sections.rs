@@ -127,6 +127,9 @@ pub struct ModelSettings {
     /// Models that share a worker.
     #[serde(deserialize_with = "parse::groups")]
     pub groups: Vec<ModelGroup>,
+    /// The workers that are to run, each with its models; empty: nobody says which.
+    #[serde(deserialize_with = "parse::groups")]
+    pub planned: Vec<ModelGroup>,
 }
 
 /// Logs.

@@ -22,6 +22,7 @@ async fn requests_keep_their_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rounds_keep_their_promises() {
     rounds::every_promise(embedded).await;
+    rounds::every_promise_about_our_clock(embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use flota_core::{
     PortError,
     limits::MAX_LEASE,
-    ports::{Clock, Receipt},
+    ports::{Clock, Delivery, NewMessage, Receipt},
 };
 use jiff::SignedDuration;
 
@@ -27,6 +27,7 @@ pub async fn every_promise(fresh: Factory) {
 /// What an adapter promises whose leases run on our own clock, which an operator may set back.
 pub async fn every_promise_about_our_clock(fresh: Factory) {
     a_lease_from_the_future_has_ended(fresh()).await;
+    what_was_sent_before_the_clock_went_back_is_received(fresh()).await;
 }
 
 async fn an_ended_lease_shows_the_message_again(fresh: Fresh) {
@@ -131,6 +132,31 @@ async fn a_lease_from_the_future_has_ended(fresh: Fresh) {
     assert_eq!(fresh.store.queue.depth(&queue).await.unwrap().ready, 1);
     let waited = fresh.store.queue.receive(&queue, 1, MINUTE, MINUTE).await.unwrap();
     assert_eq!(waited[0].receive_count, 2);
+}
+
+async fn what_was_sent_before_the_clock_went_back_is_received(fresh: Fresh) {
+    let queue = tasks_queue("cat");
+    let delayed = NewMessage { delay: 2 * MINUTE, ..message("delayed") };
+    send(&fresh, &queue, &[message("a"), message("leased"), delayed]).await;
+    let first = receive(&fresh, &queue, MINUTE).await;
+    assert_eq!(first.len(), 2);
+    fresh.store.queue.extend(&queue, &receipts(&first[..1]), Duration::ZERO).await.unwrap();
+    send(&fresh, &queue, &[message("b")]).await;
+    fresh.clock.set(fresh.clock.now() - SignedDuration::from_hours(3));
+    let bodies = |deliveries: &[Delivery]| {
+        let mut bodies: Vec<_> = deliveries.iter().map(|delivery| delivery.body.clone()).collect();
+        bodies.sort();
+        bodies
+    };
+    // None of them was delayed, so that none waits for the clock.
+    let now = receive(&fresh, &queue, 10 * MINUTE).await;
+    assert_eq!(bodies(&now), [first[0].body.as_str(), "b"]);
+    assert!(now.iter().all(|delivery| delivery.sent_at <= fresh.clock.now()));
+    fresh.advance(MINUTE);
+    let later = receive(&fresh, &queue, 10 * MINUTE).await;
+    assert_eq!(bodies(&later), [first[1].body.as_str()], "the lease of who died has ended");
+    fresh.advance(MINUTE);
+    assert_eq!(bodies(&receive(&fresh, &queue, MINUTE).await), ["delayed"]);
 }
 
 async fn a_receipt_never_names_a_later_message(fresh: Fresh) {

@@ -22,6 +22,7 @@ async fn requests_keep_their_promises() {
 #[tokio::test]
 async fn rounds_keep_their_promises() {
     rounds::every_promise(in_memory).await;
+    rounds::every_promise_about_our_clock(in_memory).await;
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ fn line(instance: &str, version: &str, until: Timestamp) -> WorkerLine {
         worker: "cat".parse().unwrap(),
         models: vec![(model, ModelVersion(version.to_owned()))],
         until,
+        drained_to: None,
     }
 }
 
@@ -123,13 +124,38 @@ async fn workers_are_counted_while_they_live(fresh: Fresh) {
     models.alive(&line("one", "1", now + MINUTE)).await.unwrap();
     models.alive(&line("two", "1", now + SECOND)).await.unwrap();
     models.alive(&line("old", "0", now + MINUTE)).await.unwrap();
-    assert_eq!(alive(now).await, 2, "only those of the current version");
-    assert_eq!(alive(now + SECOND).await, 1, "two is taken for dead");
+    let elsewhere =
+        WorkerLine { worker: "photo".parse().unwrap(), ..line("far", "1", now + MINUTE) };
+    models.alive(&elsewhere).await.unwrap();
+    assert_eq!(alive(now).await, 3, "those of every version that take the tasks, and no others");
+    models.gone("far").await.unwrap();
+    assert_eq!(alive(now + SECOND).await, 2, "two is taken for dead");
     models.alive(&line("two", "1", now + MINUTE)).await.unwrap();
-    assert_eq!(alive(now + SECOND).await, 2, "two was only late");
+    assert_eq!(alive(now + SECOND).await, 3, "two was only late");
     models.alive(&line("one", "2", now + MINUTE)).await.unwrap();
-    assert_eq!(alive(now).await, 1, "one serves another version now");
+    let model = models.get(&"cat".parse().unwrap(), now).await.unwrap().unwrap();
+    let by_version: Vec<_> = model
+        .alive_by_version
+        .iter()
+        .map(|(version, count)| (version.0.as_str(), *count))
+        .collect();
+    assert_eq!(by_version, [("0", 1), ("1", 1), ("2", 1)]);
+    assert!(model.is_current_alive());
+    let two = WorkerLine { drained_to: Some(now), ..line("two", "1", now + MINUTE) };
+    models.alive(&two).await.unwrap();
+    models.alive(&line("late", "1", now)).await.unwrap();
+    let mut workers = models.workers(now).await.unwrap();
+    workers.sort_by(|a, b| a.instance.cmp(&b.instance));
+    let others = [line("old", "0", now + MINUTE), line("one", "2", now + MINUTE)];
+    assert_eq!(workers, [&others[..], &[two]].concat());
     models.gone("two").await.unwrap();
     models.gone("nobody").await.unwrap();
-    assert_eq!(alive(now).await, 0);
+    assert_eq!(alive(now).await, 2);
+    let model = models.get(&"cat".parse().unwrap(), now).await.unwrap().unwrap();
+    assert!(!model.is_current_alive());
+    let is_registered = async |version: &str| {
+        let version = ModelVersion(version.to_owned());
+        models.is_registered(&"cat".parse().unwrap(), &version).await.unwrap()
+    };
+    assert!(is_registered("1").await && !is_registered("2").await);
 }

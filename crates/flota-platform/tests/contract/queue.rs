@@ -1,14 +1,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flota_core::{
-    PortResult, QueueName,
+    PortResult, QueueName, RequestId, RoundKey,
     limits::{MAX_LEASE, MAX_MESSAGE_BYTES, MAX_MESSAGE_DELAY, MAX_POLL_WAIT, MAX_QUEUE_BATCH},
     ports::{Delivery, Depth, NewMessage, Receipt},
 };
 
 use crate::{
     fresh::{Factory, Fresh},
-    samples::{MINUTE, SECOND, message, messages, tasks_queue},
+    samples::{MINUTE, SECOND, message, messages, pack, tasks_queue},
 };
 
 pub async fn every_promise(fresh: Factory) {
@@ -22,6 +22,7 @@ pub async fn every_promise(fresh: Factory) {
     a_waiting_receive_wakes(fresh()).await;
     depth_tells_where_messages_are(fresh()).await;
     bodies_survive_as_they_are(fresh()).await;
+    a_message_is_found_by_its_pack(fresh()).await;
 }
 
 pub async fn send(fresh: &Fresh, queue: &QueueName, messages: &[NewMessage]) {
@@ -189,4 +190,23 @@ async fn bodies_survive_as_they_are(fresh: Fresh) {
     let odd = ["{\"a\": \"\\u0000\"}", "ü 🐈 \t\r\n", "'; DROP TABLE messages; --", "<&>"];
     send(&fresh, &queue, &odd.map(message)).await;
     assert_eq!(bodies(&receive(&fresh, &queue, MINUTE).await), odd.into());
+}
+
+async fn a_message_is_found_by_its_pack(fresh: Fresh) {
+    let (cats, dogs) = (tasks_queue("cat"), tasks_queue("dog"));
+    let round = RoundKey { request: RequestId(uuid::Uuid::from_u128(1)), round: 1 };
+    let packs = [0, 1, 2].map(|n| pack(round, n));
+    let held = async || fresh.store.queue.holds(&packs).await.unwrap();
+    if held().await.is_none() {
+        assert!(fresh.store.queue.crash_net(&cats).is_some(), "only SQS cannot tell");
+        return;
+    }
+    let about = |n: usize| NewMessage { pack: Some(packs[n]), ..message("a pack") };
+    send(&fresh, &cats, &[about(0), message("another")]).await;
+    send(&fresh, &dogs, &[NewMessage { delay: MINUTE, ..about(2) }]).await;
+    assert_eq!(held().await, Some(vec![true, false, true]));
+    let delivery = receive(&fresh, &cats, MINUTE).await;
+    assert_eq!(held().await, Some(vec![true, false, true]), "a leased message is there");
+    settle(&fresh, &cats, &receipts(&delivery)).await;
+    assert_eq!(held().await, Some(vec![false, false, true]));
 }

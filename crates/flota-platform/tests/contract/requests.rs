@@ -1,5 +1,5 @@
 use flota_core::{
-    ClientName, PackRecord, Round, Sha256, TaskId,
+    ClientName, PackRecord, Resend, Round, Sha256, TaskId,
     ports::{Accept, Accepted, IdempotencyKey},
 };
 
@@ -15,6 +15,7 @@ pub async fn every_promise(fresh: Factory) {
     accepting_a_request_twice_keeps_it_once(fresh()).await;
     the_first_outcome_stays(fresh()).await;
     racing_outcomes_are_set_once(fresh()).await;
+    the_last_copy_is_noted(fresh()).await;
     packs_are_read_by_round(fresh()).await;
     attempts_are_counted_by_task_and_round(fresh()).await;
 }
@@ -104,6 +105,23 @@ async fn the_first_outcome_stays(fresh: Fresh) {
     assert_eq!(requests.pack(key).await.unwrap(), expected);
     let nothing = requests.record(key, &[]).await.unwrap();
     assert_eq!((nothing.pack, nothing.set), (expected, vec![]));
+}
+
+async fn the_last_copy_is_noted(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let round = accepted(&**requests, 1, now).await;
+    let key = pack(round, 0);
+    let resend = |copy, sent_at| Resend { copy, sent_at };
+    requests.set_resent(key, resend(1, now)).await.unwrap();
+    let copied = PackRecord { resent: Some(resend(1, now)), ..PackRecord::default() };
+    assert_eq!(requests.pack(key).await.unwrap(), copied);
+    let recorded = requests.record(key, &[succeeded(0, now)]).await.unwrap();
+    assert_eq!(recorded.pack.resent, copied.resent);
+    requests.set_resent(key, resend(3, now + MINUTE)).await.unwrap();
+    requests.set_resent(key, resend(2, now + 2 * MINUTE)).await.unwrap();
+    let [(0, latest)] = &requests.packs(round).await.unwrap()[..] else { panic!("one pack") };
+    assert_eq!(latest.resent, Some(resend(3, now + MINUTE)));
+    assert_eq!(latest.outcomes.len(), 1);
 }
 
 async fn racing_outcomes_are_set_once(fresh: Fresh) {

@@ -25,6 +25,28 @@ pub async fn every_promise(fresh: Factory) {
     a_round_that_is_not_there_is_an_error(fresh()).await;
 }
 
+/// What an adapter promises whose due times lie on one machine, whose clock an operator may set back.
+pub async fn every_promise_about_our_clock(fresh: Factory) {
+    what_is_due_moves_with_a_clock_that_went_back(fresh()).await;
+}
+
+async fn what_is_due_moves_with_a_clock_that_went_back(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let open = accepted(&**requests, 1, now).await;
+    let done = accepted(&**requests, 2, now).await;
+    assert!(requests.claim_overdue(now, now, 9).await.unwrap().is_empty());
+    requests.finish(&finish(done, now)).await.unwrap();
+    let back = now - jiff::SignedDuration::from_hours(3);
+    assert!(
+        requests.claim_overdue(back, back, 9).await.unwrap().is_empty(),
+        "the minute still runs"
+    );
+    let claimed = fresh.store.callbacks.claim_due(back, back + MINUTE, 9).await.unwrap();
+    assert_eq!(claimed.len(), 1, "the callback was due at once");
+    let overdue = requests.claim_overdue(back + MINUTE, back + 2 * MINUTE, 9).await.unwrap();
+    assert_eq!(overdue.iter().map(|round| round.key).collect::<Vec<_>>(), [open]);
+}
+
 async fn round(requests: &dyn Requests, key: RoundKey) -> Round {
     let rounds = requests.rounds(key.request).await.unwrap();
     rounds.into_iter().find(|round| round.key == key).unwrap()

@@ -17,6 +17,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use super::{
+    planned::missing,
     problem::{self, Problem, ProblemCode},
     state::{Api, Poll},
 };
@@ -44,7 +45,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Says whether the roles that poll hear from their queues.
+/// Says whether the roles that poll hear from their queues, and whether every planned worker runs.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -67,6 +68,13 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
                 return not_ready(format!("the {of} last heard from its queue {age} s ago"));
             }
             Some(_) => {}
+        }
+    }
+    let planned = &api.settings.models.planned;
+    if !planned.is_empty() {
+        let known = api.platform.models.list(api.platform.clock.now()).await?;
+        if let Some(worker) = missing(planned, &known).into_iter().next() {
+            return not_ready(worker.reason);
         }
     }
     Ok(Json(Health { status: "ok" }))

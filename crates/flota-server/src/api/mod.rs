@@ -8,6 +8,7 @@ mod health;
 mod images;
 mod json;
 mod models;
+mod planned;
 mod predictions;
 mod problem;
 mod replays;

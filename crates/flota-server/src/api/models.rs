@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use axum::{Json, extract::State};
 use flota_core::{
     Lane, Manifest, QueueName,
@@ -8,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    planned::{MissingWorker, missing},
     problem::{self, Problem},
     state::Api,
 };
@@ -17,6 +20,8 @@ use super::{
 pub(crate) struct KnownModels {
     /// By name.
     models: Vec<ModelView>,
+    /// The workers of the setting `models.planned` that do not run.
+    missing_workers: Vec<MissingWorker>,
 }
 
 /// A known model in its current version.
@@ -34,8 +39,10 @@ struct ModelView {
     digest: String,
     /// The worker that serves it.
     worker: String,
-    /// Processes alive that serve it.
+    /// Processes alive that take its tasks, of whichever version they are.
     workers_alive: u32,
+    /// The same by the version that they serve.
+    alive_by_version: BTreeMap<String, u32>,
     /// About how many messages its worker's queue holds: `ready`, `in_flight`, `delayed`.
     #[schema(value_type = Object)]
     queue: Depth,
@@ -59,8 +66,10 @@ struct ModelView {
 )]
 pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownModels>, Problem> {
     let known = api.platform.models.list(api.platform.clock.now()).await?;
+    let missing_workers = missing(&api.settings.models.planned, &known);
     let mut models = Vec::with_capacity(known.len());
-    for RegisteredModel { registration, workers_alive } in known {
+    for RegisteredModel { registration, workers_alive, alive_by_version } in known {
+        let alive_by_version = alive_by_version.into_iter();
         let Registration { manifest, digest, worker, at, .. } = registration;
         let queue = QueueName::tasks(&api.settings.prefix, &worker, Lane::Normal);
         models.push(ModelView {
@@ -70,10 +79,11 @@ pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownMode
             digest: digest.to_string(),
             worker: worker.to_string(),
             workers_alive,
+            alive_by_version: alive_by_version.map(|(v, count)| (v.0, count)).collect(),
             queue: api.platform.queue.depth(&queue).await?,
             registered_at: at,
             manifest,
         });
     }
-    Ok(Json(KnownModels { models }))
+    Ok(Json(KnownModels { models, missing_workers }))
 }

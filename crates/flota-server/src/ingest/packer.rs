@@ -191,6 +191,7 @@ impl Packer {
             origin: Origin::Events(EventsId(self.clock.uuid())),
             round: 1,
             pack: 0,
+            copy: 0,
             client: ClientName::default(),
             lane,
             deadline: None,

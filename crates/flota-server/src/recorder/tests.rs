@@ -159,6 +159,7 @@ fn upload_tasks(round: u32) -> TasksMessage {
         origin: Origin::Events(EventsId(uuid::Uuid::from_u128(6))),
         round,
         pack: 0,
+        copy: 0,
         client: ClientName::default(),
         lane: Lane::Normal,
         deadline: None,

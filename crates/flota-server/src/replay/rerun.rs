@@ -17,7 +17,7 @@ use metrics::counter;
 use tracing::{info, warn};
 
 use crate::{
-    dispatch::{Dispatcher, open_packs},
+    dispatch::{Copies, Dispatcher, open_packs},
     queues::fleet_queues,
     standing::runs,
 };
@@ -170,7 +170,7 @@ impl Reruns {
         info!(request.id = %key.request, round = key.round, task_count = tasks.len(),
             "dead letters are replayed in a new round");
         let packs = open_packs(request.packs(), |_, n| tasks.contains(&n));
-        if self.dispatcher.send_again(&request, key.round, &packs).await {
+        if self.dispatcher.send_again(&request, key.round, &packs, &Copies::new()).await {
             let due_at = self.clock.now() + self.settings.resend;
             if let Err(error) = self.requests.set_due(key, due_at).await {
                 warn!(request.id = %key.request, %error, "the sweeper will send the tasks again");
@@ -262,6 +262,7 @@ fn upload_message(
         origin: Origin::Events(EventsId(task.request.0)),
         round,
         pack: 0,
+        copy: 0,
         client: client.clone(),
         lane,
         deadline: None,

@@ -41,6 +41,8 @@ pub(crate) struct Pipeline {
     pub(crate) prefix: String,
     pub(crate) served: BTreeMap<ModelName, Arc<Served>>,
     pub(crate) retry: Retry,
+    /// When the sweeper sends the first copy of a pack, by its age.
+    pub(crate) copied_after: Duration,
     /// The queue that the worker takes its tasks from.
     pub(crate) queue: QueueName,
     pub(crate) platform: Platform,
@@ -82,23 +84,52 @@ impl Handler for Pipeline {
         let _in_hand = metrics::TasksInHand::new(message.tasks.len());
         let waited = self.platform.clock.now().duration_since(delivery.sent_at);
         let queued_ms = (waited.as_secs_f64() * 1_000.0).max(0.0);
-        let received = Received { message, lease, queued_ms };
+        let is_again = delivery.receive_count > 1;
+        let waiting = lease.clone();
         let work = async {
-            match delivery.receive_count {
-                0 | 1 => self.run_pack(&received).await,
-                _ => self.run_suspects(&received).await,
+            let Some(message) = self.still_open(message, is_again, queued_ms).await? else {
+                return Ok(Handled::Settle);
+            };
+            let received = Received { message, lease, queued_ms };
+            match is_again {
+                false => self.run_pack(&received).await,
+                true => self.run_suspects(&received).await,
             }
         };
         tokio::select! {
             biased;
             // Another has the message by now, and what this one did is dropped.
-            () = received.lease.lost() => Ok(Handled::GiveBack),
+            () = waiting.lost() => Ok(Handled::GiveBack),
             handled = work.instrument(span) => handled,
         }
     }
 }
 
 impl Pipeline {
+    /// `message` with only the tasks that have no outcome yet; `None` where all have, or where a later
+    /// copy of it was sent. What cannot have been copied yet is not looked up: that costs a read.
+    /// Nobody keeps how tasks of upload events end; where one has, its prediction is cached.
+    async fn still_open(
+        &self,
+        mut message: TasksMessage,
+        is_again: bool,
+        queued_ms: f64,
+    ) -> PortResult<Option<TasksMessage>> {
+        let is_old = queued_ms >= self.copied_after.as_secs_f64() * 1_000.0;
+        let Some(key) = message.pack_key().filter(|_| is_again || is_old || message.copy > 0)
+        else {
+            return Ok(Some(message));
+        };
+        let record = self.platform.requests.pack(key).await?;
+        let task_count = message.tasks.len();
+        message.tasks.retain(|task| !record.outcomes.contains_key(&task.n));
+        if record.resent.is_some_and(|resend| resend.copy > message.copy) {
+            message.tasks.clear();
+        }
+        metrics::dropped(task_count - message.tasks.len());
+        Ok((!message.tasks.is_empty()).then_some(message))
+    }
+
     async fn run_pack(&self, received: &Received) -> PortResult<Handled> {
         let images = received.message.tasks.chunk_by(|a, b| a.image == b.image);
         let ends = try_join_all(images.map(|tasks| self.run_image(tasks, received))).await?;
@@ -198,7 +229,7 @@ impl Pipeline {
 /// A message with what follows from `message`.
 fn new_message(body: String, delay: Duration, message: &TasksMessage) -> NewMessage {
     let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
-    NewMessage { delay, trace, ..NewMessage::new(body, group) }
+    NewMessage { delay, trace, pack: message.pack_key(), ..NewMessage::new(body, group) }
 }
 
 fn unsendable(error: WireError) -> PortError {

@@ -6,6 +6,7 @@ use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use flota_core::{BatchSpec, Lane, Manifest, ModelName, QueueName, WorkerName};
@@ -43,6 +44,8 @@ pub(crate) struct Parts {
     /// The beginning of the queues' names.
     pub(crate) prefix: String,
     pub(crate) settings: WorkerSettings,
+    /// When the sweeper sends the first copy of a pack, by its age.
+    pub(crate) copied_after: Duration,
     /// What is believed of images that lie in S3.
     pub(crate) objects: ObjectSettings,
     /// At least one.
@@ -67,7 +70,16 @@ impl Pipeline {
     /// # Errors
     /// If the system starts no more threads.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { platform, worker, prefix, settings, objects, models, before_infer } = parts;
+        let Parts {
+            platform,
+            worker,
+            prefix,
+            settings,
+            copied_after,
+            objects,
+            models,
+            before_infer,
+        } = parts;
         let watchdog = Watchdog::default();
         watchdog.arm()?;
         let served = start_models(models, &settings, &watchdog, before_infer)?;
@@ -90,6 +102,7 @@ impl Pipeline {
             retry: Retry { base: settings.retry_base, cap: settings.retry_cap },
             outcomes: outbox(QueueName::outcomes(&prefix), Some(Stage::start("report", 1))),
             tasks: outbox(queue.clone(), None),
+            copied_after,
             worker,
             prefix,
             served,

@@ -1,8 +1,6 @@
 //! Tasks of a message that was received before: one of them may have ended its process.
 
-use std::collections::BTreeSet;
-
-use flota_core::{PackKey, PortResult, TaskMessage, consume::Handled};
+use flota_core::{PortResult, TaskMessage, consume::Handled};
 
 use super::{
     end::End,
@@ -18,16 +16,8 @@ impl Pipeline {
     /// not.
     pub(crate) async fn run_suspects(&self, received: &Received) -> PortResult<Handled> {
         let message = &received.message;
-        // Nobody keeps how tasks of upload events end; where one has, its prediction is known.
-        let ended: BTreeSet<u32> = match message.round() {
-            Some(round) => {
-                let key = PackKey { round, pack: message.pack };
-                self.platform.requests.pack(key).await?.outcomes.into_keys().collect()
-            }
-            None => BTreeSet::new(),
-        };
         let mut suspects = Vec::new();
-        for task in message.tasks.iter().filter(|task| !ended.contains(&task.n)) {
+        for task in &message.tasks {
             let id = message.origin.task(task.n);
             let counted = self.platform.requests.attempts(id, message.round).await?;
             suspects.push((counted, task));

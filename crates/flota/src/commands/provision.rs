@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn a_new_version_stays_with_the_worker_of_its_model_unless_a_group_names_another() {
-        let known = [RegisteredModel { registration: served_by("photo"), workers_alive: 1 }];
+        let known = [RegisteredModel::new(served_by("photo"), Default::default())];
         let worker = |known: &[RegisteredModel], worker: &str, groups: &[&str]| {
             let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
-            let settings = ModelSettings { dirs: Vec::new(), groups };
+            let settings = ModelSettings { dirs: Vec::new(), groups, planned: Vec::new() };
             with_its_worker(&served_by(worker), known, &settings).worker.to_string()
         };
         assert_eq!(worker(&known, "cat", &[]), "photo");

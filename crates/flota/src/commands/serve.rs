@@ -26,13 +26,16 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => anyhow::anyhow!(
-            "port {} is taken: stop what listens there, or choose another by \
-             --set server.listen={}",
-            address.port(),
-            SocketAddr::new(address.ip(), 0)
-        ),
-        _ => anyhow::Error::from(error).context(format!("cannot listen on {address}")),
+    TcpListener::bind(address).await.map_err(|error| {
+        let sentence = match error.kind() {
+            ErrorKind::AddrInUse => format!(
+                "port {} is taken: stop what listens there, or choose another by \
+                 --set server.listen={}",
+                address.port(),
+                SocketAddr::new(address.ip(), 0)
+            ),
+            _ => format!("cannot listen on {address}"),
+        };
+        anyhow::Error::from(error).context(sentence)
     })
 }

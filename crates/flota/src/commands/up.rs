@@ -89,11 +89,16 @@ async fn stay(fleet: &mut Fleet, stop: &Stop) -> anyhow::Result<()> {
                 return Ok(());
             }
             ended = fleet.next_end() => match ended {
-                ended if !ended.is_final() => {}
+                ended if !ended.is_final() => {
+                    if let Some(sentence) = ended.tried_again() {
+                        note(sentence);
+                    }
+                }
                 ended if ended.is_server() => bail!("the server gave up ({})", ended.how()),
                 ended => note(format!(
-                    "`{}` gave up ({}) and is not started again; the others go on. Its reason \
-                     stands above; start again when it is cured",
+                    "`{}` gave up ({}) and is not started again; the others go on, and /readyz and \
+                     /v1/models say that it is missing. Its reason stands above; start again when it \
+                     is cured",
                     ended.name,
                     ended.how()
                 )),

@@ -216,7 +216,7 @@ impl Demo {
 async fn broken(fleet: &mut Fleet) -> anyhow::Error {
     loop {
         let ended = fleet.next_end().await;
-        if ended.gave_up() {
+        if ended.is_explained() {
             let words = fleet.last_words(&ended.name);
             return anyhow::anyhow!("`{}` gave up ({}){words}", ended.name, ended.how());
         }

@@ -1,7 +1,7 @@
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use flota_core::{backoff, ports::Clock};
-use flota_worker::EXIT_CONFIG;
+use flota_worker::{EXIT_CONFIG, EXIT_NOT_NOW};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{error, info, warn};
 
@@ -12,10 +12,12 @@ use super::{
 
 /// How the server is spoken of.
 pub(crate) const SERVER: &str = "server";
-/// What a child exits with when it could not do its work and has said why.
-const GAVE_UP: i32 = 1;
-/// A child that gave up so often in a row, at growing distances, will not find it otherwise.
-const MAX_GIVE_UPS: u32 = 5;
+/// What a child exits with that failed for a cause which it could not name the kind of.
+const FAILED: i32 = 1;
+/// What a child exits with that does not know the command line which we gave it.
+const USAGE: i32 = 2;
+/// A child that failed so often in a row, at growing distances, will not find it otherwise.
+const MAX_FAILURES: u32 = 5;
 /// Longest wait before a child is started again after its first end.
 const BACKOFF_BASE: Duration = Duration::from_millis(500);
 /// Longest wait before a child is started again: an operator who cured the cause is not kept
@@ -37,23 +39,44 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// Whether it has said why it cannot work, where a crash says nothing.
-    pub fn gave_up(&self) -> bool {
-        self.status.code() == Some(GAVE_UP) || self.is_hopeless()
+    pub fn is_explained(&self) -> bool {
+        self.status.code() == Some(FAILED) || self.is_not_now() || self.is_hopeless()
+    }
+
+    /// Whether it has said that it cannot work for a cause that passes. It is started again until it
+    /// works.
+    pub fn is_not_now(&self) -> bool {
+        self.status.code() == Some(EXIT_NOT_NOW.into())
     }
 
     /// Whether it has said that another start ends the same.
     fn is_hopeless(&self) -> bool {
-        self.status.code() == Some(EXIT_CONFIG.into())
+        matches!(self.status.code(), Some(code) if code == i32::from(EXIT_CONFIG) || code == USAGE)
     }
 
     /// Whether it will not be started again.
     pub fn is_final(&self) -> bool {
-        self.is_hopeless() || self.gave_up() && self.in_a_row >= MAX_GIVE_UPS
+        let has_failed = self.status.code() == Some(FAILED);
+        self.is_hopeless() || has_failed && self.in_a_row >= MAX_FAILURES
     }
 
     /// Whether it was the server, without which nothing works.
     pub fn is_server(&self) -> bool {
         self.name == SERVER
+    }
+
+    /// The sentence for a child that cannot work now; `None` where that was said before.
+    pub fn tried_again(&self) -> Option<String> {
+        let is_first = self.is_not_now() && self.in_a_row == 1;
+        is_first.then(|| {
+            format!(
+                "`{}` cannot work now ({}): it is started again until it can, at most every {} s. Its \
+                 reason stands above",
+                self.name,
+                self.how(),
+                BACKOFF_CAP.as_secs()
+            )
+        })
     }
 
     /// How it ended, in words.
@@ -124,6 +147,35 @@ impl Keeper {
                 child.stop(self.stop_bound, &stop.now).await;
                 None
             }
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn ended(code: u8, in_a_row: u32) -> Ended {
+        let status = ExitStatus::from_raw(i32::from(code) << 8);
+        Ended { name: "cat".to_owned(), status, in_a_row }
+    }
+
+    #[test]
+    fn what_passes_is_never_given_up_and_what_does_not_is_at_once() {
+        assert!(!ended(EXIT_NOT_NOW, 1_000).is_final());
+        assert!(ended(EXIT_CONFIG, 1).is_final());
+        assert!(ended(2, 1).is_final(), "it does not know its command line");
+        assert!(!ended(1, 4).is_final() && ended(1, 5).is_final());
+        let crashed = ExitStatus::from_raw(9);
+        assert!(!Ended { status: crashed, ..ended(0, 1_000) }.is_final());
+    }
+
+    #[test]
+    fn a_child_is_started_again_within_half_a_minute_however_often_it_ended() {
+        for in_a_row in [5, 10, 1_000, u32::MAX] {
+            assert!(backoff(in_a_row, BACKOFF_BASE, BACKOFF_CAP, u64::MAX) <= BACKOFF_CAP);
         }
     }
 }

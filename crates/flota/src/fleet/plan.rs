@@ -27,7 +27,12 @@ pub(crate) struct Plan {
 impl Plan {
     /// How the server is started.
     pub fn server(&self) -> anyhow::Result<ChildSpec> {
-        self.spec(SERVER, own_executable()?, vec!["serve".into()])
+        let mut args: Vec<OsString> = vec!["serve".into()];
+        let planned: Vec<_> =
+            self.workers.iter().map(|worker| worker.group().to_string()).collect();
+        let planned = serde_json::to_string(&planned).context("cannot name the workers")?;
+        args.extend(set("models.planned", &planned));
+        self.spec(SERVER, own_executable()?, args)
     }
 
     /// How `worker` is started: by the executable of its only model where that stands beside ours,

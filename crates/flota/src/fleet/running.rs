@@ -22,7 +22,7 @@ use super::{
     keeper::{Ended, Keeper},
     plan::{log_file, set},
 };
-use crate::client::Client;
+use crate::{client::Client, print::note};
 
 /// What `flota serve` writes before its address once it listens.
 pub(crate) const LISTENING: &str = "listening on ";
@@ -137,9 +137,16 @@ impl Fleet {
                 () = &mut all_alive => return Ok(()),
                 () = self.stop.orderly.cancelled() => bail!("interrupted"),
                 Some(ended) = self.ends.recv() => {
-                    if ended.gave_up() || ended.in_a_row >= MAX_FAILED_STARTS {
-                        let words = self.last_words(&ended.name);
+                    let is_hopeless = match ended.is_not_now() {
+                        true => false,
+                        false => ended.is_explained() || ended.in_a_row >= MAX_FAILED_STARTS,
+                    };
+                    let words = self.last_words(&ended.name);
+                    if is_hopeless {
                         bail!("`{}` does not start ({}){words}", ended.name, ended.how());
+                    }
+                    if let Some(sentence) = ended.tried_again() {
+                        note(sentence);
                     }
                 }
             }

@@ -14,6 +14,12 @@ pub(crate) struct PlannedWorker {
 }
 
 impl PlannedWorker {
+    /// It and its models as settings write them.
+    pub fn group(&self) -> ModelGroup {
+        let models = self.models.iter().map(|model| model.manifest.name.clone()).collect();
+        ModelGroup { worker: self.name.clone(), models }
+    }
+
     /// Whether it serves one model and has its name.
     pub fn is_usual(&self) -> bool {
         let name = |model: &FoundModel| WorkerName::from(&model.manifest.name);

@@ -23,6 +23,8 @@ const DIGEST: &str = "weights_digest";
 const REGISTERED_AT: &str = "registered_at";
 const UNTIL: &str = "alive_until";
 const SERVED: &str = "served_models";
+const WORKER: &str = "worker_name";
+const DRAINED_TO: &str = "drained_to";
 
 /// The partition of the current versions.
 const CURRENT: &str = "current";
@@ -50,7 +52,7 @@ impl DynamoModels {
         registration: &Registration,
     ) -> PortResult<Result<Timestamp, Sha256>> {
         let (name, version) = (&registration.manifest.name, &registration.manifest.version);
-        let key = key_of(&format!("version#{name}"), &version.0);
+        let key = version_key(name, version);
         let digest = text(registration.digest.to_string());
         for _ in 0..MAX_SENDS {
             let set =
@@ -85,8 +87,11 @@ impl DynamoModels {
         Err(PortError::transient(REGISTERING, "others kept registering the same version"))
     }
 
-    async fn lines(&self) -> PortResult<Vec<Item>> {
-        self.table.query("reading workers' lines of life", partition(LINES)).await
+    /// The lines of the workers that are alive at `now`.
+    async fn lines(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+        let lines = self.table.query("reading workers' lines of life", partition(LINES)).await?;
+        let lines = lines.iter().map(read_line).collect::<PortResult<Vec<_>>>()?;
+        Ok(lines.into_iter().filter(|line| line.until > now).collect())
     }
 }
 
@@ -121,10 +126,16 @@ impl Models for DynamoModels {
         Err(PortError::transient(REGISTERING, "others kept registering the same model"))
     }
 
+    async fn is_registered(&self, name: &ModelName, version: &ModelVersion) -> PortResult<bool> {
+        let key = version_key(name, version);
+        Ok(self.table.get("looking for a version", key).await?.is_some())
+    }
+
     /// One write unit.
     async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
         let mut item = key_of(LINES, &line.instance);
-        item.insert("worker_name".to_owned(), text(line.worker.as_str()));
+        item.insert(WORKER.to_owned(), text(line.worker.as_str()));
+        item.extend(line.drained_to.map(|at| (DRAINED_TO.to_owned(), nanos(at))));
         item.insert(SERVED.to_owned(), document(&line.models)?);
         item.insert(UNTIL.to_owned(), nanos(line.until));
         let expires_at = line.until.as_second().saturating_add(DEAD_LINE_KEPT_SECONDS);
@@ -136,30 +147,42 @@ impl Models for DynamoModels {
         self.table.delete("ending a worker's line of life", key_of(LINES, instance)).await
     }
 
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+        self.lines(now).await
+    }
+
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>> {
         let models = self.table.query("listing models", partition(CURRENT)).await?;
-        let lines = self.lines().await?;
-        models.iter().map(|item| registered(item, &lines, now)).collect()
+        let lines = self.lines(now).await?;
+        models.iter().map(|item| registered(item, &lines)).collect()
     }
 
     async fn get(&self, name: &ModelName, now: Timestamp) -> PortResult<Option<RegisteredModel>> {
         let key = key_of(CURRENT, name.as_str());
         let Some(item) = self.table.get("reading a model", key).await? else { return Ok(None) };
-        registered(&item, &self.lines().await?, now).map(Some)
+        registered(&item, &self.lines(now).await?).map(Some)
     }
 }
 
-/// The model of an item, with the workers of `lines` that serve it at `now`.
-fn registered(item: &Item, lines: &[Item], now: Timestamp) -> PortResult<RegisteredModel> {
-    let registration: Registration = read_document(item, DOCUMENT)?;
-    let served = (registration.manifest.name.clone(), registration.manifest.version.clone());
-    let mut workers_alive = 0;
-    for line in lines {
-        let models: Vec<(ModelName, ModelVersion)> = read_document(line, SERVED)?;
-        let is_alive = read_time(line, UNTIL)?.is_some_and(|until| until > now);
-        workers_alive += u32::from(is_alive && models.contains(&served));
-    }
-    Ok(RegisteredModel { registration, workers_alive })
+fn read_line(item: &Item) -> PortResult<WorkerLine> {
+    let worker = read_text(item, WORKER)?.parse().map_err(|error| damaged(WORKER, error))?;
+    Ok(WorkerLine {
+        instance: read_text(item, SORT)?.to_owned(),
+        worker,
+        models: read_document(item, SERVED)?,
+        until: read_time(item, UNTIL)?.ok_or_else(|| damaged(UNTIL, "missing"))?,
+        drained_to: read_time(item, DRAINED_TO)?,
+    })
+}
+
+/// The model of an item, with those of `lines` that take its tasks.
+fn registered(item: &Item, lines: &[WorkerLine]) -> PortResult<RegisteredModel> {
+    Ok(RegisteredModel::with_lines(read_document(item, DOCUMENT)?, lines))
+}
+
+/// The key of a version that was registered.
+fn version_key(name: &ModelName, version: &ModelVersion) -> Item {
+    key_of(&format!("version#{name}"), &version.0)
 }
 
 fn key_of(kind: &str, key: &str) -> Item {

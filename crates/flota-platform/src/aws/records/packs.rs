@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, ReturnValue},
 };
-use flota_core::{PackKey, PackRecord, PortResult, RoundKey, TaskOutcome, ports::Recorded};
+use flota_core::{PackKey, PackRecord, PortResult, Resend, RoundKey, TaskOutcome, ports::Recorded};
 
 use super::{
     batches::Query,
-    columns::{Item, item, text},
+    columns::{Item, item, nanos, number, read_number, read_time, text},
     keys::{last_number, pack_key, packs_prefix},
     outcomes::{decode, encode},
     table::{Change, Table, Written},
@@ -18,6 +18,9 @@ use super::{
 
 /// What the names of the outcomes' attributes begin with.
 const TASK: &str = "t";
+/// The number of the last copy that the sweeper sent, and when.
+const COPY: &str = "copy_number";
+const COPIED_AT: &str = "copied_at";
 
 /// What is recorded of a pack.
 pub(super) async fn pack(table: &Table, key: PackKey) -> PortResult<PackRecord> {
@@ -79,8 +82,30 @@ pub(super) async fn record(
     }
 }
 
+/// Notes a copy, unless a later one is noted. One write unit for each kilobyte of the pack.
+pub(super) async fn set_resent(
+    table: &Table,
+    key: PackKey,
+    resend: Resend,
+    expiry: Option<AttributeValue>,
+) -> PortResult<()> {
+    let set = if expiry.is_some() { ", expires_at = :expiry" } else { "" };
+    let set = format!("SET copy_number = :copy, copied_at = :at{set}");
+    let mut change = Change::of(pack_key(key), set)
+        .only_if("attribute_not_exists(copy_number) OR copy_number < :copy")
+        .value(":copy", number(resend.copy))
+        .value(":at", nanos(resend.sent_at));
+    if let Some(expiry) = expiry {
+        change = change.value(":expiry", expiry);
+    }
+    table.change("noting a copy", change).await.map(drop)
+}
+
 fn read(item: &Item) -> PortResult<PackRecord> {
     let mut record = PackRecord::default();
+    if let (Some(copy), Some(sent_at)) = (read_number(item, COPY)?, read_time(item, COPIED_AT)?) {
+        record.resent = Some(Resend { copy, sent_at });
+    }
     for (name, value) in item {
         let n = name.strip_prefix(TASK).and_then(|n| n.parse().ok());
         if let (Some(n), AttributeValue::B(bytes)) = (n, value) {

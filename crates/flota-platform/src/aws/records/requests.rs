@@ -3,7 +3,8 @@ use std::{collections::BTreeSet, time::Duration};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use flota_core::{
-    PackKey, PackRecord, PortResult, Request, RequestId, Round, RoundKey, TaskId, TaskOutcome,
+    PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey, TaskId,
+    TaskOutcome,
     ports::{Accept, Accepted, Clock, Finish, Recorded, Requests},
 };
 use jiff::Timestamp;
@@ -154,6 +155,11 @@ impl Requests for DynamoRequests {
 
     async fn set_due(&self, key: RoundKey, due_at: Timestamp) -> PortResult<()> {
         rounds::set_due(&self.table, key, due_at).await
+    }
+
+    async fn set_resent(&self, key: PackKey, resend: Resend) -> PortResult<()> {
+        let expiry = expiry(key.round.request, self.kept_for, SystemClock.now());
+        packs::set_resent(&self.table, key, resend, expiry).await
     }
 
     /// One write unit. An answer that is lost counts one more: the limits are generous.

@@ -1,5 +1,6 @@
 //! The pipeline through its ports, over the in-memory adapters and a scripted model.
 
+mod copies;
 pub(crate) mod fleet;
 mod groups;
 mod leases;

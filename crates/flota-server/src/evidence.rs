@@ -1,0 +1,199 @@
+//! Whether open tasks may still lie on a queue, so that only lost ones are sent again.
+//!
+//! A queue that finds messages by their pack says so exactly. SQS does not, nor does it say how old
+//! its oldest message is; then a pack is taken for lost once each queue that may hold it was seen empty
+//! twice, or once the workers receive only what was sent well after it. That may err: a copy that was
+//! needless carries its number, and costs its worker one read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use flota_core::{
+    ModelName, Pack, PackKey, PortError, PortResult, QueueName, Request, Resend, Round, WorkerName,
+    ports::{Depth, Models, Queue, WorkerLine},
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// A queue that is seen empty twice, so far apart, is: its counts lag behind by a minute.
+const EMPTY_FOR: SignedDuration = SignedDuration::from_secs(60);
+/// Messages do not come in their order: one may be received so long after those that were sent later.
+const DISORDER: SignedDuration = SignedDuration::from_mins(10);
+/// So long a message may come late where some are delayed: a task that is tried again waits as one.
+const DISORDER_OF_DELAYED: SignedDuration = SignedDuration::from_hours(1);
+/// Outcomes that wait to be recorded and are no backlog: a recorder is done with them in a moment.
+const FEW_OUTCOMES: u64 = 100;
+
+/// Finds out what is lost.
+pub(crate) struct Evidence {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) models: Arc<dyn Models>,
+    /// The beginning of the queues' names.
+    pub(crate) prefix: String,
+    /// A round that is younger and still due was never sent: what sent it would have moved its time.
+    pub(crate) sent_within: Duration,
+    /// Since when queues were seen empty at each look.
+    pub(crate) empty_since: Mutex<BTreeMap<QueueName, Timestamp>>,
+}
+
+/// An open part of a pack, and the last copy of it.
+pub(crate) type OpenPack = (Pack, Option<Resend>);
+
+/// What is known of a round's open packs.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Nobody can have these.
+    pub(crate) lost: Vec<OpenPack>,
+    /// How soon another look may find more, where that is sooner than usual.
+    pub(crate) look_again: Option<Duration>,
+}
+
+/// What one sweep saw of queues and workers; each is asked once.
+pub(crate) struct Look<'e> {
+    evidence: &'e Evidence,
+    now: Timestamp,
+    workers: Option<Workers>,
+    depths: BTreeMap<QueueName, Depth>,
+}
+
+struct Workers {
+    alive: Vec<WorkerLine>,
+    by_model: BTreeMap<ModelName, WorkerName>,
+}
+
+/// What a queue says of a message that was sent to it.
+enum Answer {
+    /// It is not there.
+    Gone,
+    /// Nobody can tell, or it is there.
+    Unknown,
+    /// It is not there if the queue is still empty a little later.
+    EmptyNow,
+}
+
+impl Evidence {
+    /// A look at `now`.
+    pub(crate) fn look(&self, now: Timestamp) -> Look<'_> {
+        Look { evidence: self, now, workers: None, depths: BTreeMap::new() }
+    }
+}
+
+impl Look<'_> {
+    /// Which of the `open` packs of `round` nobody can have.
+    pub(crate) async fn lost(
+        &mut self,
+        request: &Request,
+        round: &Round,
+        open: Vec<OpenPack>,
+    ) -> PortResult<Findings> {
+        let key = |(pack, _): &OpenPack| PackKey { round: round.key, pack: pack.index };
+        let keys: Vec<PackKey> = open.iter().map(key).collect();
+        if let Some(held) = self.evidence.queue.holds(&keys).await? {
+            let lost = open.into_iter().zip(held).filter(|(_, held)| !held);
+            return Ok(Findings { lost: lost.map(|(pack, _)| pack).collect(), look_again: None });
+        }
+        let age = Duration::try_from(self.now.duration_since(round.opened_at)).unwrap_or_default();
+        let mut findings = Findings::default();
+        for (pack, resent) in open {
+            let answer = match resent {
+                None if age < self.evidence.sent_within => Answer::Gone,
+                _ => {
+                    let sent_at = resent.map_or(round.opened_at, |resend| resend.sent_at);
+                    self.look_for(request, &pack, sent_at).await?
+                }
+            };
+            match answer {
+                Answer::Gone => findings.lost.push((pack, resent)),
+                Answer::EmptyNow => findings.look_again = Some(EMPTY_FOR.unsigned_abs()),
+                Answer::Unknown => {}
+            }
+        }
+        Ok(findings)
+    }
+
+    /// Looks for a pack that was sent at `sent_at`, on all queues where it or its outcomes may be.
+    async fn look_for(
+        &mut self,
+        request: &Request,
+        pack: &Pack,
+        sent_at: Timestamp,
+    ) -> PortResult<Answer> {
+        let mut workers = BTreeSet::from([pack.worker.clone()]);
+        let by_model = &self.workers().await?.by_model;
+        for task in pack.tasks.iter().filter_map(|n| request.task(*n)) {
+            workers.extend(by_model.get(&task.route.model).cloned());
+        }
+        let outcomes = QueueName::outcomes(&self.evidence.prefix);
+        let mut all = match self.depth(&outcomes).await?.ready {
+            waiting if waiting > FEW_OUTCOMES => Answer::Unknown,
+            _ => Answer::Gone,
+        };
+        for worker in workers {
+            let queue = QueueName::tasks(&self.evidence.prefix, &worker, request.lane);
+            let depth = self.depth(&queue).await?;
+            let disorder = if depth.delayed > 0 { DISORDER_OF_DELAYED } else { DISORDER };
+            let is_past = self.drained_to(&worker).await?.is_some_and(|to| to > sent_at + disorder);
+            let one = if is_past { Answer::Gone } else { self.emptiness(&queue, depth, sent_at) };
+            all = match (all, one) {
+                (Answer::Unknown, _) | (_, Answer::Unknown) => Answer::Unknown,
+                (Answer::EmptyNow, _) | (_, Answer::EmptyNow) => Answer::EmptyNow,
+                (Answer::Gone, Answer::Gone) => Answer::Gone,
+            };
+        }
+        Ok(all)
+    }
+
+    fn emptiness(&self, queue: &QueueName, depth: Depth, sent_at: Timestamp) -> Answer {
+        let since = &mut self.evidence.empty_since.lock().expect("nothing panics under this lock");
+        if depth != Depth::default() {
+            since.remove(queue);
+            return Answer::Unknown;
+        }
+        let first = *since.entry(queue.clone()).or_insert(self.now);
+        match self.now.duration_since(first.max(sent_at)) >= EMPTY_FOR {
+            true => Answer::Gone,
+            false => Answer::EmptyNow,
+        }
+    }
+
+    /// Before when all that was sent to `worker` was received: by the process that is least far.
+    async fn drained_to(&mut self, worker: &WorkerName) -> PortResult<Option<Timestamp>> {
+        let alive = &self.workers().await?.alive;
+        let marks = alive.iter().filter(|line| line.worker == *worker).map(|line| line.drained_to);
+        // One that has not said yet is less far than all others.
+        Ok(marks.min().flatten())
+    }
+
+    async fn workers(&mut self) -> PortResult<&Workers> {
+        let workers = match self.workers.take() {
+            Some(workers) => workers,
+            None => {
+                let models = self.evidence.models.list(self.now).await?;
+                let registrations = models.into_iter().map(|model| model.registration);
+                Workers {
+                    alive: self.evidence.models.workers(self.now).await?,
+                    by_model: registrations.map(|it| (it.manifest.name, it.worker)).collect(),
+                }
+            }
+        };
+        Ok(self.workers.insert(workers))
+    }
+
+    async fn depth(&mut self, queue: &QueueName) -> PortResult<Depth> {
+        if let Some(depth) = self.depths.get(queue) {
+            return Ok(*depth);
+        }
+        let depth = match self.evidence.queue.depth(queue).await {
+            // A queue that was removed holds nothing.
+            Err(PortError::Permanent { .. }) => Depth::default(),
+            depth => depth?,
+        };
+        self.depths.insert(queue.clone(), depth);
+        Ok(depth)
+    }
+}
+
+#[cfg(test)]
+mod tests;
