@@ -38,6 +38,12 @@ pub(crate) fn retried(count: usize) {
     counter!("flota_worker_retries_total").increment(count as u64);
 }
 
+/// A task waits on the queue for its image's host: its fetch `failed`, the breaker of the host is
+/// `open`, or the host is `busy`.
+pub(crate) fn parked(reason: &'static str) {
+    counter!("flota_worker_parked_total", "reason" => reason).increment(1);
+}
+
 /// Tasks were sent on to the worker that serves their model now.
 pub(crate) fn moved(count: usize) {
     counter!("flota_tasks_moved_total").increment(count as u64);

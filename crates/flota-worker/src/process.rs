@@ -92,6 +92,7 @@ impl WorkerProcess {
             worker,
             prefix: settings.prefix.clone(),
             settings: settings.worker.clone(),
+            fetch: settings.fetch.clone(),
             objects: settings.objects.clone(),
             models,
             before_infer: self.before_infer,

@@ -12,13 +12,13 @@ use flota_core::{BatchSpec, Lane, Manifest, ModelName, QueueName, WorkerName};
 use flota_engine::{Model, Session};
 use flota_platform::{
     Platform,
-    settings::{ObjectSettings, WorkerSettings},
+    settings::{FetchSettings, ObjectSettings, WorkerSettings},
 };
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     batch::batch_all,
-    compute::Compute,
+    compute::{Compute, FetchStage, Places},
     gate::Gate,
     handler::{Pipeline, Retry},
     in_hand::InHand,
@@ -43,6 +43,7 @@ pub(crate) struct Parts {
     /// The beginning of the queues' names.
     pub(crate) prefix: String,
     pub(crate) settings: WorkerSettings,
+    pub(crate) fetch: FetchSettings,
     /// What is believed of images that lie in S3.
     pub(crate) objects: ObjectSettings,
     /// At least one.
@@ -67,7 +68,8 @@ impl Pipeline {
     /// # Errors
     /// If the system starts no more threads.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { platform, worker, prefix, settings, objects, models, before_infer } = parts;
+        let Parts { platform, worker, prefix, settings, fetch, objects, models, before_infer } =
+            parts;
         let watchdog = Watchdog::default();
         watchdog.arm()?;
         let served = start_models(models, &settings, &watchdog, before_infer)?;
@@ -75,10 +77,12 @@ impl Pipeline {
         let fetch_concurrency = settings.fetch_concurrency.max(1);
         let compute = Compute {
             images: Arc::clone(&platform.images),
-            fetches: Arc::new(Semaphore::new(fetch_concurrency)),
+            places: Places {
+                web: FetchStage::start("fetch", fetch_concurrency),
+                stored: FetchStage::start("fetch_stored", fetch_concurrency),
+            },
             threads: Threads::start("decode", decode_threads)?,
             watchdog,
-            fetching: Stage::start("fetch", fetch_concurrency),
             decoding: Stage::start("decode", decode_threads),
         };
         let queue = QueueName::tasks(&prefix, &worker, Lane::Normal);
@@ -87,7 +91,11 @@ impl Pipeline {
             Outbox::start(queue, name, clock, stage)
         };
         Ok(Self {
-            retry: Retry { base: settings.retry_base, cap: settings.retry_cap },
+            retry: Retry {
+                base: settings.retry_base,
+                cap: settings.retry_cap,
+                fetch_for: fetch.retry_for,
+            },
             outcomes: outbox(QueueName::outcomes(&prefix), Some(Stage::start("report", 1))),
             tasks: outbox(queue.clone(), None),
             worker,

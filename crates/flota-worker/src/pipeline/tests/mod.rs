@@ -6,3 +6,4 @@ mod leases;
 mod objects;
 mod outcomes;
 mod suspects;
+mod ways;
