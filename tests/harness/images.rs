@@ -48,7 +48,7 @@ struct Served {
 /// More images than a test asks for.
 const MANY: usize = 1_000_000;
 /// How often `/recovers` answers 500 before it recovers.
-const FAILURES_BEFORE_RECOVERY: u32 = 2;
+const FAILURES_BEFORE_RECOVERY: u32 = 1;
 
 impl ImageServer {
     /// Starts one, its gate shut.

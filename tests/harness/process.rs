@@ -25,6 +25,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("FLOTA__DEAD_LETTERS__STEP_MS", "100"),
     ("FLOTA__ENGINE__CALIBRATE_MS", "0"),
     ("FLOTA__ENGINE__KIND", "tract"),
+    ("FLOTA__FETCH__BREAKER_OPEN_MS", "500"),
     ("FLOTA__LOG__LEVEL", "info"),
     ("FLOTA__LOG__FORMAT", "human"),
     ("FLOTA__NETWORK__ALLOW", "127.0.0.0/8"),

@@ -8,12 +8,17 @@ const IMAGES: u32 = 10;
 /// Slow enough that the replay can be interrupted in its middle.
 const RATE_PER_SECOND: &str = "20";
 
+/// A fleet that gives an image up at the first fault of its host, which it never leaves alone.
+fn failing_at_once() -> Home {
+    let home = Home::new().with("FLOTA__FETCH__RETRY_FOR_MS", "0");
+    home.with("FLOTA__FETCH__BREAKER_FAILURES", "100000")
+}
+
 /// A hundred tasks fail, for their images cannot be had; then they can. Whoever started the replay
 /// goes, and its server is killed half-way: it is finished, and every task runs once more.
 #[tokio::test]
 async fn a_replay_outlives_who_started_it_and_its_server() {
-    // So often an image that recovers fails before it does.
-    let home = Home::new().with("FLOTA__WORKER__ATTEMPTS", "2");
+    let home = failing_at_once();
     let (receiver, images) = (Receiver::start().await, ImageServer::start().await);
     let (mut server, _worker) = home.start_fleet(&receiver).await;
     let api = home.api();
@@ -72,7 +77,7 @@ async fn a_replay_outlives_who_started_it_and_its_server() {
 
 #[tokio::test]
 async fn dead_letters_are_given_up_only_when_that_is_confirmed() {
-    let home = Home::new().with("FLOTA__WORKER__ATTEMPTS", "1");
+    let home = failing_at_once();
     let (receiver, images) = (Receiver::start().await, ImageServer::start().await);
     let _fleet = home.start_fleet(&receiver).await;
     let api = home.api();

@@ -29,9 +29,10 @@ pub enum Code {
     FetchNotFound,
     /// The image's server refused us (401, 402, 403, 407, 451).
     FetchDenied,
-    /// The image's address is private, loopback, link-local or otherwise not to be fetched from.
+    /// The image's address is private, loopback, link-local or otherwise not to be fetched from, or its
+    /// host is a name that leads to no address, or to such a one.
     FetchForbiddenAddress,
-    /// The image's server did not answer in time.
+    /// The image's server did not answer in time, or sent the image too slowly.
     FetchTimeout,
     /// The image could not be fetched for a reason that may pass: no answer, a broken connection,
     /// a name that was not resolved, 408, 425, 429 or 5xx.
@@ -54,7 +55,8 @@ pub enum Code {
     ModelNotServed,
     /// The task ended its worker's process each time it was begun.
     WorkerCrashed,
-    /// A fault that time should have healed did not heal within the allowed attempts.
+    /// A fault that time should have healed did not heal. The reason of dead letters; outcomes keep the
+    /// code of the last fault, and had this one in earlier versions.
     AttemptsExhausted,
     /// No outcome came within the longest age of a request.
     Lost,

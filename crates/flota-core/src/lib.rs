@@ -9,6 +9,7 @@ mod dead_letter;
 mod embedding;
 mod error;
 mod fault;
+mod fetch_retries;
 mod ids;
 mod manifest;
 mod names;
@@ -26,6 +27,7 @@ mod upload;
 mod wire;
 
 pub mod consume;
+pub mod hosts;
 pub mod limits;
 pub mod ports;
 
@@ -38,6 +40,7 @@ pub use dead_letter::{
 pub use embedding::{BeyondF16, Embedding, MAX_EMBEDDING_LENGTH, VectorEncoding};
 pub use error::{PortError, PortResult, with_causes};
 pub use fault::{Fault, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS};
+pub use fetch_retries::FetchRetries;
 pub use ids::{CallbackId, EventsId, IdError, ReplayId, RequestId, TaskId};
 pub use manifest::*;
 pub use names::{

@@ -11,7 +11,8 @@ pub struct Outcome {
     /// How it ended.
     #[serde(flatten)]
     pub ending: Ending,
-    /// How often the task was begun, 1 where it was never interrupted.
+    /// How often the task was begun, 1 where it was never interrupted. Fetches that failed by a fault of
+    /// the image's host do not count.
     pub attempts: u32,
     /// Where the time went.
     #[serde(default)]

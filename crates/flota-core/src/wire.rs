@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    Alias, ClientName, DeadLetter, EventsId, Fault, Lane, ModelName, PackKey, Prediction,
-    RequestId, RoundKey, TaskId, TaskOutcome, TraceParent, limits::MAX_MESSAGE_BYTES,
+    Alias, ClientName, DeadLetter, EventsId, Fault, FetchRetries, Lane, ModelName, PackKey,
+    Prediction, RequestId, RoundKey, TaskId, TaskOutcome, TraceParent, limits::MAX_MESSAGE_BYTES,
 };
 
 /// The last version that this program reads.
@@ -81,6 +81,9 @@ pub struct TaskMessage {
     /// Those faults, the oldest first; at most [`MAX_FAULTS`](crate::MAX_FAULTS), the last ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// What kept it from its image, where something did that is no attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch_retries: Option<FetchRetries>,
 }
 
 /// Outcomes of one pack, from a worker to the recorder.
@@ -247,6 +250,7 @@ mod tests {
                 model: "cat".parse().unwrap(),
                 tries: 0,
                 faults: Vec::new(),
+                fetch_retries: None,
             }],
         }
     }
@@ -271,6 +275,7 @@ mod tests {
         task.model = "m".repeat(40).parse().unwrap();
         task.tries = 1_000;
         task.faults = vec![fault; MAX_FAULTS];
+        task.fetch_retries = Some(FetchRetries { since: at, count: u32::MAX });
         full.tasks = vec![full.tasks[0].clone(); MAX_PACK_TASKS];
         let body = full.encode().unwrap();
         assert_eq!(TasksMessage::decode(&body).unwrap(), full);

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     Store, SystemClock, aws, embedded, memory,
-    net::{AddressPolicy, AddressedImages, ClientError, GuardedClient, HttpImages, HttpPoster},
+    net::{AddressedImages, ClientError, GuardedClient, HostGate, HttpImages, HttpPoster},
     settings::{Backend, Settings},
 };
 
@@ -86,10 +86,15 @@ impl Platform {
     }
 
     fn over(store: Store, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let network = &settings.network;
-        let client = GuardedClient::new(AddressPolicy::new(network.allow.clone()))?;
-        let web =
-            HttpImages::new(client.clone(), settings.worker.fetch_timeout, network.fetch_redirects);
+        let client = GuardedClient::new(settings.network.policy())?;
+        let gate = |limits| HostGate::new(limits, clock.clone());
+        let web = HttpImages::new(
+            client.clone(),
+            gate(settings.web_limits()),
+            clock.clone(),
+            settings.fetch_limits(),
+        );
+        let objects = gate(settings.object_limits());
         Ok(Self {
             queue: store.queue,
             requests: store.requests,
@@ -99,7 +104,7 @@ impl Platform {
             dead_letters: store.dead_letters,
             replays: store.replays,
             models: store.models,
-            images: Arc::new(AddressedImages::new(store.images, web)),
+            images: Arc::new(AddressedImages::new(store.images, objects, web)),
             poster: Arc::new(HttpPoster::new(client)),
             clock,
         })

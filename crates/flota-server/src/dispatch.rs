@@ -114,6 +114,7 @@ fn message(request: &Request, round: u32, pack: &Pack, copy: u32) -> Result<NewM
         model: task.route.model.clone(),
         tries: 0,
         faults: Vec::new(),
+        fetch_retries: None,
     });
     let body = TasksMessage {
         origin: Origin::Request(request.id),

@@ -73,8 +73,14 @@ pub(crate) const METRICS: &[Metric] = &[
     ),
     counted(
         "flota_sweeper_rounds_total",
-        "Overdue rounds the sweeper acted on: resent, or ended as lost.",
-        &[&[("action", "resent")], &[("action", "lost")]],
+        "Overdue rounds that the sweeper looked at: finished, resent, waiting (their messages are on a queue), or \
+         ended as lost.",
+        &[
+            &[("action", "finished")],
+            &[("action", "resent")],
+            &[("action", "waiting")],
+            &[("action", "lost")],
+        ],
     ),
     counted(
         "flota_dispatch_failures_total",

@@ -12,7 +12,6 @@ use flota_core::{
 };
 use flota_platform::{
     Platform,
-    net::AddressPolicy,
     settings::{Role, Settings},
     telemetry::Metrics,
 };
@@ -144,7 +143,7 @@ impl Roles {
         let routes = Routes::new(platform.models.clone(), platform.clock.clone());
         let routes = Arc::new(routes);
         let router = api::router(Api {
-            policy: Arc::new(AddressPolicy::new(settings.network.allow.clone())),
+            policy: Arc::new(settings.network.policy()),
             platform,
             settings,
             intake,

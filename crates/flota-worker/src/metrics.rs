@@ -20,6 +20,11 @@ pub(crate) const METRICS: &[Metric] = &[
         "Tasks dropped on receipt: they have their outcome, or a later copy of them was sent.",
         &[&[]],
     ),
+    counted(
+        "flota_worker_parked_total",
+        "Tasks that wait on the queue for their image's host: a fetch failed, its breaker is open, or it is busy.",
+        &[&[("reason", "failed")], &[("reason", "open")], &[("reason", "busy")]],
+    ),
     counted("flota_worker_retries_total", "Tasks sent again after a transient fault.", &[&[]]),
     counted(
         "flota_tasks_rerouted_total",
@@ -116,6 +121,12 @@ pub(crate) fn retried(count: usize) {
 /// Tasks of a message were dropped: they have their outcome, or a later copy of them was sent.
 pub(crate) fn dropped(count: usize) {
     counter!("flota_worker_dropped_total").increment(count as u64);
+}
+
+/// A task waits on the queue for its image's host: its fetch `failed`, the breaker of the host is
+/// `open`, or the host is `busy`.
+pub(crate) fn parked(reason: &'static str) {
+    counter!("flota_worker_parked_total", "reason" => reason).increment(1);
 }
 
 /// Tasks were sent on to the worker that serves their model now.

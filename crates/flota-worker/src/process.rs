@@ -97,6 +97,7 @@ impl WorkerProcess {
             prefix: settings.prefix.clone(),
             settings: settings.worker.clone(),
             copied_after: settings.sweeper.resend,
+            fetch: settings.fetch.clone(),
             objects: settings.objects.clone(),
             models,
             before_infer: self.before_infer,

@@ -15,8 +15,8 @@ const RATE_PER_SECOND: u32 = 40;
 async fn a_replay_that_is_interrupted_is_finished() {
     let (cloud, receiver, images) =
         (provisioned().await, Receiver::start().await, ImageServer::start().await);
-    // So often an image that recovers fails before it does.
-    let cloud = cloud.with("FLOTA__WORKER__ATTEMPTS", "2");
+    let cloud = cloud.with("FLOTA__FETCH__RETRY_FOR_MS", "0");
+    let cloud = cloud.with("FLOTA__FETCH__BREAKER_FAILURES", "100000");
     let mut fleet = cloud.start_fleet(&receiver).await;
     let api = cloud.home.api();
     let mut requests = Vec::new();

@@ -13,7 +13,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use flota_core::{
     Code, OBJECT_PREFIX, ObjectAddress, Pin, PortResult, Sha256,
-    ports::{FetchError, Images},
+    limits::MAX_MESSAGE_DELAY,
+    ports::{FetchError, Images, Retry},
 };
 use tokio::time::timeout;
 
@@ -139,10 +140,8 @@ async fn read(get: GetObjectFluentBuilder, max_bytes: u64) -> Result<Bytes, Fetc
     let mut body = BytesMut::with_capacity(capacity);
     let mut stream = object.body;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| FetchError {
-            code: Code::FetchFailed,
-            message: "the image did not arrive whole".to_owned(),
-            source: Some(error.into()),
+        let chunk = chunk.map_err(|error| {
+            FetchError::new(Code::FetchFailed, "the image did not arrive whole").caused_by(error)
         })?;
         let size_bytes = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
         uploaded::check_size(size_bytes, max_bytes)?;
@@ -171,5 +170,16 @@ fn refused(error: SdkError<GetObjectError>) -> FetchError {
         // A key of KMS, another region, a rule of the bucket: the object is there all the same.
         _ => (Code::FetchDenied, format!("S3 answered {status}: {said}")),
     };
-    FetchError { code, message, source: Some(Box::new(error)) }
+    let asked = error
+        .raw_response()
+        .and_then(|answer| answer.headers().get("retry-after"))
+        .and_then(|value| value.trim().parse().ok())
+        .map(Duration::from_secs);
+    let failed = FetchError::new(code, message).caused_by(error);
+    match (failed.retry, asked) {
+        (Retry::Later { .. }, Some(after)) => {
+            failed.retried(Retry::Later { after: after.min(MAX_MESSAGE_DELAY) })
+        }
+        _ => failed,
+    }
 }

@@ -50,10 +50,9 @@ impl Images for EmbeddedImages {
 
     async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError> {
         let path = path(&self.folder, &uploaded::parse(address)?);
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| FetchError {
-            code: Code::FetchFailed,
-            message: "the uploaded image could not be read".to_owned(),
-            source: Some(source),
+        let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            FetchError::new(Code::FetchFailed, "the uploaded image could not be read")
+                .caused_by(cause)
         };
         match spawn_blocking(move || read(&path, max_bytes)).await {
             Ok(Ok(bytes)) => bytes,

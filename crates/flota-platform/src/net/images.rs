@@ -1,44 +1,216 @@
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use flota_core::{
-    Code, OBJECT_PREFIX, PortResult, Sha256,
-    ports::{FetchError, Images, UPLOADED_PREFIX},
+    Code, PortError, PortResult, Sha256,
+    ports::{Clock, FetchError, FetchPlace, Images, Retry},
 };
-use reqwest::{
-    Response, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, LOCATION},
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-use super::{ForbiddenAddress, GuardedClient, client::CallError, redacted};
+use super::{
+    ForbiddenAddress, GuardedClient, HostGate,
+    answer::Answer,
+    client::{CallError, Outgoing},
+    gate::HostPlace,
+    redacted, retry_after,
+};
 use crate::content_encoding::ContentEncodings;
 
 /// Memory taken for a body before its first byte, in bytes: a server may announce what it never
 /// sends.
 const FIRST_BUFFER_BYTES: u64 = 256 * 1024;
+/// How long a body may be slower than the least rate at its beginning.
+const RATE_GRACE: Duration = Duration::from_secs(5);
+/// Chunks of a body that may be as small as they like; those after them have [`LEAST_CHUNK_BYTES`] on
+/// average, for each costs as much as a thousand bytes.
+const SMALL_CHUNKS: u64 = 4_096;
+const LEAST_CHUNK_BYTES: u64 = 16;
 
 /// Images on the web.
 #[derive(Clone)]
 pub struct HttpImages {
     client: GuardedClient,
-    deadline: Duration,
-    max_redirects: usize,
+    gate: HostGate,
+    clock: Arc<dyn Clock>,
+    limits: FetchLimits,
+}
+
+/// The bounds of a fetch.
+#[derive(Debug, Clone)]
+pub struct FetchLimits {
+    /// From the look-up of the first name to the last byte.
+    pub deadline: Duration,
+    /// From the look-up of a name to the head of the answer, at each hop.
+    pub first_byte: Duration,
+    /// Slowest body, in bytes a second, after its first seconds.
+    pub least_bytes_per_second: u64,
+    /// Most redirects that are followed.
+    pub max_redirects: usize,
+    /// The longest `Retry-After` that is honoured.
+    pub max_retry_after: Duration,
+}
+
+/// What a hop led to.
+enum Hop {
+    Image(Bytes),
+    Redirect(Url),
 }
 
 impl HttpImages {
-    /// Fetches through `client`, each within `deadline` from the look-up of the first name to the
-    /// last byte, and follows at most `max_redirects` redirects.
-    pub fn new(client: GuardedClient, deadline: Duration, max_redirects: usize) -> Self {
-        Self { client, deadline, max_redirects }
+    /// Fetches through `client`, within `limits`, where `gate` has a place.
+    pub fn new(
+        client: GuardedClient,
+        gate: HostGate,
+        clock: Arc<dyn Clock>,
+        limits: FetchLimits,
+    ) -> Self {
+        Self { client, gate, clock, limits }
+    }
+
+    fn check(&self, address: &str) -> Result<Url, FetchError> {
+        let url = self.client.check(address).map_err(forbidden)?;
+        match url.port() {
+            Some(0) => Err(FetchError::new(Code::FetchNotFound, "no server can be on port 0")),
+            _ => Ok(url),
+        }
+    }
+
+    /// Fetches from hop to hop, each in a place at its host.
+    async fn follow(
+        &self,
+        place: &mut Option<HostPlace>,
+        mut url: Url,
+        max_bytes: u64,
+    ) -> Result<Bytes, FetchError> {
+        for _ in 0..=self.limits.max_redirects {
+            let is_there = place.as_ref().is_some_and(|place| place.host() == host(&url));
+            if !is_there {
+                *place = None;
+                let entered = place.insert(self.gate.enter(host(&url)).await?);
+                entered.begin();
+            }
+            let hop = self.hop(&url, max_bytes).await;
+            let is_last = !matches!(&hop, Ok(Hop::Redirect(next)) if host(next) == host(&url));
+            let hop = match place.take() {
+                Some(held) if is_last => held.end(hop)?,
+                held => {
+                    *place = held;
+                    hop?
+                }
+            };
+            match hop {
+                Hop::Image(bytes) => return Ok(bytes),
+                Hop::Redirect(next) => url = next,
+            }
+        }
+        let message =
+            format!("the image's server redirects more than {} times", self.limits.max_redirects);
+        Err(FetchError::new(Code::FetchNotFound, message))
+    }
+
+    async fn hop(&self, url: &Url, max_bytes: u64) -> Result<Hop, FetchError> {
+        let identity = (ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let outgoing = Outgoing {
+            method: Method::GET,
+            url: url.clone(),
+            headers: HeaderMap::from_iter([identity]),
+            body: Bytes::new(),
+        };
+        let Ok(sent) = timeout(self.limits.first_byte, self.client.send(&outgoing)).await else {
+            let waited_ms = self.limits.first_byte.as_millis();
+            let message = format!("the image's server did not answer within {waited_ms} ms");
+            return Err(FetchError::new(Code::FetchTimeout, message));
+        };
+        let answer = sent.map_err(unanswered)?;
+        let status = answer.status();
+        tracing::debug!(url = redacted(url), status = status.as_u16(), "image server answered");
+        if status.is_redirection() {
+            return self.next_hop(url, &answer).map(Hop::Redirect);
+        }
+        self.refuse(&answer)?;
+        let encodings = encodings(answer.headers())?;
+        let body = self.read(answer, max_bytes).await?;
+        Ok(Hop::Image(encodings.decode(body, max_bytes).await?))
+    }
+
+    /// Bytes beyond ASCII are UTF-8, as browsers take them.
+    fn next_hop(&self, url: &Url, answer: &Answer) -> Result<Url, FetchError> {
+        let Some(location) = answer.headers().get(LOCATION) else {
+            let message = format!("the image's server answered {} to nowhere", answer.status());
+            return Err(FetchError::new(Code::FetchNotFound, message));
+        };
+        let location = String::from_utf8_lossy(location.as_bytes());
+        let next = url.join(&location).map_err(|error| {
+            forbidden(ForbiddenAddress::Invalid(format!("a redirect's {error}")))
+        })?;
+        self.check(next.as_str())
+    }
+
+    fn refuse(&self, answer: &Answer) -> Result<(), FetchError> {
+        let status = answer.status();
+        let Some(code) = refusal(status) else { return Ok(()) };
+        let error = FetchError::new(code, format!("the image's server answered {status}"));
+        let asked = answer.retry_after().and_then(|text| retry_after(text, self.clock.now()));
+        Err(match (error.retry, asked) {
+            (Retry::Later { .. }, Some(after)) => {
+                error.retried(Retry::Later { after: after.min(self.limits.max_retry_after) })
+            }
+            _ => error,
+        })
+    }
+
+    async fn read(&self, mut answer: Answer, max_bytes: u64) -> Result<Bytes, FetchError> {
+        let announced = answer.content_length().unwrap_or(0);
+        if announced > max_bytes {
+            return Err(too_large(max_bytes));
+        }
+        let capacity = usize::try_from(announced.min(FIRST_BUFFER_BYTES)).unwrap_or(0);
+        let mut body = BytesMut::with_capacity(capacity);
+        let (begun, rate) = (Instant::now(), self.limits.least_bytes_per_second.max(1));
+        let mut chunk_count: u64 = 0;
+        loop {
+            let size_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            let latest = begun + RATE_GRACE + Duration::from_millis(size_bytes * 1_000 / rate);
+            let Ok(chunk) = timeout_at(latest, answer.chunk()).await else {
+                let message = format!("the image came slower than {rate} bytes a second");
+                return Err(FetchError::new(Code::FetchTimeout, message));
+            };
+            let Some(chunk) = chunk.map_err(unanswered)? else { return Ok(body.freeze()) };
+            let size_bytes = size_bytes + chunk.len() as u64;
+            if size_bytes > max_bytes {
+                return Err(too_large(max_bytes));
+            }
+            chunk_count += 1;
+            if chunk_count > SMALL_CHUNKS.max(size_bytes / LEAST_CHUNK_BYTES) {
+                let message = "the image's server sends it in chunks of a few bytes";
+                return Err(FetchError::new(Code::FetchFailed, message).retried(Retry::Never));
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+}
+
+#[async_trait]
+impl Images for HttpImages {
+    async fn put(&self, _: Bytes) -> PortResult<Sha256> {
+        Err(PortError::permanent("keeping an image", "nothing is kept on the web"))
+    }
+
+    async fn place(&self, address: &str) -> Result<FetchPlace, FetchError> {
+        let url = self.check(address)?;
+        Ok(FetchPlace::new(self.gate.enter(host(&url)).await?))
     }
 
     /// The bytes at `address`, at most `max_bytes` of them, without their content encoding.
     ///
     /// 404 and 410 are `FETCH_NOT_FOUND`, 401 and 403 `FETCH_DENIED`, a forbidden or unreadable
-    /// address `FETCH_FORBIDDEN_ADDRESS`, too many bytes `IMAGE_TOO_LARGE`, the deadline
+    /// address `FETCH_FORBIDDEN_ADDRESS`, too many bytes `IMAGE_TOO_LARGE`, one of the time-outs
     /// `FETCH_TIMEOUT`; 408, 425, 429, 5xx, a broken connection and a body that ends early are
     /// `FETCH_FAILED`. Of the other answers, 402, 407 and 451 are `FETCH_DENIED`. The rest (400 and
     /// 304 among them), redirects in a loop or more than are followed, and port 0 are
@@ -48,89 +220,42 @@ impl HttpImages {
     /// is used all the same, a damaged one is `DECODE_CORRUPT` and an unknown one
     /// `DECODE_UNSUPPORTED`.
     ///
-    /// A name that is not resolved is `FETCH_FAILED`: the resolver of the operating system does not
-    /// tell a name that does not exist from one that cannot be looked up just now.
-    pub async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError> {
-        let url = self.client.check(address).map_err(forbidden)?;
-        check_port(&url)?;
-        match timeout(self.deadline, self.follow(url, max_bytes)).await {
-            Ok(fetched) => fetched,
-            Err(_) => Err(FetchError::new(
-                Code::FetchTimeout,
-                format!("the image did not arrive within {} ms", self.deadline.as_millis()),
-            )),
-        }
-    }
-
-    async fn follow(&self, mut url: Url, max_bytes: u64) -> Result<Bytes, FetchError> {
-        for _ in 0..=self.max_redirects {
-            let get = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
-            let sent = get.send().await;
-            let response = sent.map_err(|error| unanswered(error.into()))?;
-            let status = response.status();
-            tracing::debug!(
-                url = redacted(&url),
-                status = status.as_u16(),
-                "image server answered"
-            );
-            if !status.is_redirection() {
-                refuse(status)?;
-                let encodings = encodings(response.headers())?;
-                let body = read(response, max_bytes).await?;
-                return Ok(encodings.decode(body, max_bytes).await?);
-            }
-            url = self.next_hop(&url, &response)?;
-        }
-        let message =
-            format!("the image's server redirects more than {} times", self.max_redirects);
-        Err(FetchError::new(Code::FetchNotFound, message))
-    }
-
-    fn next_hop(&self, url: &Url, response: &Response) -> Result<Url, FetchError> {
-        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let Some(location) = location else {
-            let message = format!("the image's server answered {} to nowhere", response.status());
-            return Err(FetchError::new(Code::FetchNotFound, message));
-        };
-        let next = url.join(location).map_err(|error| {
-            forbidden(ForbiddenAddress::Invalid(format!("a redirect's {error}")))
-        })?;
-        let next = self.client.check(next.as_str()).map_err(forbidden)?;
-        check_port(&next)?;
-        Ok(next)
-    }
-}
-
-/// Images by the scheme of their address: those of a store, and others from the web.
-pub struct AddressedImages {
-    stored: Arc<dyn Images>,
-    web: HttpImages,
-}
-
-impl AddressedImages {
-    /// `flota://` and `s3://` addresses lead to `stored`, all others to `web`.
-    pub fn new(stored: Arc<dyn Images>, web: HttpImages) -> Self {
-        Self { stored, web }
-    }
-}
-
-#[async_trait]
-impl Images for AddressedImages {
-    async fn put(&self, bytes: Bytes) -> PortResult<Sha256> {
-        self.stored.put(bytes).await
-    }
-
+    /// A name that cannot be looked up just now is `FETCH_FAILED`. One that does not exist is
+    /// `FETCH_FORBIDDEN_ADDRESS`, in the words of one that leads to a private address.
     async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError> {
-        if address.starts_with(UPLOADED_PREFIX) || address.starts_with(OBJECT_PREFIX) {
-            self.stored.fetch(address, max_bytes).await
-        } else {
-            self.web.fetch(address, max_bytes).await
-        }
+        let place = self.place(address).await?;
+        self.fetch_in(place, address, max_bytes).await
     }
 
-    async fn sha256(&self, address: &str) -> Option<Sha256> {
-        self.stored.sha256(address).await
+    async fn fetch_in(
+        &self,
+        place: FetchPlace,
+        address: &str,
+        max_bytes: u64,
+    ) -> Result<Bytes, FetchError> {
+        let url = self.check(address)?;
+        let mut place = place.take::<HostPlace>();
+        if let Some(place) = &mut place {
+            place.begin();
+        }
+        match timeout(self.limits.deadline, self.follow(&mut place, url, max_bytes)).await {
+            Ok(fetched) => fetched,
+            Err(_) => {
+                let waited_ms = self.limits.deadline.as_millis();
+                let message = format!("the image did not arrive within {waited_ms} ms");
+                let late = Err(FetchError::new(Code::FetchTimeout, message));
+                match place {
+                    Some(place) => place.end(late),
+                    None => late,
+                }
+            }
+        }
     }
+}
+
+/// Whose places a fetch from `url` takes: those of the host, on whatever port.
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default()
 }
 
 fn encodings(headers: &HeaderMap) -> Result<ContentEncodings, FetchError> {
@@ -138,41 +263,16 @@ fn encodings(headers: &HeaderMap) -> Result<ContentEncodings, FetchError> {
     Ok(ContentEncodings::parse(values.map(|value| value.to_str().unwrap_or("unreadable")))?)
 }
 
-/// No server listens on port 0.
-fn check_port(url: &Url) -> Result<(), FetchError> {
-    match url.port() {
-        Some(0) => Err(FetchError::new(Code::FetchNotFound, "no server can be on port 0")),
-        _ => Ok(()),
-    }
-}
-
-fn refuse(status: StatusCode) -> Result<(), FetchError> {
-    let code = match status.as_u16() {
+/// The code of an answer without an image; `None` where it has one.
+fn refusal(status: StatusCode) -> Option<Code> {
+    match status.as_u16() {
         // A part of an image must not be taken for the whole.
-        206 => Code::FetchFailed,
-        200..=299 => return Ok(()),
-        401 | 402 | 403 | 407 | 451 => Code::FetchDenied,
-        408 | 425 | 429 | 500.. => Code::FetchFailed,
-        _ => Code::FetchNotFound,
-    };
-    Err(FetchError::new(code, format!("the image's server answered {status}")))
-}
-
-async fn read(mut response: Response, max_bytes: u64) -> Result<Bytes, FetchError> {
-    let announced = response.content_length().unwrap_or(0);
-    if announced > max_bytes {
-        return Err(too_large(max_bytes));
+        206 => Some(Code::FetchFailed),
+        200..=299 => None,
+        401 | 402 | 403 | 407 | 451 => Some(Code::FetchDenied),
+        408 | 425 | 429 | 500.. => Some(Code::FetchFailed),
+        _ => Some(Code::FetchNotFound),
     }
-    let capacity = usize::try_from(announced.min(FIRST_BUFFER_BYTES)).unwrap_or(0);
-    let mut body = BytesMut::with_capacity(capacity);
-    while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(error.into()))? {
-        let size_bytes = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
-        if size_bytes > max_bytes {
-            return Err(too_large(max_bytes));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }
 
 fn too_large(max_bytes: u64) -> FetchError {
@@ -184,15 +284,21 @@ fn forbidden(error: ForbiddenAddress) -> FetchError {
 }
 
 fn unanswered(error: CallError) -> FetchError {
-    let error = match error {
-        CallError::Forbidden(error) => return forbidden(error),
-        CallError::Failed(error) => error,
+    let failed = |message: String, error: CallError| {
+        FetchError::new(Code::FetchFailed, message).caused_by(error)
     };
-    let message = if error.is_connect() {
-        "the image's server could not be reached"
-    } else {
-        "the connection to the image's server broke"
-    };
-    let source: Box<dyn Error + Send + Sync> = Box::new(error);
-    FetchError { code: Code::FetchFailed, message: message.to_owned(), source: Some(source) }
+    match error {
+        CallError::Forbidden(error) => forbidden(error),
+        CallError::NotReached(_) => {
+            failed("the image's server could not be reached".to_owned(), error)
+        }
+        CallError::NotResolved { .. } => failed(error.to_string(), error),
+        CallError::Broken(_) => {
+            failed("the connection to the image's server broke".to_owned(), error)
+        }
+        // The server would do it again.
+        CallError::HeadTooLarge(_) | CallError::InterimAnswers | CallError::Unsendable(_) => {
+            failed(format!("the image was not fetched: {error}"), error).retried(Retry::Never)
+        }
+    }
 }

@@ -4,13 +4,14 @@ use ipnet::IpNet;
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::addresses;
+use super::{addresses, ports::PortRange};
 
 /// Where we may fetch from and call back to: the public internet, and the networks that settings
-/// allow by name.
-#[derive(Debug, Clone, Default)]
+/// allow by name; there, the ports that settings allow.
+#[derive(Debug, Clone)]
 pub struct AddressPolicy {
     allow: Vec<IpNet>,
+    ports: Vec<PortRange>,
 }
 
 /// An address that is not to be reached. The sentence is safe for the client: it does not tell
@@ -26,7 +27,7 @@ pub enum ForbiddenAddress {
     /// A user name or a password in it.
     #[error("a user name or a password in an address is not allowed")]
     Credentials,
-    /// Its host is, or leads to, an address outside the public internet.
+    /// Its host is an address outside the public internet.
     #[error("`{host}` leads to an address that is not allowed ({kind})")]
     Special {
         /// The host as the address names it.
@@ -34,12 +35,33 @@ pub enum ForbiddenAddress {
         /// What kind of address it leads to.
         kind: &'static str,
     },
+    /// Its host is a name that leads to no address, or to one outside the public internet: which of
+    /// both is not said.
+    #[error("`{host}` leads to no address that may be reached")]
+    Unreachable {
+        /// The host as the address names it.
+        host: String,
+    },
+    /// A port that the settings do not allow.
+    #[error("port {0} is not allowed")]
+    Port(u16),
+}
+
+impl Default for AddressPolicy {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl AddressPolicy {
-    /// The public internet, and `allow`.
+    /// The public internet and `allow`, on the [usual ports](PortRange::usual).
     pub fn new(allow: Vec<IpNet>) -> Self {
-        Self { allow }
+        Self { allow, ports: PortRange::usual() }
+    }
+
+    /// The same on `ports`.
+    pub fn on_ports(self, ports: Vec<PortRange>) -> Self {
+        Self { ports, ..self }
     }
 
     /// The parsed address, if its form, its scheme and a literal host are allowed. A host that is a
@@ -59,7 +81,13 @@ impl AddressPolicy {
             Some(Host::Domain(name)) => self.check_name(name)?,
             None => return Err(ForbiddenAddress::Invalid("it has no host".to_owned())),
         }
-        Ok(url)
+        // No server can be on port 0: whoever calls says so.
+        match url.port_or_known_default() {
+            Some(port) if port > 0 && !self.ports.iter().any(|range| range.contains(port)) => {
+                Err(ForbiddenAddress::Port(port))
+            }
+            _ => Ok(url),
+        }
     }
 
     /// Whether `address`, which `host` leads to, may be reached.

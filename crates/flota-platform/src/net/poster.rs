@@ -1,20 +1,25 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
-use flota_core::ports::{PostAnswer, PostError, PostRequest, Poster};
-use reqwest::{
-    Response,
-    header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+use bytes::Bytes;
+use flota_core::{
+    ports::{PostAnswer, PostError, PostRequest, Poster},
+    with_causes,
 };
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::timeout;
 use url::Url;
 
 use super::{
     ForbiddenAddress, GuardedClient,
-    client::{CallError, describe},
+    answer::Answer,
+    client::{CallError, Outgoing},
 };
 
-/// How much of an answer's body is read, so that the connection can be used again; the rest is not
-/// waited for.
+/// How much of an answer's body is read, and for how long, so that the connection can be used again.
+/// The answer is known by then: whatever becomes of its body changes nothing.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_BODY_WAIT: Duration = Duration::from_secs(1);
 
 /// Posts through a [`GuardedClient`].
 #[derive(Clone)]
@@ -28,19 +33,11 @@ impl HttpPoster {
         Self { client }
     }
 
-    async fn send(&self, url: Url, request: PostRequest) -> Result<PostAnswer, PostError> {
+    async fn send(&self, url: Url, request: PostRequest) -> Result<Answer, PostError> {
         let headers = headers(&request.headers)?;
-        let sent = self.client.post(url).headers(headers).body(request.body).send().await;
-        let mut response = sent.map_err(|error| failed(error.into()))?;
-        let answer =
-            PostAnswer { status: response.status().as_u16(), retry_after: retry_after(&response) };
-        let mut read_bytes = 0;
-        while read_bytes < MAX_ANSWER_BYTES
-            && let Some(chunk) = response.chunk().await.map_err(|error| failed(error.into()))?
-        {
-            read_bytes += chunk.len();
-        }
-        Ok(answer)
+        let body = Bytes::from(request.body);
+        let outgoing = Outgoing { method: Method::POST, url, headers, body };
+        self.client.send(&outgoing).await.map_err(failed)
     }
 }
 
@@ -49,8 +46,23 @@ impl Poster for HttpPoster {
     async fn post(&self, request: PostRequest) -> Result<PostAnswer, PostError> {
         let url = self.client.check(&request.url).map_err(forbidden)?;
         let deadline = request.deadline;
-        let answered = timeout(deadline, self.send(url, request)).await;
-        answered.unwrap_or(Err(PostError::Timeout(deadline)))
+        let sent = timeout(deadline, self.send(url, request)).await;
+        let answer = sent.unwrap_or(Err(PostError::Timeout(deadline)))?;
+        let posted = PostAnswer {
+            status: answer.status().as_u16(),
+            retry_after: answer.retry_after().map(str::to_owned),
+        };
+        let _ = timeout(MAX_BODY_WAIT.min(deadline), drain(answer)).await;
+        Ok(posted)
+    }
+}
+
+async fn drain(mut answer: Answer) {
+    let mut read_bytes = 0;
+    while read_bytes < MAX_ANSWER_BYTES
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        read_bytes += chunk.len().max(1);
     }
 }
 
@@ -64,11 +76,6 @@ fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, PostError> {
     Ok(headers)
 }
 
-fn retry_after(response: &Response) -> Option<String> {
-    let value = response.headers().get(RETRY_AFTER)?;
-    value.to_str().ok().map(str::to_owned)
-}
-
 fn forbidden(error: ForbiddenAddress) -> PostError {
     PostError::ForbiddenAddress(error.to_string())
 }
@@ -76,6 +83,6 @@ fn forbidden(error: ForbiddenAddress) -> PostError {
 fn failed(error: CallError) -> PostError {
     match error {
         CallError::Forbidden(error) => forbidden(error),
-        CallError::Failed(error) => PostError::Failed(describe(&error)),
+        error => PostError::Failed(with_causes(&error)),
     }
 }

@@ -1,16 +1,45 @@
-use std::{error::Error, io, net::SocketAddr, sync::Arc};
+//! Names to addresses that may be reached.
 
-use futures::future::BoxFuture;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    vec,
+};
 
-use super::AddressPolicy;
+use futures::{FutureExt, future::BoxFuture};
+use hyper_util::client::legacy::connect::dns::Name;
+use thiserror::Error;
+use tower_service::Service;
+
+use super::{
+    AddressPolicy, ForbiddenAddress,
+    lookups::{Lookups, ask_system},
+};
+
+/// What resolvers say of a name that does not exist, or has no address: glibc's, musl's and the BSDs'
+/// words. The standard library gives no other sign.
+const UNKNOWN_NAME: [&str; 4] = [
+    "Name or service not known",
+    "No address associated with hostname",
+    "Name does not resolve",
+    "nodename nor servname provided",
+];
 
 /// The addresses of a host, as a name server tells them.
 pub(super) type Lookup =
     Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
+/// A name that was not resolved, for a reason that may pass.
+#[derive(Debug, Error)]
+#[error("the name was not resolved")]
+pub(super) struct NotResolved(#[from] io::Error);
+
 /// Looks a name up once and hands on its addresses only if every one is allowed, so that the
 /// connection goes to an address that was checked.
+#[derive(Clone)]
 pub(super) struct CheckedResolver {
     policy: AddressPolicy,
     lookup: Lookup,
@@ -20,34 +49,51 @@ impl CheckedResolver {
     pub(super) fn new(policy: AddressPolicy, lookup: Lookup) -> Self {
         Self { policy, lookup }
     }
-}
 
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.policy.clone();
-        let lookup = self.lookup.clone();
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found = lookup(host.clone()).await.map_err(boxed)?;
-            policy.check_all(&host, found.iter().map(SocketAddr::ip)).map_err(boxed)?;
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
+    /// A name that leads nowhere and one that leads where we do not go are told in the same words, so
+    /// that nobody learns which names there are on our side.
+    async fn resolve(&self, host: String) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+        let found = match (self.lookup)(host.clone()).await {
+            Ok(found) => found,
+            Err(error) if is_unknown(&error) => Vec::new(),
+            Err(error) => return Err(Box::new(NotResolved(error))),
+        };
+        let is_allowed = self.policy.check_all(&host, found.iter().map(SocketAddr::ip)).is_ok();
+        if found.is_empty() || !is_allowed {
+            return Err(Box::new(ForbiddenAddress::Unreachable { host }));
+        }
+        Ok(found)
     }
 }
 
-/// The resolver of the operating system.
+impl Service<Name> for CheckedResolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolver = self.clone();
+        let host = name.as_str().to_owned();
+        async move { resolver.resolve(host).await.map(Vec::into_iter) }.boxed()
+    }
+}
+
+/// The resolver of the operating system, within bounds.
 pub(super) fn system_lookup() -> Lookup {
-    Arc::new(|host| {
-        Box::pin(async move {
-            // The port is the URL's: reqwest puts it in place of zero.
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            Ok(found.collect())
-        })
+    let lookups = Lookups::new();
+    Arc::new(move |host| {
+        let lookups = lookups.clone();
+        Box::pin(async move { lookups.run(host, ask_system).await })
     })
 }
 
-fn boxed(error: impl Error + Send + Sync + 'static) -> Box<dyn Error + Send + Sync> {
-    Box::new(error)
+fn is_unknown(error: &io::Error) -> bool {
+    let said = error.to_string();
+    UNKNOWN_NAME.iter().any(|unknown| said.contains(unknown))
 }
 
 #[cfg(test)]
@@ -59,7 +105,7 @@ mod tests {
 
     use flota_core::{
         Code,
-        ports::{PostError, PostRequest, Poster},
+        ports::{Images, PostError, PostRequest, Poster, Retry},
     };
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -67,7 +113,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::net::{GuardedClient, HttpImages, HttpPoster};
+    use crate::{
+        memory::SeededClock,
+        net::{GuardedClient, HostGate, HttpImages, HttpPoster},
+        settings::Settings,
+    };
 
     const MAX_BYTES: u64 = 1_000;
 
@@ -88,7 +138,9 @@ mod tests {
     }
 
     fn images(client: GuardedClient) -> HttpImages {
-        HttpImages::new(client, Duration::from_secs(15), 3)
+        let (settings, clock) = (Settings::default(), Arc::new(SeededClock::new(1)));
+        let gate = HostGate::new(settings.web_limits(), clock.clone());
+        HttpImages::new(client, gate, clock, settings.fetch_limits())
     }
 
     /// A server that answers every request with `bytes`; its port.
@@ -141,12 +193,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_without_an_address_may_get_one() {
-        let failing: Lookup =
-            Arc::new(|_| Box::pin(async { Err(io::Error::other("no such host")) }));
-        for lookup in [failing, answers(&[&[]], &Arc::default())] {
+    async fn a_name_that_is_not_resolved_now_may_be_later() {
+        let failing: Lookup = Arc::new(|_| {
+            Box::pin(async { Err(io::Error::other("Temporary failure in name resolution")) })
+        });
+        let fetched = images(client(failing)).fetch("http://photos.example/", MAX_BYTES).await;
+        let error = fetched.unwrap_err();
+        assert_eq!(error.code, Code::FetchFailed);
+        assert!(matches!(error.retry, Retry::Later { .. }), "{:?}", error.retry);
+    }
+
+    #[tokio::test]
+    async fn errors_do_not_tell_a_private_name_from_one_that_there_is_not() {
+        let unknown = "failed to lookup address information: Name or service not known";
+        let unknown: Lookup =
+            Arc::new(move |_| Box::pin(async move { Err(io::Error::other(unknown)) }));
+        let none = answers(&[&[]], &Arc::default());
+        let private = answers(&[&["10.0.0.1"]], &Arc::default());
+        let metadata = answers(&[&["169.254.169.254"]], &Arc::default());
+        let mut told = Vec::new();
+        for lookup in [unknown, none, private, metadata] {
             let fetched = images(client(lookup)).fetch("http://photos.example/", MAX_BYTES).await;
-            assert_eq!(fetched.unwrap_err().code, Code::FetchFailed);
+            let error = fetched.unwrap_err();
+            told.push((error.code, error.message, error.retry));
         }
+        assert_eq!(told[0].0, Code::FetchForbiddenAddress);
+        assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
     }
 }

@@ -5,17 +5,17 @@ use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 use flota_core::{
     ModelName, ObjectAddress,
     limits::{
-        MAX_ADDRESS_BYTES, MAX_CALLBACK_BODY_BYTES, MAX_LEASE, MAX_PACK_TASKS, MAX_POLL_WAIT,
+        MAX_ADDRESS_BYTES, MAX_CALLBACK_BODY_BYTES, MAX_LEASE, MAX_MESSAGE_DELAY, MAX_PACK_TASKS,
+        MAX_POLL_WAIT,
     },
 };
 use tracing_subscriber::EnvFilter;
 
 use super::{
     AwsSettings, Backend, DeadLetterSettings, EngineKind, EngineProvider, EngineSettings,
-    IngestRule, IngestSettings, LogSettings, NetworkSettings, NotifierSettings, QueueSettings,
-    RecorderSettings, ServerSettings, Settings, SweeperSettings, WorkerSettings,
+    FetchSettings, IngestRule, IngestSettings, LogSettings, NetworkSettings, NotifierSettings,
+    QueueSettings, RecorderSettings, ServerSettings, Settings, SweeperSettings, WorkerSettings,
 };
-use crate::net::AddressPolicy;
 
 /// A setting outside its bounds.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ pub(super) fn check(settings: &Settings) -> Checked {
     queue(&settings.queue)?;
     engine(&settings.engine)?;
     worker(&settings.worker, &settings.queue)?;
+    fetch(&settings.fetch)?;
     recorder(&settings.recorder, &settings.queue)?;
     ingest(&settings.ingest, &settings.queue)?;
     for rule in &settings.ingest.rules {
@@ -140,6 +141,14 @@ fn worker(worker: &WorkerSettings, queue: &QueueSettings) -> Checked {
     time("worker.life_ms", worker.life, MIN_LEASE..=MAX_TIME)
 }
 
+fn fetch(fetch: &FetchSettings) -> Checked {
+    time("fetch.retry_for_ms", fetch.retry_for, Duration::ZERO..=MAX_TIME)?;
+    time("fetch.max_retry_after_ms", fetch.max_retry_after, Duration::ZERO..=MAX_MESSAGE_DELAY)?;
+    time("fetch.first_byte_ms", fetch.first_byte, MIN_INTERVAL..=MAX_TIME)?;
+    hold(fetch.breaker_failures > 0, "fetch.breaker_failures", || "1 or more".to_owned())?;
+    time("fetch.breaker_open_ms", fetch.breaker_open, MIN_INTERVAL..=MAX_TIME)
+}
+
 fn recorder(recorder: &RecorderSettings, queue: &QueueSettings) -> Checked {
     let capacity = MAX_PACK_TASKS..=MAX_AT_ONCE;
     hold(capacity.contains(&recorder.capacity_tasks), "recorder.capacity_tasks", || {
@@ -170,8 +179,8 @@ fn ingest_rule(rule: &IngestRule, network: &NetworkSettings) -> Checked {
         format!("as `models` of `{bucket}` at least one, and none twice")
     })?;
     let Some(callback) = &rule.callback else { return Ok(()) };
-    let policy = AddressPolicy::new(network.allow.clone());
-    let refusal = policy.check_url(callback.as_str()).err().map(|error| error.to_string());
+    let refusal =
+        network.policy().check_url(callback.as_str()).err().map(|error| error.to_string());
     let is_short = callback.as_str().len() <= MAX_ADDRESS_BYTES;
     hold(refusal.is_none() && is_short, key, || {
         let why = refusal.unwrap_or_else(|| format!("more than {MAX_ADDRESS_BYTES} bytes"));

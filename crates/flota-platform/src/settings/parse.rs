@@ -17,6 +17,7 @@ use strum::VariantNames;
 use url::Url;
 
 use super::{ModelGroup, Role};
+use crate::net::PortRange;
 
 /// The beginning of a secret, as Standard Webhooks writes it.
 const SECRET_PREFIX: &str = "whsec_";
@@ -140,4 +141,9 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>,
         text.parse().or_else(|_| host()).map_err(|_| D::Error::custom(wanted))
     };
     Vec::<String>::deserialize(from)?.into_iter().map(network).collect()
+}
+
+pub(super) fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PortRange>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }

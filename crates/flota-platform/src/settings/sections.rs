@@ -5,9 +5,11 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    DeadLetterSettings, EngineSettings, IngestSettings, ModelGroup, NotifierSettings,
-    ObjectSettings, RecorderSettings, Role, SweeperSettings, WorkerSettings, parse,
+    DeadLetterSettings, EngineSettings, FetchSettings, IngestSettings, ModelGroup,
+    NotifierSettings, ObjectSettings, RecorderSettings, Role, SweeperSettings, WorkerSettings,
+    parse,
 };
+use crate::net::PortRange;
 
 /// Everything that can be set. `default.toml` says what each key means.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -30,6 +32,8 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// Workers.
     pub worker: WorkerSettings,
+    /// Fetching images.
+    pub fetch: FetchSettings,
     /// The recorder.
     pub recorder: RecorderSettings,
     /// Images that lie in S3.
@@ -114,6 +118,9 @@ pub struct NetworkSettings {
     /// Networks that may be reached although they are private.
     #[serde(deserialize_with = "parse::networks")]
     pub allow: Vec<IpNet>,
+    /// Ports that may be called.
+    #[serde(deserialize_with = "parse::ports")]
+    pub ports: Vec<PortRange>,
     /// Most redirects followed for an image.
     pub fetch_redirects: usize,
 }

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use flota_core::{
     Code,
@@ -6,20 +6,16 @@ use flota_core::{
 };
 use flota_platform::{
     memory,
-    net::{AddressPolicy, AddressedImages, GuardedClient, HttpImages},
+    net::{AddressPolicy, AddressedImages, HostGate},
+    settings::Settings,
 };
 
-use crate::server::{Reply, Server, answer_text, redirect};
+use crate::{
+    server::{Reply, Server, answer_text, redirect},
+    web::{MAX_BYTES, images, images_under},
+};
 
-const MAX_BYTES: u64 = 1_000;
-const MAX_REDIRECTS: usize = 3;
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-
-/// Fetches from the web with loopback, IPv4 only, allowed.
-fn images() -> HttpImages {
-    let policy = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    HttpImages::new(GuardedClient::new(policy).unwrap(), Duration::from_secs(15), MAX_REDIRECTS)
-}
 
 /// What comes of an image whose server answers `reply`.
 async fn check(reply: Reply) -> Result<Vec<u8>, FetchError> {
@@ -179,8 +175,7 @@ async fn every_hop_of_a_redirect_is_checked() {
 #[tokio::test]
 async fn loopback_is_refused_unless_it_is_allowed() {
     let server = Server::start(|_| answer_text("200 OK", &[], "bytes")).await;
-    let client = GuardedClient::new(AddressPolicy::default()).unwrap();
-    let images = HttpImages::new(client, Duration::from_secs(15), MAX_REDIRECTS);
+    let images = images_under(AddressPolicy::default(), &Settings::default());
     let error = images.fetch(&server.url("/"), MAX_BYTES).await.unwrap_err();
     assert_eq!(error.code, Code::FetchForbiddenAddress);
     assert!(server.requests().is_empty());
@@ -198,8 +193,9 @@ async fn a_server_that_is_not_there_may_come_back() {
 
 #[tokio::test]
 async fn the_scheme_leads_to_the_store_or_to_the_web() {
-    let store = memory::open(Arc::new(memory::ManualClock::new(1)));
-    let images = AddressedImages::new(store.images, images());
+    let clock = Arc::new(memory::ManualClock::new(1));
+    let objects = HostGate::new(Settings::default().object_limits(), clock.clone());
+    let images = AddressedImages::new(memory::open(clock).images, objects, images());
     let sha256 = images.put("uploaded".into()).await.unwrap();
     let uploaded = images.fetch(&format!("flota://sha256/{sha256}"), MAX_BYTES).await.unwrap();
     assert_eq!(uploaded.as_ref(), b"uploaded");

@@ -6,3 +6,6 @@ mod addresses;
 mod fetch;
 mod post;
 mod server;
+mod stale;
+mod ways;
+mod web;

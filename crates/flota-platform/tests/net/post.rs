@@ -60,26 +60,39 @@ async fn a_body_without_end_is_not_read_to_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_deadline_holds_for_all_of_it() {
+async fn one_deadline_holds_until_the_answer_is_known() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_owned();
-    for reply in [Reply::Stall(String::new()), Reply::Stall(head.clone()), Reply::Drip(head)] {
+    for reply in [Reply::Stall(String::new()), Reply::Drip("HTTP/1.1 200 OK\r\nx-".to_owned())] {
         let answer = check(reply).await;
         assert!(matches!(answer, Err(PostError::Timeout(_))), "{answer:?}");
     }
+    let begun = tokio::time::Instant::now();
+    for reply in [Reply::Stall(head.clone()), Reply::Drip(head)] {
+        assert_eq!(check(reply).await.unwrap().status, 200, "the status says it all");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "the body was waited for");
 }
 
 #[tokio::test]
 async fn what_breaks_is_a_failure_that_does_not_tell_the_address() {
-    for text in ["", "no HTTP\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort"] {
+    for text in ["", "no HTTP\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-len"] {
         match check(Reply::Text(text.to_owned())).await {
             Err(PostError::Failed(message)) => assert!(!message.contains("/hook"), "{message}"),
             other => panic!("{text:?} came to {other:?}"),
         }
     }
-    let mut unsendable = request("http://127.0.0.1:1/hook".to_owned());
+    let mut unsendable = request("http://127.0.0.1:1024/hook".to_owned());
     unsendable.headers.push(("x-line".to_owned(), "a\nb".to_owned()));
     let answer = poster().post(unsendable).await;
     assert!(matches!(answer, Err(PostError::Failed(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_answer_counts_whatever_becomes_of_its_body() {
+    for (status, code) in [("200 OK", 200), ("503 Service Unavailable", 503)] {
+        let cut = format!("HTTP/1.1 {status}\r\ncontent-length: 100\r\n\r\nshort");
+        assert_eq!(check(Reply::Text(cut)).await.unwrap().status, code);
+    }
 }
 
 #[tokio::test]

@@ -186,6 +186,7 @@ impl Packer {
             model: task.model.clone(),
             tries: 0,
             faults: Vec::new(),
+            fetch_retries: None,
         };
         let message = TasksMessage {
             origin: Origin::Events(EventsId(self.clock.uuid())),

@@ -1,6 +1,9 @@
 use std::{future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use flota_core::ports::Callbacks;
+use flota_core::{
+    hosts::{Ended, Verdict},
+    ports::Callbacks,
+};
 use futures::{FutureExt, future::join_all};
 use metrics::counter;
 use tokio::{
@@ -12,7 +15,7 @@ use tracing::{error, warn};
 
 use super::{
     Attempts,
-    receivers::{Ended, GivenBack, Receivers},
+    receivers::{GivenBack, Receivers},
 };
 use crate::wakeups::Wakeups;
 
@@ -94,7 +97,12 @@ impl Notifier {
                     error!(callback.id = %callback.id, "trying a callback panicked");
                     None
                 });
-                Ended { host, receiver_failed, took: begun.elapsed() }
+                let verdict = match receiver_failed {
+                    Some(true) => Verdict::Failed { retry_after: None, fault: None },
+                    Some(false) => Verdict::Answered,
+                    None => Verdict::Unknown,
+                };
+                Ended { host, verdict, took: begun.elapsed() }
             });
         }
     }

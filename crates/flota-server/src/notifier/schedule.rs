@@ -1,10 +1,10 @@
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use flota_core::{
     Callback, CallbackState,
     ports::{PostAnswer, PostError},
 };
-use flota_platform::settings::NotifierSettings;
+use flota_platform::{net::retry_after, settings::NotifierSettings};
 use jiff::Timestamp;
 
 /// How far a wait is jittered: from 80 to 120 per cent of it.
@@ -30,7 +30,7 @@ pub(super) fn verdict(
     now: Timestamp,
     random: u64,
 ) -> Verdict {
-    let (status, retry_after) = match answer {
+    let (status, asked) = match answer {
         Ok(answer) => (Some(answer.status), answer.retry_after.as_deref()),
         Err(_) => (None, None),
     };
@@ -44,9 +44,9 @@ pub(super) fn verdict(
     let Some(wait) = settings.schedule.get(callback.attempts.len()) else {
         return Verdict { receiver_failed, ..ended(CallbackState::Failed) };
     };
-    let asked = retry_after
+    let asked = asked
         .filter(|_| matches!(status, Some(429 | 503)))
-        .and_then(|text| parse_retry_after(text, now))
+        .and_then(|text| retry_after(text, now))
         .unwrap_or_default()
         .min(settings.max_retry_after);
     // Never before the receiver wants it, never before the schedule does.
@@ -60,15 +60,6 @@ pub(super) fn jittered(wait: Duration, random: u64) -> Duration {
     let spread = wait_ms.saturating_mul(2 * JITTER_PER_CENT) / 100;
     let least = wait_ms.saturating_mul(100 - JITTER_PER_CENT) / 100;
     Duration::from_millis(least.saturating_add(random % spread.saturating_add(1)))
-}
-
-/// Seconds, or a date of HTTP (RFC 9110, 10.2.3).
-fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text.trim()).ok()?;
-    date.duration_since(SystemTime::from(now)).ok()
 }
 
 #[cfg(test)]

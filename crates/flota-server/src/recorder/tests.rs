@@ -154,6 +154,7 @@ fn upload_tasks(round: u32) -> TasksMessage {
         model: "cat".parse().unwrap(),
         tries: 0,
         faults: Vec::new(),
+        fetch_retries: None,
     };
     TasksMessage {
         origin: Origin::Events(EventsId(uuid::Uuid::from_u128(6))),

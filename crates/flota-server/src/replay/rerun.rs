@@ -257,6 +257,7 @@ fn upload_message(
         model: model.clone(),
         tries: 0,
         faults: Vec::new(),
+        fetch_retries: None,
     };
     TasksMessage {
         origin: Origin::Events(EventsId(task.request.0)),

@@ -7,8 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use flota_core::{
-    Code, ImageFacts, Sha256,
-    ports::{FetchError, Images},
+    Code, ImageFacts, OBJECT_PREFIX, Sha256,
+    ports::{FetchError, FetchPlace, Images, UPLOADED_PREFIX},
 };
 use flota_engine::{DecodeError, DecodedImage, Model, Tensor};
 use futures::future::join_all;
@@ -28,14 +28,31 @@ use crate::metrics;
 /// The stages from fetching to preparing, each with its own bound on what it does at once.
 pub(crate) struct Compute {
     pub(crate) images: Arc<dyn Images>,
-    /// Images between the beginning of their fetch and their place in a batch: it bounds the memory
-    /// that their bytes and tensors take.
-    pub(crate) fetches: Arc<Semaphore>,
+    pub(crate) places: Places,
     /// Hash and decode.
     pub(crate) threads: Threads,
     pub(crate) watchdog: Watchdog,
-    pub(crate) fetching: Arc<Stage>,
     pub(crate) decoding: Arc<Stage>,
+}
+
+/// Images between the beginning of their fetch and their place in a batch: it bounds the memory that
+/// their bytes and tensors take. Slow hosts of the web leave room for uploads and S3.
+pub(crate) struct Places {
+    pub(crate) web: FetchStage,
+    pub(crate) stored: FetchStage,
+}
+
+/// Images of one kind that are fetched at the same time.
+pub(crate) struct FetchStage {
+    places: Arc<Semaphore>,
+    stage: Arc<Stage>,
+}
+
+/// The right to fetch an image: from its host, and among all images.
+pub(crate) struct FetchRight {
+    at_host: FetchPlace,
+    place: OwnedSemaphorePermit,
+    stage: Arc<Stage>,
 }
 
 /// A fetched image, and its place among those that are.
@@ -64,11 +81,23 @@ impl Wanting {
     }
 }
 
+impl FetchStage {
+    /// A stage of so many fetches at once, reported as `name`.
+    pub(crate) fn start(name: &'static str, at_once: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(at_once)), stage: Stage::start(name, at_once) }
+    }
+}
+
 impl Compute {
-    /// Waits for a place among the images that are fetched.
-    pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
-        let place = Arc::clone(&self.fetches).acquire_owned().await;
-        place.expect("the semaphore is never closed")
+    /// Waits for a place at the host of `address`, and then for one among the images that are fetched:
+    /// whoever waits for a slow host takes no place from others.
+    pub(crate) async fn enter(&self, address: &str) -> Result<FetchRight, Failure> {
+        let at_host = self.images.place(address).await.map_err(fetch_failure)?;
+        let is_stored = address.starts_with(UPLOADED_PREFIX) || address.starts_with(OBJECT_PREFIX);
+        let kind = if is_stored { &self.places.stored } else { &self.places.web };
+        let place = Arc::clone(&kind.places).acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        Ok(FetchRight { at_host, place, stage: Arc::clone(&kind.stage) })
     }
 
     /// Fetches an image of `max_bytes` at most and hashes it, unless its address says what it hashes to.
@@ -77,11 +106,13 @@ impl Compute {
         address: &str,
         sha256: Option<Sha256>,
         max_bytes: u64,
-        place: OwnedSemaphorePermit,
+        right: FetchRight,
     ) -> Result<Fetched, Failure> {
+        let FetchRight { at_host, place, stage } = right;
         let began = Instant::now();
-        let busy = self.fetching.enter();
-        let bytes = self.images.fetch(address, max_bytes).await.map_err(fetch_failure)?;
+        let busy = stage.enter();
+        let fetched = self.images.fetch_in(at_host, address, max_bytes).await;
+        let bytes = fetched.map_err(fetch_failure)?;
         drop(busy);
         let took = began.elapsed();
         metrics::stage("fetch", took);
@@ -196,5 +227,5 @@ fn fetch_failure(error: FetchError) -> Failure {
     if let Some(cause) = &error.source {
         tracing::info!(code = %error.code, cause, "an image could not be fetched");
     }
-    Failure::new(error.code, error.message)
+    Failure { retry: error.retry, ..Failure::new(error.code, error.message) }
 }

@@ -1,8 +1,10 @@
 //! What becomes of a task.
 
+use std::time::Duration;
+
 use flota_core::{
-    Code, DeadLetter, DeadLetterState, Ending, Fault, Origin, Outcome, Prediction, Reason, Subject,
-    TaskMessage, TaskOutcome, WorkerName,
+    Code, DeadLetter, DeadLetterState, Ending, Fault, FetchRetries, Origin, Outcome, Prediction,
+    Reason, Subject, TaskMessage, TaskOutcome, WorkerName, backoff, ports::Retry,
 };
 
 use super::{
@@ -19,6 +21,8 @@ pub(crate) enum End {
     Done(Box<Report>),
     /// A fault that time may heal: it is sent again.
     Again(TaskMessage),
+    /// Its image's host failed, or has no room: it is sent again after this time.
+    Parked(TaskMessage, Duration),
     /// The worker stops before it was begun.
     NotBegun(TaskMessage),
     /// Another process of this worker is to run it.
@@ -59,12 +63,44 @@ impl Pipeline {
         }
     }
 
-    /// The end of a task that has no prediction. What time may heal is tried again first.
+    /// The end of a task that has no prediction. Faults of the image's host are tried again first: they
+    /// last by time, and are no attempts.
     pub(crate) fn end_failed(&self, begun: &Begun<'_>, failure: Failure) -> End {
-        match failure.code.is_transient() {
-            true => self.try_again(begun, failure),
-            false => self.end_for_good(begun, failure),
+        match failure.retry {
+            Retry::Never => self.end_for_good(begun, failure),
+            Retry::Later { after } => self.park(begun, failure, after, true),
+            Retry::Open { after } => self.park(begun, failure, after, false),
+            Retry::Busy { after } => {
+                metrics::parked("busy");
+                End::Parked(begun.task.clone(), after)
+            }
         }
+    }
+
+    /// Parks a task whose host failed: it (`is_own`) or others. Once it was parked long enough, it ends
+    /// with its last code.
+    fn park(&self, begun: &Begun<'_>, failure: Failure, after: Duration, is_own: bool) -> End {
+        let now = self.platform.clock.now();
+        let retries = FetchRetries::after(begun.task.fetch_retries, now, is_own);
+        let left = retries.left(now, self.retry.fetch_for);
+        let faults = match is_own {
+            true => self.faults(begun, &failure),
+            false => begun.task.faults.clone(),
+        };
+        if left.is_zero() {
+            // Who was never let through at all says why.
+            let faults = if faults.is_empty() { self.faults(begun, &failure) } else { faults };
+            return self.end_dead(begun, Reason::AttemptsExhausted, failure, faults);
+        }
+        metrics::parked(if is_own { "failed" } else { "open" });
+        let random = self.platform.clock.random();
+        let own = backoff(retries.count, self.retry.base, self.retry.cap, random);
+        // The last try is at the end of the time, whatever the host asks.
+        let delay = own.max(self.retry.base / 2).max(after).min(left);
+        End::Parked(
+            TaskMessage { faults, fetch_retries: Some(retries), ..begun.task.clone() },
+            delay,
+        )
     }
 
     /// The end of a task until it is tried again, or where it was tried often enough.
@@ -74,8 +110,6 @@ impl Pipeline {
         if tries < begun.limit {
             return End::Again(TaskMessage { tries, faults, ..begun.task.clone() });
         }
-        let message = format!("{tries} attempts failed, the last one so: {}", failure.message);
-        let failure = Failure::new(Code::AttemptsExhausted, message);
         self.end_dead(begun, Reason::AttemptsExhausted, failure, faults)
     }
 
@@ -129,7 +163,7 @@ impl Pipeline {
             },
             reason,
             message: failure.message,
-            attempts: begun.attempts,
+            attempts: begun.attempts + begun.task.fetch_retries.map_or(0, |retries| retries.count),
             history,
             created_at: report.outcome.outcome.ended_at,
             state: DeadLetterState::Open,

@@ -25,6 +25,7 @@ use super::{
     in_hand::InHand,
     known::Known,
     outbox::Outbox,
+    parked::Parked,
     report::{Report, bodies},
     served::Served,
     task::Received,
@@ -62,6 +63,8 @@ pub(crate) struct Pipeline {
 pub(crate) struct Retry {
     pub(crate) base: Duration,
     pub(crate) cap: Duration,
+    /// How long it is tried again after faults of its image's host.
+    pub(crate) fetch_for: Duration,
 }
 
 #[async_trait]
@@ -146,12 +149,13 @@ impl Pipeline {
     /// for a worker.
     pub(crate) async fn report_ends(&self, received: &Received, ends: Vec<End>) -> PortResult<()> {
         let (mut reports, mut again, mut not_begun) = (Vec::new(), Vec::new(), Vec::new());
-        let mut waits = Vec::new();
+        let (mut waits, mut parked) = (Vec::new(), Parked::default());
         let mut elsewhere: BTreeMap<WorkerName, Vec<TaskMessage>> = BTreeMap::new();
         for end in ends {
             match end {
                 End::Done(report) => reports.push(*report),
                 End::Again(task) => again.push(task),
+                End::Parked(task, delay) => parked.add(task, delay),
                 End::NotBegun(task) => not_begun.push(task),
                 End::Waits(task) => waits.push(task),
                 End::Elsewhere(task, worker) => elsewhere.entry(worker).or_default().push(task),
@@ -172,6 +176,9 @@ impl Pipeline {
             backoff(tries, self.retry.base, self.retry.cap, random).min(MAX_MESSAGE_DELAY)
         });
         let mut rest = Vec::new();
+        for (tasks, delay) in parked.into_groups() {
+            rest.push(self.rest(message, tasks, delay)?);
+        }
         let patient = (waits, self.retry.cap.min(MAX_MESSAGE_DELAY));
         let begun = (again, wait.unwrap_or_default());
         for (tasks, delay) in [begun, patient, (not_begun, Duration::ZERO)] {

@@ -88,14 +88,18 @@ impl Pipeline {
             self.find(looks, sha256).await;
         }
         open(looks).next()?;
-        let place = self.compute.place().await;
+        let entered = self.compute.enter(address).await;
         if lease.stopping() {
             open(looks).for_each(|look| look.end(End::NotBegun(look.begun.task.clone())));
             return None;
         }
         let limits = open(looks).map(|look| look.served.model.manifest().limits.max_bytes);
         let max_bytes = limits.max().unwrap_or_default();
-        let image = match self.compute.fetch(address, named, max_bytes, place).await {
+        let fetched = match entered {
+            Ok(right) => self.compute.fetch(address, named, max_bytes, right).await,
+            Err(failure) => Err(failure),
+        };
+        let image = match fetched {
             Ok(image) => image,
             Err(failure) => {
                 for look in open(looks) {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use flota_core::{Code, Prediction, PredictionKey, Timings};
+use flota_core::{Code, Prediction, PredictionKey, Timings, ports::Retry};
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
@@ -28,6 +28,8 @@ pub(crate) struct Failure {
     pub(crate) code: Code,
     /// One safe sentence.
     pub(crate) message: String,
+    /// Whether it is tried again.
+    pub(crate) retry: Retry,
 }
 
 /// A computation that several tasks may wait for. It goes on while one of them does.
@@ -41,7 +43,7 @@ pub(crate) struct InHand {
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry: Retry::of(code) }
     }
 
     /// A failure in the words of `error`, which are safe; its cause goes to the log.

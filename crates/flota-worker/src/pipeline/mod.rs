@@ -11,6 +11,7 @@ mod in_hand;
 mod infer;
 mod known;
 mod outbox;
+mod parked;
 mod report;
 mod served;
 mod stages;

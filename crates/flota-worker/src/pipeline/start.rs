@@ -13,13 +13,13 @@ use flota_core::{BatchSpec, Lane, Manifest, ModelName, QueueName, WorkerName};
 use flota_engine::{Model, Session};
 use flota_platform::{
     Platform,
-    settings::{ObjectSettings, WorkerSettings},
+    settings::{FetchSettings, ObjectSettings, WorkerSettings},
 };
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     batch::batch_all,
-    compute::Compute,
+    compute::{Compute, FetchStage, Places},
     gate::Gate,
     handler::{Pipeline, Retry},
     in_hand::InHand,
@@ -46,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) settings: WorkerSettings,
     /// When the sweeper sends the first copy of a pack, by its age.
     pub(crate) copied_after: Duration,
+    pub(crate) fetch: FetchSettings,
     /// What is believed of images that lie in S3.
     pub(crate) objects: ObjectSettings,
     /// At least one.
@@ -76,6 +77,7 @@ impl Pipeline {
             prefix,
             settings,
             copied_after,
+            fetch,
             objects,
             models,
             before_infer,
@@ -87,10 +89,12 @@ impl Pipeline {
         let fetch_concurrency = settings.fetch_concurrency.max(1);
         let compute = Compute {
             images: Arc::clone(&platform.images),
-            fetches: Arc::new(Semaphore::new(fetch_concurrency)),
+            places: Places {
+                web: FetchStage::start("fetch", fetch_concurrency),
+                stored: FetchStage::start("fetch_stored", fetch_concurrency),
+            },
             threads: Threads::start("decode", decode_threads)?,
             watchdog,
-            fetching: Stage::start("fetch", fetch_concurrency),
             decoding: Stage::start("decode", decode_threads),
         };
         let queue = QueueName::tasks(&prefix, &worker, Lane::Normal);
@@ -99,7 +103,11 @@ impl Pipeline {
             Outbox::start(queue, name, clock, stage)
         };
         Ok(Self {
-            retry: Retry { base: settings.retry_base, cap: settings.retry_cap },
+            retry: Retry {
+                base: settings.retry_base,
+                cap: settings.retry_cap,
+                fetch_for: fetch.retry_for,
+            },
             outcomes: outbox(QueueName::outcomes(&prefix), Some(Stage::start("report", 1))),
             tasks: outbox(queue.clone(), None),
             copied_after,

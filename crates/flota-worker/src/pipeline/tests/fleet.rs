@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use flota_core::{
     ClientName, Ending, Lane, Manifest, Origin, OutcomesMessage, QueueName, RequestId, Sha256,
     TaskMessage, TaskOutcome, TasksMessage, WorkerName,
@@ -18,7 +19,7 @@ use flota_core::{
 use flota_engine::{InferError, Model, Runtime, Session, Tensor, TensorData};
 use flota_platform::{Platform, SystemClock, settings::Settings};
 use image::{ImageFormat, RgbImage};
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -74,6 +75,12 @@ impl Fleet {
         }
     }
 
+    /// The same over an empty platform of the settings as they are now.
+    pub(super) fn reopened(self) -> Self {
+        let platform = Platform::memory(&self.settings, Arc::new(SystemClock)).unwrap();
+        Self { platform, ..self }
+    }
+
     /// Starts the worker; the handle ends when it has drained.
     pub(super) fn start(&self) -> JoinHandle<()> {
         let manifests = iter::once(&self.manifest).chain(&self.beside);
@@ -83,6 +90,7 @@ impl Fleet {
             prefix: self.settings.prefix.clone(),
             settings: self.settings.worker.clone(),
             copied_after: self.settings.sweeper.resend,
+            fetch: self.settings.fetch.clone(),
             objects: self.settings.objects.clone(),
             models: manifests.map(|manifest| self.loaded(manifest)).collect(),
             before_infer: None,
@@ -182,6 +190,7 @@ pub(crate) fn pack(request: u128, images: &[&str]) -> TasksMessage {
         model: "means".parse().unwrap(),
         tries: 0,
         faults: Vec::new(),
+        fetch_retries: None,
     };
     TasksMessage {
         origin: Origin::Request(RequestId(Uuid::from_u128(request))),
@@ -224,6 +233,14 @@ pub(super) fn png(color: Color) -> Vec<u8> {
 
 pub(super) fn sha256(color: Color) -> Sha256 {
     Sha256::of(&png(color))
+}
+
+/// Serves `router` on loopback and returns its address.
+pub(super) async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
 }
 
 struct Scripted {

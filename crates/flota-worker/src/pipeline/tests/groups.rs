@@ -168,6 +168,6 @@ async fn a_task_whose_process_never_comes_is_kept() {
     fleet.start();
     fleet.send(&message).await;
     let outcomes = fleet.outcomes(1).await;
-    assert_eq!(endings(&outcomes), wanted(&[(1, "ATTEMPTS_EXHAUSTED")]));
+    assert_eq!(endings(&outcomes), wanted(&[(1, "MODEL_NOT_SERVED")]));
     assert_eq!(outcomes[0].dead_letters[0].reason, Reason::AttemptsExhausted);
 }

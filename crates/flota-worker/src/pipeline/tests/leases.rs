@@ -55,7 +55,7 @@ async fn a_drain_finishes_what_has_begun_and_sends_the_rest_again() {
     fleet.settings.worker.fetch_concurrency = 1;
     let (asked, answers) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let slow = serve(GREY, &asked, &answers).await;
-    let mut message = pack(1, &[&slow, "http://127.0.0.1:1/never"]);
+    let mut message = pack(1, &[&slow, "http://127.0.0.1:1024/never"]);
     message.tasks[1].tries = 1;
     let at = fleet.platform.clock.now();
     message.tasks[1].faults = vec![Fault::new(at, Code::FetchTimeout, "no answer")];

@@ -7,3 +7,4 @@ mod leases;
 mod objects;
 mod outcomes;
 mod suspects;
+mod ways;

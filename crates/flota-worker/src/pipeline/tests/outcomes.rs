@@ -1,28 +1,14 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
-
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{Router, routing::get};
 use flota_core::{
-    Code, Embedding, Ending, ImageFacts, Output, Prediction, PredictionKey, Reason, VectorEncoding,
+    Embedding, ImageFacts, Output, Prediction, PredictionKey, Reason, VectorEncoding,
     ports::DeadLetterFilter,
 };
 use flota_platform::telemetry::Metrics;
-use tokio::net::TcpListener;
 
-use super::fleet::{Fleet, REFUSED, endings, pack, png, sha256, wanted};
+use super::fleet::{Fleet, REFUSED, endings, pack, png, serve, sha256, wanted};
 
 const GREY: [u8; 3] = [9, 9, 9];
 const OTHER: [u8; 3] = [1, 2, 3];
-
-/// Serves `router` on loopback and returns its address.
-async fn serve(router: Router) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
-}
 
 #[tokio::test]
 async fn a_bad_image_harms_no_mate() {
@@ -110,49 +96,6 @@ async fn what_is_known_is_neither_computed_nor_fetched() {
         assert_eq!(endings(&outcomes), wanted(&[(0, ending)]));
         assert!(outcomes[0].predictions.is_empty());
     }
-}
-
-#[tokio::test]
-async fn a_passing_fault_is_tried_again_up_to_the_limit() {
-    let asked = Arc::new(AtomicU32::new(0));
-    let counted = asked.clone();
-    let broken = get(move || async move {
-        counted.fetch_add(1, Ordering::Relaxed);
-        StatusCode::INTERNAL_SERVER_ERROR
-    });
-    let healed = Arc::new(AtomicU32::new(0));
-    let heals = get(move || async move {
-        match healed.fetch_add(1, Ordering::Relaxed) {
-            0 => (StatusCode::SERVICE_UNAVAILABLE, Vec::new()),
-            _ => (StatusCode::OK, png(GREY)),
-        }
-    });
-    let web = serve(Router::new().route("/broken", broken).route("/heals", heals)).await;
-    let fleet = Fleet::new("1", 1);
-    let message = pack(1, &[&format!("{web}/broken"), &format!("{web}/heals")]);
-    fleet.send(&message).await;
-    fleet.start();
-    let outcomes = fleet.outcomes(2).await;
-    assert_eq!(endings(&outcomes), wanted(&[(0, "ATTEMPTS_EXHAUSTED"), (1, "succeeded")]));
-    assert_eq!(asked.load(Ordering::Relaxed), 3);
-    let attempts = outcomes.iter().flat_map(|message| &message.outcomes);
-    let mut attempts: Vec<_> = attempts.map(|task| (task.n, task.outcome.attempts)).collect();
-    attempts.sort_unstable();
-    assert_eq!(attempts, [(0, 3), (1, 2)]);
-    let mut letters = outcomes.iter().flat_map(|message| &message.dead_letters);
-    let letter = letters.next().unwrap();
-    assert_eq!((letter.reason, letter.attempts), (Reason::AttemptsExhausted, 3));
-    assert!(letter.message.contains("500"), "{}", letter.message);
-    assert_eq!(letter.history.len(), 3, "{:?}", letter.history);
-    assert!(letter.history.is_sorted_by_key(|fault| fault.at));
-    for fault in &letter.history {
-        assert_eq!(fault.code, Code::FetchFailed);
-        assert!(fault.message.contains("500"), "{}", fault.message);
-    }
-    assert!(letters.next().is_none());
-    let is_last = |message: &&flota_core::OutcomesMessage| !message.dead_letters.is_empty();
-    let last = outcomes.iter().find(is_last).unwrap();
-    assert!(matches!(&last.outcomes[0].outcome.ending, Ending::Failed { .. }));
 }
 
 #[tokio::test]
