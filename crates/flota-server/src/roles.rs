@@ -16,6 +16,7 @@ use flota_platform::{
     settings::{Role, Settings},
     telemetry::Metrics,
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -36,6 +37,8 @@ use crate::{
 /// Every role, ready to run.
 pub(crate) struct Roles {
     pub(crate) router: Router,
+    /// For clients beyond the limit of connections.
+    pub(crate) reserve: Router,
     pub(crate) recorder: Consumer,
     /// Where a rule says what to do with uploads.
     pub(crate) ingest: Option<Consumer>,
@@ -134,7 +137,8 @@ impl Roles {
         let polls = polls(&settings, &recorder, ingest.as_ref());
         let routes = Routes::new(platform.models.clone(), platform.clock.clone());
         let routes = Arc::new(routes);
-        let router = api::router(Api {
+        let waits = Arc::new(Semaphore::new(settings.server.max_waits));
+        let api = Api {
             policy: Arc::new(AddressPolicy::new(settings.network.allow.clone())),
             platform,
             settings,
@@ -145,9 +149,12 @@ impl Roles {
             polls,
             metrics,
             stop,
+            waits,
             upload_budget: Arc::new(UploadBudget::default()),
-        });
-        Self { router, recorder, ingest, sweeper, notifier, replayer, crash_nets, moves }
+        };
+        let reserve = api::reserve(api.clone());
+        let router = api::router(api);
+        Self { router, reserve, recorder, ingest, sweeper, notifier, replayer, crash_nets, moves }
     }
 }
 

@@ -155,7 +155,11 @@ impl Fixture {
         body: impl Into<Body>,
     ) -> Answer {
         let mut request = HttpRequest::builder().method(method).uri(path);
-        for (name, value) in headers {
+        let usual = [("host", "127.0.0.1:8080"), ("content-type", "application/json")];
+        let is_given = |name: &str| headers.iter().any(|(given, _)| *given == name);
+        let usual = usual.iter().filter(|(name, _)| !is_given(name));
+        // A header without a value is left out.
+        for (name, value) in usual.chain(headers).filter(|(_, value)| !value.is_empty()) {
             request = request.header(*name, *value);
         }
         let request = request.body(body.into()).unwrap();

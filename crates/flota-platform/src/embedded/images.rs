@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -13,7 +13,7 @@ use flota_core::{
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use super::OpenError;
+use super::{OpenError, create_private_dir};
 use crate::uploaded;
 
 const KEEPING: &str = "keeping an image";
@@ -29,7 +29,7 @@ impl EmbeddedImages {
     /// # Errors
     /// If the folder cannot be made.
     pub(super) fn open(folder: PathBuf) -> Result<Self, OpenError> {
-        fs::create_dir_all(&folder).map_err(|source| OpenError::folder(&folder, source))?;
+        create_private_dir(&folder).map_err(|source| OpenError::folder(&folder, source))?;
         Ok(Self { folder })
     }
 }
@@ -70,7 +70,7 @@ impl Images for EmbeddedImages {
 fn write(images: &Path, sha256: &Sha256, bytes: &[u8]) -> io::Result<()> {
     let path = path(images, sha256);
     let folder = path.parent().expect("an image's path has a folder");
-    fs::create_dir_all(folder)?;
+    create_private_dir(folder)?;
     if !path.is_file() {
         let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(bytes)?;

@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -94,8 +97,18 @@ pub struct ServerSettings {
     /// How clients reach it; `None`: where it listens.
     #[serde(deserialize_with = "parse::optional_http_url")]
     pub public_url: Option<Url>,
+    /// Names that it is called by, beside `public_url`, `localhost` and literal addresses.
+    pub hosts: Vec<String>,
     /// Largest image that can be uploaded.
     pub max_upload_bytes: u64,
+    /// Most connections at once; `None`: as many as the limit of open files leaves room for.
+    #[serde(deserialize_with = "parse::zero_is_none")]
+    pub max_connections: Option<NonZeroUsize>,
+    /// Most connections at once of one peer; `None`: three quarters of all.
+    #[serde(deserialize_with = "parse::zero_is_none")]
+    pub max_connections_per_peer: Option<NonZeroUsize>,
+    /// Most calls at once that wait for a request to finish.
+    pub max_waits: usize,
 }
 
 /// Polling.

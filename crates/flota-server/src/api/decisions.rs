@@ -1,7 +1,7 @@
 use axum::{Json, body::Body, extract::State, http::HeaderMap};
 use flota_core::{
     ClientName, Code, DeadLetterSelection, DeadLetterState, MAX_BY_BYTES, MAX_SEARCH_BYTES,
-    ModelName, Reason, limits::MAX_API_BODY_BYTES, ports::DeadLetterFilter,
+    ModelName, Reason, ports::DeadLetterFilter,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -11,8 +11,7 @@ use utoipa::ToSchema;
 use super::{
     dead_letter_view::DeadLetterView,
     dead_letters::find,
-    extract::{Id, read_body},
-    json::parse_json,
+    extract::{Id, read_optional_json},
     problem::{self, FieldError, Problem, ProblemCode},
     state::Api,
 };
@@ -96,7 +95,7 @@ pub(crate) async fn replay_dead_letter(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let ReplayOne { by, dry_run } = read_optional(&headers, body).await?;
+    let ReplayOne { by, dry_run } = read_optional_json(&headers, body).await?;
     let by = who(by)?;
     let letter = find(&api, &id).await?;
     if !letter.is_open() && !letter.awaits_end() {
@@ -135,7 +134,7 @@ pub(crate) async fn discard_dead_letter(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let by = who(read_optional::<Decision>(&headers, body).await?.by)?;
+    let by = who(read_optional_json::<Decision>(&headers, body).await?.by)?;
     find(&api, &id).await?;
     let discarded = DeadLetterState::Discarded { at: api.platform.clock.now(), by: by.clone() };
     if !api.platform.dead_letters.decide(&id, &discarded).await? {
@@ -162,7 +161,7 @@ pub(crate) async fn discard_dead_letters(
     body: Body,
 ) -> Result<Json<DiscardAnswer>, Problem> {
     let DiscardBody { model, reason, code, since, until, text, after, limit, by } =
-        read_optional(&headers, body).await?;
+        read_optional_json(&headers, body).await?;
     let by = who(by)?;
     let selection = checked(DeadLetterSelection { model, reason, code, since, until, text })?;
     if selection == DeadLetterSelection::default() {
@@ -200,15 +199,6 @@ pub(super) fn checked(selection: DeadLetterSelection) -> Result<DeadLetterSelect
         return Err(Problem::fields(ProblemCode::InvalidValue, wrong));
     }
     Ok(selection)
-}
-
-/// Reads a JSON object; no body is an empty one.
-pub(super) async fn read_optional<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<T, Problem> {
-    let bytes = read_body(headers, body, MAX_API_BODY_BYTES as u64).await?;
-    parse_json(if bytes.is_empty() { b"{}" } else { &bytes })
 }
 
 /// The problem of a task that does not run again.

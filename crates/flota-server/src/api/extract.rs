@@ -6,12 +6,15 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use bytes::Bytes;
-use flota_core::limits::MAX_CLIENT_WAIT;
+use flota_core::limits::{MAX_API_BODY_BYTES, MAX_CLIENT_WAIT};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::time;
 
-use super::problem::{Problem, ProblemCode};
+use super::{
+    json::parse_json,
+    problem::{Problem, ProblemCode},
+};
 
 /// Longest time in which a body must have arrived: a client that drips does not hold memory.
 const BODY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -79,6 +82,47 @@ pub(crate) async fn read_body(
             let detail = format!("it must arrive within {} s", BODY_TIMEOUT.as_secs());
             Err(Problem::new(ProblemCode::BodyTimeout, detail))
         }
+    }
+}
+
+/// Reads a JSON object of at most [`MAX_API_BODY_BYTES`]; a field that is wrong is named with its path.
+pub(crate) async fn read_json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Problem> {
+    check_json(headers)?;
+    parse_json(&read_body(headers, body, MAX_API_BODY_BYTES as u64).await?)
+}
+
+/// As [`read_json`]; no body is an empty object.
+pub(crate) async fn read_optional_json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Problem> {
+    let bytes = read_body(headers, body, MAX_API_BODY_BYTES as u64).await?;
+    if bytes.is_empty() {
+        return parse_json(b"{}");
+    }
+    check_json(headers)?;
+    parse_json(&bytes)
+}
+
+/// A page of another site may send a body of any other type without asking first.
+fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |detail| Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = text(header::CONTENT_TYPE).split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return refused("send the header `Content-Type: application/json`");
+    }
+    let mut charsets = parts.filter_map(|parameter| parameter.split_once('='));
+    let is_utf8 = |value: &str| value.trim_matches('"').eq_ignore_ascii_case("utf-8");
+    if charsets.any(|(name, value)| name.eq_ignore_ascii_case("charset") && !is_utf8(value)) {
+        return refused("JSON is taken in UTF-8 alone");
+    }
+    match text(header::CONTENT_ENCODING) {
+        "" | "identity" => Ok(()),
+        _ => refused("JSON is taken without a `Content-Encoding`"),
     }
 }
 

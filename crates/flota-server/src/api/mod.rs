@@ -4,6 +4,7 @@ mod dead_letter_view;
 mod dead_letters;
 mod decisions;
 mod extract;
+mod guard;
 mod health;
 mod images;
 mod json;
@@ -22,6 +23,6 @@ mod submit;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use router::router;
+pub(crate) use router::{reserve, router};
 pub(crate) use routes::Routes;
 pub(crate) use state::{Api, Poll, UploadBudget};

@@ -6,8 +6,8 @@ use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    decisions::{Decision, read_optional, who},
-    extract::{Id, Params},
+    decisions::{Decision, who},
+    extract::{Id, Params, read_optional_json},
     problem::{self, Problem, ProblemCode},
     state::Api,
 };
@@ -153,7 +153,7 @@ pub(crate) async fn stop_replay(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ReplayView>, Problem> {
-    let by = who(read_optional::<Decision>(&headers, body).await?.by)?;
+    let by = who(read_optional_json::<Decision>(&headers, body).await?.by)?;
     for _ in 0..MAX_STOP_TRIES {
         let mut replay = find(&api, &id).await?;
         if !replay.is_running() {

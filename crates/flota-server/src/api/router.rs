@@ -4,6 +4,7 @@ use axum::{
     Json, Router,
     extract::Request,
     http::{Method, Uri},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,7 +15,9 @@ use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    dead_letters, decisions, health, images, models, predictions,
+    dead_letters, decisions,
+    guard::{Hosts, guard},
+    health, images, models, predictions,
     problem::{Problem, ProblemCode},
     replays, requests, starts,
     state::Api,
@@ -29,15 +32,26 @@ pub(crate) fn router(api: Api) -> Router {
         false => operation(),
     };
     let (router, document) = calls.split_for_parts();
-    guarded(router.route("/openapi.json", get(async move || Json(document.clone()))))
-        .with_state(api)
+    let hosts = Hosts::of(&api.settings.server);
+    let router = router.route("/openapi.json", get(async move || Json(document.clone())));
+    guarded(router.fallback(not_found), hosts).with_state(api)
 }
 
-/// Answers with a problem where there is no call, or where one panics.
-pub(super) fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+/// What is left for clients for whom there is no place: operation, and a refusal of all other calls.
+pub(crate) fn reserve(api: Api) -> Router {
+    let hosts = Hosts::of(&api.settings.server);
+    let (router, _) = operation().split_for_parts();
+    guarded(router.fallback(busy), hosts).with_state(api)
+}
+
+/// Answers with a problem where there is no call, where one panics, and who may not call.
+pub(super) fn guarded<S>(router: Router<S>, hosts: Hosts) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     router
-        .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(hosts, guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
@@ -81,6 +95,11 @@ fn span(request: &Request) -> Span {
 async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     Problem::new(ProblemCode::NotFound, format!("`{path}`; `/openapi.json` lists what there is"))
+}
+
+async fn busy() -> Problem {
+    let detail = "the server has no place for another connection; try again in a moment";
+    Problem::new(ProblemCode::Overloaded, detail)
 }
 
 async fn method_not_allowed(method: Method) -> Problem {

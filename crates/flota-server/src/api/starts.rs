@@ -18,7 +18,8 @@ use utoipa::ToSchema;
 use super::{
     dead_letter_view::DeadLetterView,
     dead_letters::GroupsView,
-    decisions::{checked, read_optional, refusal, who},
+    decisions::{checked, refusal, who},
+    extract::read_optional_json,
     problem::{self, FieldError, Problem, ProblemCode},
     replays::ReplayView,
     state::Api,
@@ -106,7 +107,7 @@ pub(crate) async fn replay_dead_letters(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body: ReplayBody = read_optional(&headers, body).await?;
+    let body: ReplayBody = read_optional_json(&headers, body).await?;
     let (by, is_dry) = (who(body.by.clone())?, body.dry_run);
     let now = api.platform.clock.now();
     let (model, plan) = plan(body, now)?;

@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::routes::Routes;
 use crate::{intake::Intake, replay::Reruns, wakeups::Wakeups};
 
-/// How often a waiting call looks again by itself: another process may have finished the request.
+/// How soon a waiting call looks again by itself, for another process may have finished the request,
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// and how long it waits at most between two looks, so that thousands of waits cost the store little.
+const LOOK_AGAIN_CAP: Duration = Duration::from_secs(8);
 /// Most memory that uploads in progress hold together, in KiB.
 const UPLOAD_BUDGET_KIB: u32 = 256 * 1024;
 
@@ -31,6 +33,8 @@ pub(crate) struct Api {
     pub(crate) metrics: Metrics,
     /// Ends waits, so that they do not hold up the end.
     pub(crate) stop: CancellationToken,
+    /// Places of calls that wait for a request.
+    pub(crate) waits: Arc<Semaphore>,
     pub(crate) upload_budget: Arc<UploadBudget>,
 }
 
@@ -61,21 +65,24 @@ impl UploadBudget {
 }
 
 impl Api {
-    /// Waits until all rounds of `id` are finished, but not longer than `wait`.
-    pub(crate) async fn until_finished(&self, id: RequestId, wait: Duration) -> PortResult<()> {
+    /// Waits until all rounds of `id` are finished, but not longer than `wait`; whether there was room for
+    /// another waiting call.
+    pub(crate) async fn until_finished(&self, id: RequestId, wait: Duration) -> PortResult<bool> {
+        let Ok(_place) = self.waits.try_acquire() else { return Ok(false) };
         let deadline = Instant::now() + wait;
+        let mut pause = LOOK_AGAIN;
         loop {
             // Before the look, so that nothing is missed in between.
             let mut bell = self.wakeups.bell(id);
             let rounds = self.platform.requests.rounds(id).await?;
             if rounds.last().is_none_or(|last| last.finished_at.is_some()) {
-                return Ok(());
+                return Ok(true);
             }
             tokio::select! {
                 () = bell.rung() => {}
-                () = time::sleep(LOOK_AGAIN) => {}
-                () = time::sleep_until(deadline) => return Ok(()),
-                () = self.stop.cancelled() => return Ok(()),
+                () = time::sleep(pause) => pause = (pause * 2).min(LOOK_AGAIN_CAP),
+                () = time::sleep_until(deadline) => return Ok(true),
+                () = self.stop.cancelled() => return Ok(true),
             }
         }
     }

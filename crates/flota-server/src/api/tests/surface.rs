@@ -13,6 +13,7 @@ use tower::ServiceExt;
 
 use crate::{
     api::{
+        guard::Hosts,
         problem::{Problem, ProblemCode},
         router::guarded,
     },
@@ -166,8 +167,9 @@ async fn a_panic_is_a_problem_and_the_server_goes_on() {
     async fn panics() {
         panic!("on purpose");
     }
-    let router = guarded(Router::new().route("/panic", get(panics)));
-    let request = axum::http::Request::get("/panic").body(axum::body::Body::empty()).unwrap();
+    let hosts = Hosts::of(&fixture.settings.server);
+    let router = guarded(Router::new().route("/panic", get(panics)), hosts);
+    let request = axum::http::Request::get("/panic").header("host", "localhost").body(axum::body::Body::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(response.headers()["content-type"], "application/problem+json");
