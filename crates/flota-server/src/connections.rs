@@ -139,7 +139,8 @@ struct Place {
 impl Places {
     fn of(settings: &ServerSettings) -> Self {
         let total = settings.max_connections.map_or_else(room_for_connections, usize::from);
-        let per_peer = settings.max_connections_per_peer.map_or_else(|| (total / 4 * 3).max(1), usize::from);
+        let per_peer =
+            settings.max_connections_per_peer.map_or_else(|| (total / 4 * 3).max(1), usize::from);
         Self { total, per_peer, taken: Mutex::default() }
     }
 
@@ -281,7 +282,8 @@ mod tests {
             let held = [server.open(b"GET / HT").await, server.open(b"").await];
             // A connection is counted when the server has accepted it.
             while !server.get().await.ends_with("in the reserve") {}
-            let silent: Vec<_> = futures::future::join_all((0..2 * RESERVE).map(|_| server.open(b""))).await;
+            let silent: Vec<_> =
+                futures::future::join_all((0..2 * RESERVE).map(|_| server.open(b""))).await;
             assert!(server.get().await.ends_with("in the reserve"), "whoever holds the reserve");
             drop((held, silent));
             while !server.get().await.ends_with("here") {}

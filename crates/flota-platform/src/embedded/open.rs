@@ -69,7 +69,8 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 /// its file has the same permissions.
 fn create_private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     // It fails for another user, who may open it only where its owner allows that.
     let _ = file.set_permissions(Permissions::from_mode(0o600));
     Ok(file)

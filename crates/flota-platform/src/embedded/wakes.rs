@@ -50,7 +50,8 @@ impl Wakes {
         let file = match files.get(queue.as_str()) {
             Some(file) => file.clone(),
             None => {
-                let file = File::options().mode(0o600)
+                let file = File::options()
+                    .mode(0o600)
                     .create(true)
                     .append(true)
                     .open(self.folder.join(queue.as_str()))

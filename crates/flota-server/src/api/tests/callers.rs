@@ -15,8 +15,15 @@ const LISTED: &[(&str, &str)] = &[
 async fn a_name_that_is_not_ours_is_refused() {
     let fixture = Fixture::with(LISTED).await;
     for host in [
-        "127.0.0.1:8080", "10.1.2.3", "[::1]:8080", "localhost", "LOCALHOST:9", "a.localhost",
-        "flota.internal:8080", "Flota.Internal.", "flota.example",
+        "127.0.0.1:8080",
+        "10.1.2.3",
+        "[::1]:8080",
+        "localhost",
+        "LOCALHOST:9",
+        "a.localhost",
+        "flota.internal:8080",
+        "Flota.Internal.",
+        "flota.example",
     ] {
         let answer = fixture.call("GET", "/v1/models", &[("host", host)], "").await;
         assert_eq!(answer.status, StatusCode::OK, "{host}: {}", answer.json);
@@ -35,11 +42,9 @@ async fn a_name_that_is_not_ours_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_host_is_named_exactly_once() {
     let fixture = Fixture::new().await;
-    for headers in [
-        &[("host", "")][..],
-        &[("host", "127.0.0.1"), ("host", "127.0.0.1")],
-        &[("host", "a b")],
-    ] {
+    for headers in
+        [&[("host", "")][..], &[("host", "127.0.0.1"), ("host", "127.0.0.1")], &[("host", "a b")]]
+    {
         let answer = fixture.call("GET", "/v1/models", headers, "").await;
         check(&answer, 400, "INVALID_HEADER");
     }
@@ -60,8 +65,7 @@ async fn pages_of_other_sites_are_refused() {
         ("sec-fetch-site", "same-origin", true),
         ("sec-fetch-site", "none", true),
     ] {
-        let answer =
-            fixture.call("POST", "/v1/requests", &[(name, value)], body(|_| ())).await;
+        let answer = fixture.call("POST", "/v1/requests", &[(name, value)], body(|_| ())).await;
         match is_taken {
             true => assert_eq!(answer.status, StatusCode::ACCEPTED, "{name}: {value}"),
             false => check(&answer, 403, "CROSS_ORIGIN"),
@@ -95,9 +99,8 @@ async fn json_is_sent_as_json() {
         let answer = fixture.call("POST", "/v1/dead-letters/dead_1/discard", headers, "{}").await;
         assert_eq!(answer.status.as_u16(), if is_taken { 404 } else { 415 }, "{headers:?}");
     }
-    let nothing = fixture
-        .call("POST", "/v1/dead-letters/dead_1/discard", &[("content-type", "")], "")
-        .await;
+    let nothing =
+        fixture.call("POST", "/v1/dead-letters/dead_1/discard", &[("content-type", "")], "").await;
     check(&nothing, 404, "DEAD_LETTER_NOT_FOUND");
 }
 

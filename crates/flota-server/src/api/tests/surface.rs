@@ -169,7 +169,10 @@ async fn a_panic_is_a_problem_and_the_server_goes_on() {
     }
     let hosts = Hosts::of(&fixture.settings.server);
     let router = guarded(Router::new().route("/panic", get(panics)), hosts);
-    let request = axum::http::Request::get("/panic").header("host", "localhost").body(axum::body::Body::empty()).unwrap();
+    let request = axum::http::Request::get("/panic")
+        .header("host", "localhost")
+        .body(axum::body::Body::empty())
+        .unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(response.headers()["content-type"], "application/problem+json");
