@@ -209,7 +209,8 @@ fn room_for_connections() -> usize {
         files = allowed;
     }
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    files.saturating_sub(OTHER_FILES).clamp(OTHER_FILES, MAX_CONNECTIONS)
+    // Where few files may be open, half of them are for the rest.
+    (files - OTHER_FILES.min(files / 2)).clamp(1, MAX_CONNECTIONS)
 }
 
 #[cfg(test)]

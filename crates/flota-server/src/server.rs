@@ -133,7 +133,7 @@ mod tests {
         let server = tokio::spawn(run(listener, platform, settings, stop.clone()));
 
         let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
-        let call = "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let call = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         connection.write_all(call.as_bytes()).await.unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await.unwrap();

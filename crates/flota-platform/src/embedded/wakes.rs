@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::SystemTime,

@@ -4,7 +4,7 @@ use flota_core::{
     ModelName, Reason, ports::DeadLetterFilter,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use tracing::info;
 use utoipa::ToSchema;
 
