@@ -1,16 +1,11 @@
 //! HTTP connections, bounded in number, altogether and for each peer, and in the time that they may stand
 //! still. A client for whom there is no place is told so, and health is asked for in any case.
 
-use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
-    net::{IpAddr, Ipv6Addr},
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, http::Request};
 use flota_platform::settings::ServerSettings;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -24,12 +19,16 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use tracing::{debug, warn};
+
+use crate::shares::{Peer, Shares};
 
 /// Most connections where the settings say nothing: each costs a file and some ten kilobytes.
 const MAX_CONNECTIONS: usize = 40_000;
-/// Files that the store, uploads and calls to other servers may need, beside those of connections.
-const OTHER_FILES: usize = 256;
+/// Files that others may need: those of uploads, of which each has arrived as far as memory holds it, and
+/// those of the store and of calls to other servers.
+const OTHER_FILES: usize = 2048 + 256;
 /// Longest time for the head of a call, and for a connection on which no call begins.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection on which nothing can be written for so long is given up: its client does not read.
@@ -59,7 +58,7 @@ pub(crate) async fn serve(
     settings: &ServerSettings,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Places::of(settings));
+    let places = places(settings);
     let graceful = GracefulShutdown::new();
     let mut reserve = Reserve::default();
     // Telling HTTP/2 from HTTP/1 would mean to wait, without a bound, for a first byte.
@@ -76,12 +75,17 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let place = places.take(peer.ip());
+        let peer = Peer::of(peer.ip());
+        let place = places.one(peer);
         let (builder, router) = match &place {
             Some(_) => (&builder, &served.all),
             None => (&brief, &served.reserve),
         };
-        let service = TowerToHyperService::new(router.clone());
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let connection = builder.serve_connection(io(stream), service).into_owned();
         let connection = graceful.watch(connection);
         if let Some(place) = place {
@@ -118,57 +122,10 @@ fn io(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
 }
 
 /// How many connections may be open.
-struct Places {
-    total: usize,
-    per_peer: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Default)]
-struct Taken {
-    total: usize,
-    by_peer: HashMap<IpAddr, usize>,
-}
-
-/// The place of a connection, until it is dropped.
-struct Place {
-    places: Arc<Places>,
-    peer: IpAddr,
-}
-
-impl Places {
-    fn of(settings: &ServerSettings) -> Self {
-        let total = settings.max_connections.map_or_else(room_for_connections, usize::from);
-        let per_peer =
-            settings.max_connections_per_peer.map_or_else(|| (total / 4 * 3).max(1), usize::from);
-        Self { total, per_peer, taken: Mutex::default() }
-    }
-
-    /// A place for a connection of `peer`, if there is one.
-    fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let peer = network_of(peer);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_peer = taken.by_peer.get(&peer).copied().unwrap_or_default();
-        if taken.total >= self.total || of_peer >= self.per_peer {
-            return None;
-        }
-        taken.total += 1;
-        taken.by_peer.insert(peer, of_peer + 1);
-        Some(Place { places: Arc::clone(self), peer })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.total -= 1;
-        if let Entry::Occupied(mut of_peer) = taken.by_peer.entry(self.peer) {
-            *of_peer.get_mut() -= 1;
-            if *of_peer.get() == 0 {
-                of_peer.remove();
-            }
-        }
-    }
+fn places(settings: &ServerSettings) -> Arc<Shares> {
+    let total = settings.max_connections.map_or_else(room_for_connections, usize::from);
+    let per_peer = settings.max_connections_per_peer.map(|count| count.get() as u64);
+    Shares::new(total as u64, per_peer)
 }
 
 /// Connections beyond the limit, the first to come first.
@@ -184,14 +141,6 @@ impl Reserve {
         {
             first.abort();
         }
-    }
-}
-
-/// One client may have all addresses of an IPv6 network of 64 bits.
-fn network_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -216,6 +165,7 @@ fn room_for_connections() -> usize {
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use bytes::Bytes;
     use flota_platform::settings::Settings;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -234,7 +184,9 @@ mod tests {
             let settings = Settings::from_sources(None, [], &set).unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let large = get(|| async { vec![b'x'; 64 << 20] });
+            // One for all, for many of them are held.
+            let large = Bytes::from(vec![b'x'; 64 << 20]);
+            let large = get(async move || large.clone());
             let all = Router::new().route("/", get(|| async { "here" })).route("/large", large);
             let reserve = Router::new().route("/", get(|| async { "in the reserve" }));
             let stop = CancellationToken::new();
@@ -293,20 +245,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_is_given_up() {
-        let server = Server::start(&[("server.max_connections", "1")]).await;
-        let not_reading = server.open(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    async fn clients_that_do_not_read_are_given_up_and_stop_nobody_until_then() {
+        const COUNT: usize = 64;
+        let count = COUNT.to_string();
+        let all =
+            [("server.max_connections", &*count), ("server.max_connections_per_peer", &count)];
+        let server = Server::start(&all).await;
+        let call = b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n";
+        let not_reading = (0..COUNT).map(|_| server.open(call));
+        let not_reading = futures::future::join_all(not_reading).await;
+        while !server.get().await.ends_with("in the reserve") {}
         while server.get().await.ends_with("in the reserve") {}
         drop(not_reading);
         server.end().await;
-    }
-
-    #[test]
-    fn an_ipv6_network_is_one_peer() {
-        let network = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(network("2001:db8::1:2:3:4"), network("2001:db8::5:6:7:8"));
-        assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
     }
 }

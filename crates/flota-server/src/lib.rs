@@ -15,6 +15,7 @@ mod recorder;
 mod replay;
 mod roles;
 mod server;
+mod shares;
 mod standing;
 mod sweeper;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    thread,
 };
 
 use axum::Router;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    api::{self, Api, Poll, Routes, UploadBudget},
+    api::{self, Api, Poll, Routes},
     crash_nets::CrashNets,
     dispatch::Dispatcher,
     ingest,
@@ -30,6 +31,7 @@ use crate::{
     notifier::{Attempts, Notifier, SigningSecrets},
     recorder::{Recorder, Recording},
     replay::{Replayer, Reruns},
+    shares::Shares,
     sweeper::Sweeper,
     wakeups::Wakeups,
 };
@@ -138,6 +140,9 @@ impl Roles {
         let routes = Routes::new(platform.models.clone(), platform.clock.clone());
         let routes = Arc::new(routes);
         let waits = Arc::new(Semaphore::new(settings.server.max_waits));
+        let bodies = Shares::new(settings.server.max_body_bytes(), None);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let decoding = Arc::new(Semaphore::new(cores));
         let api = Api {
             policy: Arc::new(AddressPolicy::new(settings.network.allow.clone())),
             platform,
@@ -150,7 +155,8 @@ impl Roles {
             metrics,
             stop,
             waits,
-            upload_budget: Arc::new(UploadBudget::default()),
+            bodies,
+            decoding,
         };
         let reserve = api::reserve(api.clone());
         let router = api::router(api);

@@ -43,10 +43,21 @@ pub(crate) struct Fixture {
 }
 
 /// An answer of the API.
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) json: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: axum::response::Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let json = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        Self { status: parts.status, headers: parts.headers, json }
+    }
 }
 
 /// How a receiver behaves.
@@ -167,12 +178,7 @@ impl Fixture {
             }
         }
         let request = request.body(body.into()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-        let json = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
-        Answer { status: parts.status, headers: parts.headers, json }
+        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
     /// Submits `image_count` images for `models`, with a callback to `host` if one is named.

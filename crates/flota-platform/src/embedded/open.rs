@@ -14,7 +14,7 @@ use super::{
     predictions::EmbeddedPredictions, queue::EmbeddedQueue, replays::EmbeddedReplays,
     requests::EmbeddedRequests, schema, wakes::Wakes,
 };
-use crate::Store;
+use crate::{Staging, Store};
 
 /// Opens the store in `data_dir`, or makes it. Other processes may have it open too. It blocks
 /// for some milliseconds, so call it at start.
@@ -44,6 +44,7 @@ pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, OpenError> 
         replays: Arc::new(EmbeddedReplays::new(records.clone())),
         models: Arc::new(EmbeddedModels::new(records)),
         images: Arc::new(images),
+        staging: Staging::new(data_dir.join("uploads")),
     })
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use flota_core::{
     Code, OBJECT_PREFIX, PortResult, Sha256,
-    ports::{FetchError, Images, UPLOADED_PREFIX},
+    ports::{FetchError, Images, StagedFile, UPLOADED_PREFIX},
 };
 use reqwest::{
     Response, StatusCode,
@@ -118,6 +118,10 @@ impl AddressedImages {
 impl Images for AddressedImages {
     async fn put(&self, bytes: Bytes) -> PortResult<Sha256> {
         self.stored.put(bytes).await
+    }
+
+    async fn put_file(&self, image: StagedFile) -> PortResult<()> {
+        self.stored.put_file(image).await
     }
 
     async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError> {

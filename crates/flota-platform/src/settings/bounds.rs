@@ -27,7 +27,7 @@ type Checked = Result<(), Broken>;
 /// Longest prefix in characters: 80 for a queue's name less the longest worker's name, the lane and
 /// the ending of a crash net.
 const MAX_PREFIX_CHARS: usize = 21;
-/// Largest upload that can be allowed, in bytes: uploads are held in memory.
+/// Largest upload that can be allowed, in bytes: a worker holds it in memory.
 const MAX_UPLOAD_BYTES: u64 = 1 << 30;
 /// Most tasks, fetches or callbacks at once: each costs memory and a connection.
 const MAX_AT_ONCE: usize = 10_000;
@@ -103,6 +103,11 @@ fn server(server: &ServerSettings) -> Checked {
     let allowed = 1..=MAX_UPLOAD_BYTES;
     hold(allowed.contains(&server.max_upload_bytes), "server.max_upload_bytes", || {
         format!("1 to {MAX_UPLOAD_BYTES}")
+    })?;
+    let least = server.max_upload_bytes.saturating_mul(2);
+    let has_room = server.max_body_bytes() >= least;
+    hold(has_room, "server.max_body_bytes", || {
+        format!("0, or {least} and more, twice server.max_upload_bytes")
     })?;
     let count = |count: Option<NonZeroUsize>| count.map_or(0, NonZeroUsize::get);
     for (key, count) in [

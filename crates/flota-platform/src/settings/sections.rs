@@ -101,6 +101,9 @@ pub struct ServerSettings {
     pub hosts: Vec<String>,
     /// Largest image that can be uploaded.
     pub max_upload_bytes: u64,
+    /// Most bytes of bodies that are arriving; `None`: as [`ServerSettings::max_body_bytes`] says.
+    #[serde(deserialize_with = "parse::zero_is_none")]
+    pub max_body_bytes: Option<NonZeroUsize>,
     /// Most connections at once; `None`: as many as the limit of open files leaves room for.
     #[serde(deserialize_with = "parse::zero_is_none")]
     pub max_connections: Option<NonZeroUsize>,
@@ -171,6 +174,20 @@ impl Backend {
             Self::Embedded => Duration::from_secs(1),
             Self::Aws => Duration::from_secs(15),
         }
+    }
+}
+
+impl ServerSettings {
+    /// Least room for bodies where the settings say nothing.
+    const LEAST_BODY_BYTES: u64 = 256 * 1024 * 1024;
+    /// So many of the largest uploads have room at once where the settings say nothing.
+    const LARGEST_UPLOADS: u64 = 8;
+
+    /// Most bytes of bodies that are arriving, altogether.
+    pub fn max_body_bytes(&self) -> u64 {
+        let largest = self.max_upload_bytes.saturating_mul(Self::LARGEST_UPLOADS);
+        let set = self.max_body_bytes.map(|bytes| bytes.get() as u64);
+        set.unwrap_or(largest.max(Self::LEAST_BODY_BYTES))
     }
 }
 

@@ -1,4 +1,4 @@
-use axum::{Json, body::Body, extract::State, http::HeaderMap};
+use axum::{Json, extract::State};
 use flota_core::{
     ClientName, Code, DeadLetterSelection, DeadLetterState, MAX_BY_BYTES, MAX_SEARCH_BYTES,
     ModelName, Reason, ports::DeadLetterFilter,
@@ -9,6 +9,7 @@ use tracing::info;
 use utoipa::ToSchema;
 
 use super::{
+    body::Incoming,
     dead_letter_view::DeadLetterView,
     dead_letters::find,
     extract::{Id, read_optional_json},
@@ -92,10 +93,9 @@ pub(crate) struct DiscardAnswer {
 pub(crate) async fn replay_dead_letter(
     State(api): State<Api>,
     Id(id): Id,
-    headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let ReplayOne { by, dry_run } = read_optional_json(&headers, body).await?;
+    let ReplayOne { by, dry_run } = read_optional_json(body).await?;
     let by = who(by)?;
     let letter = find(&api, &id).await?;
     if !letter.is_open() && !letter.awaits_end() {
@@ -131,10 +131,9 @@ pub(crate) async fn replay_dead_letter(
 pub(crate) async fn discard_dead_letter(
     State(api): State<Api>,
     Id(id): Id,
-    headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let by = who(read_optional_json::<Decision>(&headers, body).await?.by)?;
+    let by = who(read_optional_json::<Decision>(body).await?.by)?;
     find(&api, &id).await?;
     let discarded = DeadLetterState::Discarded { at: api.platform.clock.now(), by: by.clone() };
     if !api.platform.dead_letters.decide(&id, &discarded).await? {
@@ -157,11 +156,10 @@ pub(crate) async fn discard_dead_letter(
 )]
 pub(crate) async fn discard_dead_letters(
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Json<DiscardAnswer>, Problem> {
     let DiscardBody { model, reason, code, since, until, text, after, limit, by } =
-        read_optional_json(&headers, body).await?;
+        read_optional_json(body).await?;
     let by = who(by)?;
     let selection = checked(DeadLetterSelection { model, reason, code, since, until, text })?;
     if selection == DeadLetterSelection::default() {

@@ -1,5 +1,6 @@
 //! The HTTP calls.
 
+mod body;
 mod dead_letter_view;
 mod dead_letters;
 mod decisions;
@@ -25,4 +26,4 @@ mod tests;
 
 pub(crate) use router::{reserve, router};
 pub(crate) use routes::Routes;
-pub(crate) use state::{Api, Poll, UploadBudget};
+pub(crate) use state::{Api, Poll};

@@ -3,7 +3,7 @@ use std::any::Any;
 use axum::{
     Json, Router,
     extract::Request,
-    http::{Method, Uri},
+    http::{Method, Uri, header::EXPECT},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
@@ -15,6 +15,7 @@ use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    body::discard,
     dead_letters, decisions,
     guard::{Hosts, guard},
     health, images, models, predictions,
@@ -97,7 +98,11 @@ async fn not_found(uri: Uri) -> Problem {
     Problem::new(ProblemCode::NotFound, format!("`{path}`; `/openapi.json` lists what there is"))
 }
 
-async fn busy() -> Problem {
+async fn busy(request: Request) -> Problem {
+    // A client that is cut off while it writes never reads the answer.
+    if !request.headers().contains_key(EXPECT) {
+        discard(request.into_body()).await;
+    }
     let detail = "the server has no place for another connection; try again in a moment";
     Problem::new(ProblemCode::Overloaded, detail)
 }

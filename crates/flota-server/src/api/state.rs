@@ -3,20 +3,18 @@ use std::{sync::Arc, time::Duration};
 use flota_core::{PortResult, RequestId, consume::PollHealth};
 use flota_platform::{Platform, net::AddressPolicy, settings::Settings, telemetry::Metrics};
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::Semaphore,
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::routes::Routes;
-use crate::{intake::Intake, replay::Reruns, wakeups::Wakeups};
+use crate::{intake::Intake, replay::Reruns, shares::Shares, wakeups::Wakeups};
 
 /// How soon a waiting call looks again by itself, for another process may have finished the request,
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// and how long it waits at most between two looks, so that thousands of waits cost the store little.
 const LOOK_AGAIN_CAP: Duration = Duration::from_secs(8);
-/// Most memory that uploads in progress hold together, in KiB.
-const UPLOAD_BUDGET_KIB: u32 = 256 * 1024;
 
 /// What the calls of the API share.
 #[derive(Clone)]
@@ -35,7 +33,10 @@ pub(crate) struct Api {
     pub(crate) stop: CancellationToken,
     /// Places of calls that wait for a request.
     pub(crate) waits: Arc<Semaphore>,
-    pub(crate) upload_budget: Arc<UploadBudget>,
+    /// Bytes of bodies that are arriving.
+    pub(crate) bodies: Arc<Shares>,
+    /// Turns of uploads whose content encoding is undone.
+    pub(crate) decoding: Arc<Semaphore>,
 }
 
 /// Whether a role hears from its queue.
@@ -44,24 +45,6 @@ pub(crate) struct Poll {
     /// What people call the role.
     pub(crate) of: &'static str,
     pub(crate) health: Arc<PollHealth>,
-}
-
-/// The memory that uploads in progress may hold together; who does not fit waits.
-pub(crate) struct UploadBudget(Semaphore);
-
-impl Default for UploadBudget {
-    fn default() -> Self {
-        Self(Semaphore::new(UPLOAD_BUDGET_KIB as usize))
-    }
-}
-
-impl UploadBudget {
-    /// Holds room for `size_bytes` until it is dropped.
-    pub(crate) async fn hold(&self, size_bytes: u64) -> SemaphorePermit<'_> {
-        let kib = u32::try_from(size_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let held = self.0.acquire_many(kib.min(UPLOAD_BUDGET_KIB)).await;
-        held.expect("the semaphore is never closed")
-    }
 }
 
 impl Api {

@@ -1,6 +1,5 @@
 use axum::{
     Json,
-    body::Body,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -12,6 +11,7 @@ use flota_core::{
 };
 
 use super::{
+    body::Incoming,
     extract::{preferred_wait, read_json},
     problem::{self, Problem, ProblemCode},
     request_view::{Page, RequestView},
@@ -42,9 +42,9 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) async fn submit_request(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Response, Problem> {
-    let submission: Submission = read_json(&headers, body).await?;
+    let submission: Submission = read_json(body).await?;
     let (id, accepted) = accept(&api, &headers, submission).await?;
     let is_new = accepted.is_some();
     let mut wait = preferred_wait(&headers);
