@@ -12,6 +12,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use metrics::counter;
+use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::AbortHandle,
@@ -33,6 +34,8 @@ const OTHER_FILES: usize = 2048 + 256;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection on which nothing can be written for so long is given up: its client does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most that the system holds of answers for a client that does not read; by itself it would take megabytes.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// Places for clients beyond the limit, who are told so, and for whoever asks for the health. The client
 /// that came first gives up its place to the next.
 const RESERVE: usize = 64;
@@ -107,10 +110,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// A connection that is given up where its client does not read.
+/// A connection that is given up where its client does not read, and until then holds little.
 fn io(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
+    if let Err(error) = sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES) {
+        debug!(%error, "a connection takes the system's buffers");
+    }
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(
+    if let Err(error) = sockopt::set_tcp_user_timeout(
         &stream,
         u32::try_from(WRITE_TIMEOUT.as_millis()).unwrap_or(u32::MAX),
     ) {

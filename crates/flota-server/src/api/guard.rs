@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flota_platform::settings::ServerSettings;
+use tokio::task::yield_now;
 
 use super::problem::{Problem, ProblemCode};
 
@@ -42,6 +43,8 @@ impl Hosts {
 /// Refuses calls that name another host or come from the page of another site, and keeps answers out
 /// of caches and out of content sniffing.
 pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    // Others have their turn between the calls that one client sends without waiting for the answers.
+    yield_now().await;
     let mut response = match check(&hosts, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

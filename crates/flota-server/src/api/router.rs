@@ -1,13 +1,17 @@
 use std::any::Any;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::Request,
-    http::{Method, Uri, header::EXPECT},
+    http::{
+        Method, Uri,
+        header::{CONTENT_TYPE, EXPECT},
+    },
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use flota_platform::settings::Role;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, error, info_span};
@@ -34,7 +38,11 @@ pub(crate) fn router(api: Api) -> Router {
     };
     let (router, document) = calls.split_for_parts();
     let hosts = Hosts::of(&api.settings.server);
-    let router = router.route("/openapi.json", get(async move || Json(document.clone())));
+    // Written once: it takes long, and a client may ask for it again and again.
+    let document = serde_json::to_vec(&document).expect("a document is plain data");
+    let document = Bytes::from(document);
+    let content_type = [(CONTENT_TYPE, "application/json")];
+    let router = router.route("/openapi.json", get(async move || (content_type, document.clone())));
     guarded(router.fallback(not_found), hosts).with_state(api)
 }
 
