@@ -91,7 +91,11 @@ async fn submit_all(url: &str, process: u32, model: &str, count: usize) -> Resul
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
                 let began = Instant::now();
                 let call = http.post(&url).header("content-type", "application/json");
-                let answer = call.body(body.clone()).send().await?;
+                let answer = call
+                    .header("content-type", "application/json")
+                    .body(body.clone())
+                    .send()
+                    .await?;
                 ensure!(answer.status() == StatusCode::ACCEPTED, "{}", answer.text().await?);
                 answer.bytes().await?;
                 took.push(began.elapsed().as_secs_f64() * 1_000.0);

@@ -60,6 +60,7 @@ impl Api {
         body: &str,
     ) -> (StatusCode, Value) {
         let mut call = self.http.post(format!("{}{path}", self.base)).body(body.to_owned());
+        call = call.header("content-type", "application/json");
         for (name, value) in headers {
             call = call.header(*name, *value);
         }

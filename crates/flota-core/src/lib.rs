@@ -56,7 +56,7 @@ pub use replay::{
 pub use request::{CallbackEvent, CallbackTarget, ImageRef, Pack, Request, Route, Task};
 pub use round::{Counts, PackKey, PackRecord, Resend, Round, RoundKey, Status};
 pub use selection::{DeadLetterSelection, MAX_SEARCH_BYTES};
-pub use sha::{Sha256, Sha256Error};
+pub use sha::{Sha256, Sha256Error, Sha256Hasher};
 pub use trace::TraceParent;
 pub use upload::{UploadError, uploads};
 pub use wire::{Origin, OutcomesMessage, TaskMessage, TasksMessage, WireError};

@@ -28,6 +28,22 @@ impl Sha256 {
     }
 }
 
+/// Computes the hash of bytes that come one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Sha256Hasher(sha2::Sha256);
+
+impl Sha256Hasher {
+    /// Adds bytes at the end.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all of them.
+    pub fn finish(self) -> Sha256 {
+        Sha256(self.0.finalize().into())
+    }
+}
+
 impl From<[u8; 32]> for Sha256 {
     fn from(digest: [u8; 32]) -> Self {
         Self(digest)
@@ -81,5 +97,15 @@ mod tests {
         assert_eq!(Sha256::of(b"").to_string(), empty);
         assert_eq!(empty.parse(), Ok(Sha256::of(b"")));
         assert!("e3b0".parse::<Sha256>().is_err());
+    }
+
+    #[test]
+    fn the_hash_of_parts_is_that_of_the_whole() {
+        let mut hasher = Sha256Hasher::default();
+        for part in ["", "ab", "c"] {
+            hasher.update(part.as_bytes());
+        }
+        let published = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hasher.finish().to_string(), published);
     }
 }

@@ -1,7 +1,7 @@
 //! Images in a content encoding (RFC 9110, 8.4): `gzip`, `deflate` and `br` are undone, within a
 //! bound, where an image enters. Everything behind sees, counts and hashes the decoded bytes.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
@@ -13,6 +13,9 @@ use tokio::task::spawn_blocking;
 const MAX_ENCODINGS: usize = 3;
 /// Bytes that a brotli decoder reads at once.
 const BROTLI_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes that are decoded at once.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Why a body was not decoded.
 #[derive(Debug, Error)]
@@ -26,6 +29,17 @@ pub enum EncodingError {
     /// The decoded image is too large.
     #[error("the image has more than {0} bytes when its content encoding is undone")]
     TooLarge(u64),
+}
+
+/// Why a decoded body was not copied.
+#[derive(Debug, Error)]
+pub enum CopyError {
+    /// It cannot be decoded, or is too large.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 impl From<EncodingError> for FetchError {
@@ -88,26 +102,57 @@ impl ContentEncodings {
         if self.is_identity() {
             return Ok(body);
         }
-        let encodings = self.0.clone();
+        let encodings = self.clone();
         // Undoing it takes the processor: away from the threads that wait for the network.
-        let decoded = spawn_blocking(move || decode(&encodings, &body, max_bytes)).await;
-        decoded.unwrap_or(Err(EncodingError::Damaged("unreadable")))
+        let decoded = spawn_blocking(move || {
+            let mut decoded = Vec::new();
+            match encodings.copy_decoded(&body[..], &mut decoded, max_bytes) {
+                Ok(()) => Ok(decoded.into()),
+                Err(CopyError::Encoding(error)) => Err(error),
+                // Memory takes all.
+                Err(CopyError::Io(_)) => Err(EncodingError::Damaged(encodings.outermost())),
+            }
+        });
+        decoded.await.unwrap_or(Err(EncodingError::Damaged("unreadable")))
     }
-}
 
-fn decode(encodings: &[Encoding], body: &[u8], max_bytes: u64) -> Result<Bytes, EncodingError> {
-    let name = encodings.last().map_or("identity", |encoding| encoding.name());
-    let mut reader: Box<dyn Read + '_> = Box::new(body);
-    for encoding in encodings.iter().rev() {
-        reader = encoding.undone(reader).map_err(|_| EncodingError::Damaged(name))?;
+    /// Copies what `encoded` holds to `decoded`, at most `max_bytes` of it. It blocks.
+    ///
+    /// # Errors
+    /// See [`CopyError`].
+    pub fn copy_decoded(
+        &self,
+        encoded: impl Read,
+        decoded: &mut impl Write,
+        max_bytes: u64,
+    ) -> Result<(), CopyError> {
+        let damaged = |_| EncodingError::Damaged(self.outermost());
+        let mut reader: Box<dyn Read + '_> = Box::new(encoded);
+        for encoding in self.0.iter().rev() {
+            reader = encoding.undone(reader).map_err(damaged)?;
+        }
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut size_bytes = 0;
+        loop {
+            let length = match reader.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.map_err(damaged)?,
+            };
+            size_bytes += length as u64;
+            if size_bytes > max_bytes {
+                return Err(EncodingError::TooLarge(max_bytes).into());
+            }
+            match length {
+                0 => return Ok(()),
+                _ => decoded.write_all(&chunk[..length])?,
+            }
+        }
     }
-    let mut decoded = Vec::new();
-    let read = reader.take(max_bytes.saturating_add(1)).read_to_end(&mut decoded);
-    if decoded.len() as u64 > max_bytes {
-        return Err(EncodingError::TooLarge(max_bytes));
+
+    /// The encoding that was applied last.
+    fn outermost(&self) -> &'static str {
+        self.0.last().map_or("identity", |encoding| encoding.name())
     }
-    read.map_err(|_| EncodingError::Damaged(name))?;
-    Ok(decoded.into())
 }
 
 impl Encoding {

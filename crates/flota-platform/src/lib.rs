@@ -3,6 +3,7 @@
 mod clock;
 mod platform;
 mod queue_bounds;
+mod staging;
 mod store;
 mod uploaded;
 
@@ -18,4 +19,5 @@ pub mod telemetry;
 
 pub use clock::SystemClock;
 pub use platform::{OpenError, Platform};
+pub use staging::{DecodeError, Staged, StagedImage, Staging};
 pub use store::Store;

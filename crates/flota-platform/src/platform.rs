@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    Store, SystemClock, aws, embedded, memory,
+    Staging, Store, SystemClock, aws, embedded, memory,
     net::{AddressedImages, ClientError, GuardedClient, HostGate, HttpImages, HttpPoster},
     settings::{Backend, Settings},
 };
@@ -34,6 +34,8 @@ pub struct Platform {
     pub models: Arc<dyn Models>,
     /// Images, uploaded and on the web.
     pub images: Arc<dyn Images>,
+    /// Uploaded images that are arriving.
+    pub staging: Staging,
     /// HTTP out.
     pub poster: Arc<dyn Poster>,
     /// Time, randomness and ids.
@@ -105,6 +107,7 @@ impl Platform {
             replays: store.replays,
             models: store.models,
             images: Arc::new(AddressedImages::new(store.images, objects, web)),
+            staging: store.staging,
             poster: Arc::new(HttpPoster::new(client)),
             clock,
         })

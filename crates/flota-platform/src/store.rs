@@ -6,6 +6,8 @@ use flota_core::ports::{
     Aliases, Callbacks, DeadLetters, Images, Models, Predictions, Queue, Replays, Requests,
 };
 
+use crate::Staging;
+
 /// Everything that is kept: the queues, the records, and the images that were uploaded to us.
 #[derive(Clone)]
 pub struct Store {
@@ -29,4 +31,6 @@ pub struct Store {
     /// [`UPLOADED_PREFIX`](flota_core::ports::UPLOADED_PREFIX), and on AWS the objects of S3. Other
     /// addresses are refused here.
     pub images: Arc<dyn Images>,
+    /// Uploaded images that are arriving.
+    pub staging: Staging,
 }

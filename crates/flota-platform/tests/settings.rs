@@ -276,6 +276,8 @@ fn secrets_are_checked_and_never_printed() {
         assert!(sentence.contains("whsec_ and 24 to 64 bytes"), "{sentence}");
         assert!(!sentence.contains("MfKQ9"), "a secret was printed: {sentence}");
     }
+    let sentence = check("", &[], &[("notifier.secrets", secret)]).unwrap_err().to_string();
+    assert!(sentence.contains("the variable FLOTA__NOTIFIER__SECRETS"), "{sentence}");
 }
 
 #[test]

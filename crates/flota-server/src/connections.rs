@@ -1,55 +1,108 @@
-//! HTTP connections, bounded in number and in the time that the head of a call may take.
+//! HTTP connections, bounded in number, altogether and for each peer, and in the time that they may stand
+//! still. A client for whom there is no place is told so, and health is asked for in any case.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, http::Request};
+use flota_platform::settings::ServerSettings;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore, time};
+use metrics::counter;
+use rustix::net::sockopt;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::AbortHandle,
+    time,
+};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use tracing::{debug, warn};
 
-/// Most connections at once, well below the usual limit of open files; who comes then waits.
-const MAX_CONNECTIONS: usize = 512;
+use crate::shares::{Peer, Shares};
+
+/// Most connections where the settings say nothing: each costs a file and some ten kilobytes.
+const MAX_CONNECTIONS: usize = 40_000;
+/// Files that others may need: those of uploads, of which each has arrived as far as memory holds it, and
+/// those of the store and of calls to other servers.
+const OTHER_FILES: usize = 2048 + 256;
 /// Longest time for the head of a call, and for a connection on which no call begins.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection on which nothing can be written for so long is given up: its client does not read.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most that the system holds of answers for a client that does not read; by itself it would take megabytes.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// Places for clients beyond the limit, who are told so, and for whoever asks for the health. The client
+/// that came first gives up its place to the next.
+const RESERVE: usize = 64;
+/// How long one of them may take.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Wait after a connection could not be accepted, as when no more files may be opened.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long calls in progress may take after the stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Serves `router` on `listener` until `stop`, then lets calls in progress end, within a bound.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// What is served to whom.
+pub(crate) struct Served {
+    /// Every call.
+    pub(crate) all: Router,
+    /// What is left for clients beyond the limit: health, and a refusal of all else.
+    pub(crate) reserve: Router,
+}
+
+/// Serves on `listener` until `stop`, then lets calls in progress end, within a bound.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    served: Served,
+    settings: &ServerSettings,
+    stop: CancellationToken,
+) {
+    let places = places(settings);
+    let graceful = GracefulShutdown::new();
+    let mut reserve = Reserve::default();
     // Telling HTTP/2 from HTTP/1 would mean to wait, without a bound, for a first byte.
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let next = async || {
-        let place = Arc::clone(&places).acquire_owned().await;
-        (place.expect("the semaphore is never closed"), listener.accept().await)
-    };
-    while let Some((place, accepted)) = stop.run_until_cancelled(next()).await {
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+    let mut brief = builder.clone();
+    brief.http1().keep_alive(false);
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "a connection could not be accepted");
                 time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection broke");
-            }
-            drop(place);
+        let peer = Peer::of(peer.ip());
+        let place = places.one(peer);
+        let (builder, router) = match &place {
+            Some(_) => (&builder, &served.all),
+            None => (&brief, &served.reserve),
+        };
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
         });
+        let service = TowerToHyperService::new(service);
+        let connection = builder.serve_connection(io(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        if let Some(place) = place {
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    debug!(%error, "a connection broke");
+                }
+                drop(place);
+            });
+        } else {
+            counter!("flota_http_connections_refused_total").increment(1);
+            let task = tokio::spawn(time::timeout(RESERVE_TIMEOUT, connection));
+            reserve.add(task.abort_handle());
+        }
     }
     drop(listener);
     if time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
@@ -57,38 +110,159 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     }
 }
 
+/// A connection that is given up where its client does not read, and until then holds little.
+fn io(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
+    if let Err(error) = sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES) {
+        debug!(%error, "a connection takes the system's buffers");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = sockopt::set_tcp_user_timeout(
+        &stream,
+        u32::try_from(WRITE_TIMEOUT.as_millis()).unwrap_or(u32::MAX),
+    ) {
+        debug!(%error, "a connection takes the system's time-out");
+    }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    TokioIo::new(Box::pin(stream))
+}
+
+/// How many connections may be open.
+fn places(settings: &ServerSettings) -> Arc<Shares> {
+    let total = settings.max_connections.map_or_else(room_for_connections, usize::from);
+    let per_peer = settings.max_connections_per_peer.map(|count| count.get() as u64);
+    Shares::new(total as u64, per_peer)
+}
+
+/// Connections beyond the limit, the first to come first.
+#[derive(Default)]
+struct Reserve(VecDeque<AbortHandle>);
+
+impl Reserve {
+    fn add(&mut self, connection: AbortHandle) {
+        self.0.retain(|connection| !connection.is_finished());
+        self.0.push_back(connection);
+        if self.0.len() > RESERVE
+            && let Some(first) = self.0.pop_front()
+        {
+            first.abort();
+        }
+    }
+}
+
+/// As many connections as the limit of open files, raised as far as the system allows, leaves room for.
+fn room_for_connections() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let wanted = (MAX_CONNECTIONS + OTHER_FILES) as u64;
+    let limits = getrlimit(Resource::Nofile);
+    let allowed = limits.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let mut files = limits.current.unwrap_or(wanted);
+    if files < allowed
+        && setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), ..limits }).is_ok()
+    {
+        files = allowed;
+    }
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    // Where few files may be open, half of them are for the rest.
+    (files - OTHER_FILES.min(files / 2)).clamp(1, MAX_CONNECTIONS)
+}
+
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpStream,
-    };
+    use bytes::Bytes;
+    use flota_platform::settings::Settings;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
+    struct Server {
+        address: std::net::SocketAddr,
+        stop: CancellationToken,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Server {
+        async fn start(set: &[(&str, &str)]) -> Self {
+            let set: Vec<_> =
+                set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let settings = Settings::from_sources(None, [], &set).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            // One for all, for many of them are held.
+            let large = Bytes::from(vec![b'x'; 64 << 20]);
+            let large = get(async move || large.clone());
+            let all = Router::new().route("/", get(|| async { "here" })).route("/large", large);
+            let reserve = Router::new().route("/", get(|| async { "in the reserve" }));
+            let stop = CancellationToken::new();
+            let stopped = stop.clone();
+            let task = tokio::spawn(async move {
+                serve(listener, Served { all, reserve }, &settings.server, stopped).await;
+            });
+            Self { address, stop, task }
+        }
+
+        async fn open(&self, sent: &[u8]) -> TcpStream {
+            let mut connection = TcpStream::connect(self.address).await.unwrap();
+            connection.write_all(sent).await.unwrap();
+            connection
+        }
+
+        async fn get(&self) -> String {
+            let call = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+            let mut answer = String::new();
+            self.open(call).await.read_to_string(&mut answer).await.unwrap();
+            answer
+        }
+
+        async fn end(self) {
+            self.stop.cancel();
+            self.task.await.unwrap();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_is_not_waited_for() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(|| async { "here" }));
-        let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, router, stop.clone()));
-
-        let mut whole = TcpStream::connect(address).await.unwrap();
-        whole.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        whole.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.ends_with("here"), "{answer}");
-
+        let server = Server::start(&[]).await;
+        assert!(server.get().await.ends_with("here"));
         for begun in [b"GET / HT".as_slice(), b""] {
-            let mut dripping = TcpStream::connect(address).await.unwrap();
-            dripping.write_all(begun).await.unwrap();
+            let mut dripping = server.open(begun).await;
             // Ends, with an answer or without: the server closes what does not go on.
             let _ = dripping.read_to_end(&mut Vec::new()).await;
         }
+        server.end().await;
+    }
 
-        stop.cancel();
-        server.await.unwrap();
+    #[tokio::test(start_paused = true)]
+    async fn clients_beyond_the_limit_are_served_by_the_reserve() {
+        for limit in ["server.max_connections", "server.max_connections_per_peer"] {
+            let server = Server::start(&[(limit, "2")]).await;
+            let held = [server.open(b"GET / HT").await, server.open(b"").await];
+            // A connection is counted when the server has accepted it.
+            while !server.get().await.ends_with("in the reserve") {}
+            let silent: Vec<_> =
+                futures::future::join_all((0..2 * RESERVE).map(|_| server.open(b""))).await;
+            assert!(server.get().await.ends_with("in the reserve"), "whoever holds the reserve");
+            drop((held, silent));
+            while !server.get().await.ends_with("here") {}
+            server.end().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_do_not_read_are_given_up_and_stop_nobody_until_then() {
+        const COUNT: usize = 64;
+        let count = COUNT.to_string();
+        let all =
+            [("server.max_connections", &*count), ("server.max_connections_per_peer", &count)];
+        let server = Server::start(&all).await;
+        let call = b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n";
+        let not_reading = (0..COUNT).map(|_| server.open(call));
+        let not_reading = futures::future::join_all(not_reading).await;
+        while !server.get().await.ends_with("in the reserve") {}
+        while server.get().await.ends_with("in the reserve") {}
+        drop(not_reading);
+        server.end().await;
     }
 }

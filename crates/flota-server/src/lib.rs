@@ -17,6 +17,7 @@ mod recorder;
 mod replay;
 mod roles;
 mod server;
+mod shares;
 mod standing;
 mod sweeper;
 #[cfg(test)]

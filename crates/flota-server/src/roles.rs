@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    thread,
 };
 
 use axum::Router;
@@ -15,11 +16,12 @@ use flota_platform::{
     settings::{Role, Settings},
     telemetry::Metrics,
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    api::{self, Api, Poll, Routes, UploadBudget},
+    api::{self, Api, Poll, Routes},
     crash_nets::CrashNets,
     dispatch::Dispatcher,
     evidence::Evidence,
@@ -29,6 +31,7 @@ use crate::{
     notifier::{Attempts, Notifier, SigningSecrets},
     recorder::{Recorder, Recording},
     replay::{Replayer, Reruns},
+    shares::Shares,
     sweeper::Sweeper,
     wakeups::Wakeups,
 };
@@ -36,6 +39,8 @@ use crate::{
 /// Every role, ready to run.
 pub(crate) struct Roles {
     pub(crate) router: Router,
+    /// For clients beyond the limit of connections.
+    pub(crate) reserve: Router,
     pub(crate) recorder: Consumer,
     /// Where a rule says what to do with uploads.
     pub(crate) ingest: Option<Consumer>,
@@ -142,7 +147,11 @@ impl Roles {
         let polls = polls(&settings, &recorder, ingest.as_ref());
         let routes = Routes::new(platform.models.clone(), platform.clock.clone());
         let routes = Arc::new(routes);
-        let router = api::router(Api {
+        let waits = Arc::new(Semaphore::new(settings.server.max_waits));
+        let bodies = Shares::new(settings.server.max_body_bytes(), None);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let decoding = Arc::new(Semaphore::new(cores));
+        let api = Api {
             policy: Arc::new(settings.network.policy()),
             platform,
             settings,
@@ -153,9 +162,13 @@ impl Roles {
             polls,
             metrics,
             stop,
-            upload_budget: Arc::new(UploadBudget::default()),
-        });
-        Self { router, recorder, ingest, sweeper, notifier, replayer, crash_nets, moves }
+            waits,
+            bodies,
+            decoding,
+        };
+        let reserve = api::reserve(api.clone());
+        let router = api::router(api);
+        Self { router, reserve, recorder, ingest, sweeper, notifier, replayer, crash_nets, moves }
     }
 }
 

@@ -8,9 +8,14 @@ use flota_platform::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::{connections, metrics::METRICS, notifier::SigningSecrets, roles::Roles};
+use crate::{
+    connections::{self, Served},
+    metrics::METRICS,
+    notifier::SigningSecrets,
+    roles::Roles,
+};
 
 /// Serves on `listener` and runs the roles of `settings.server.roles`, until `stop`. Then it takes
 /// no more calls, ends those in progress, records what it has in hand, and ends the callbacks under
@@ -25,7 +30,12 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot tell where the server listens")?;
-    let chosen = settings.server.roles.clone();
+    let server = settings.server.clone();
+    let chosen = &server.roles;
+    if !address.ip().is_loopback() {
+        warn!(%address, "the server listens beyond this machine, and whoever reaches it may call it: there \
+            are no keys yet");
+    }
     let has = |role| chosen.contains(&role);
     let secrets = match has(Role::Notifier) {
         true => SigningSecrets::open(&settings.notifier, &settings.data_dir)?,
@@ -54,7 +64,8 @@ pub async fn run(
     let names: Vec<_> = chosen.iter().map(Role::to_string).collect();
     info!(%address, roles = names.join(","), "the server listens");
 
-    connections::serve(listener, roles.router, stop).await;
+    let served = Served { all: roles.router, reserve: roles.reserve };
+    connections::serve(listener, served, &server, stop).await;
     // What the first still record, the second may still deliver.
     let worked = working.end().await;
     delivering.end().await.and(worked)
@@ -123,7 +134,7 @@ mod tests {
         let server = tokio::spawn(run(listener, platform, settings, stop.clone()));
 
         let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
-        let call = "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let call = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         connection.write_all(call.as_bytes()).await.unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await.unwrap();

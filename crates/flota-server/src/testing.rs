@@ -43,10 +43,21 @@ pub(crate) struct Fixture {
 }
 
 /// An answer of the API.
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) json: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: axum::response::Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let json = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        Self { status: parts.status, headers: parts.headers, json }
+    }
 }
 
 /// How a receiver behaves.
@@ -161,16 +172,19 @@ impl Fixture {
         body: impl Into<Body>,
     ) -> Answer {
         let mut request = HttpRequest::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        const USUAL: [(&str, &str); 2] =
+            [("host", "127.0.0.1:8080"), ("content-type", "application/json")];
+        let is_given = |name: &str| headers.iter().any(|(given, _)| *given == name);
+        let usual = USUAL.iter().filter(|(name, _)| !is_given(name));
+        for (name, value) in usual.chain(headers) {
+            // One of the usual without a value is left out.
+            let is_left_out = value.is_empty() && USUAL.iter().any(|(usual, _)| usual == name);
+            if !is_left_out {
+                request = request.header(*name, *value);
+            }
         }
         let request = request.body(body.into()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-        let json = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
-        Answer { status: parts.status, headers: parts.headers, json }
+        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
     /// Submits `image_count` images for `models`, with a callback to `host` if one is named.

@@ -27,10 +27,23 @@ pub(crate) fn print(text: impl Display) -> Result<(), OutputError> {
     Ok(write_line(io::stdout().lock(), &without_control(&text.to_string(), &['\n']))?)
 }
 
-/// Writes `value` to standard output as one line of JSON.
+/// Writes `value` to standard output as one line of JSON. On a terminal, what would steer it is escaped.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    let json = serde_json::to_string(value)?;
+    let mut json = serde_json::to_string(value)?;
+    if io::stdout().is_terminal() {
+        json = without_steering(&json);
+    }
     Ok(write_line(io::stdout().lock(), &json).map_err(OutputError)?)
+}
+
+/// JSON that says the same: such characters stand in strings alone, where JSON can escape them. All of
+/// them are in the basic plane, so that four digits are enough.
+fn without_steering(json: &str) -> String {
+    let escape = |c: char| match is_steering(c) {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    };
+    json.chars().map(escape).collect()
 }
 
 /// Writes a remark to standard error, escaped as [`print`] does. Where it cannot be written there
@@ -53,18 +66,25 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
 }
 
 fn without_control<'a>(text: &'a str, but: &[char]) -> Cow<'a, str> {
-    let is_escaped = |c: char| c.is_control() && !but.contains(&c);
+    let is_escaped = |c: char| is_steering(c) && !but.contains(&c);
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match is_escaped(c) {
-            true => escaped.extend(c.escape_debug()),
+            true if c.is_control() => escaped.extend(c.escape_debug()),
+            true => escaped.extend(c.escape_unicode()),
             false => escaped.push(c),
         }
     }
     Cow::Owned(escaped)
+}
+
+/// Whether a terminal obeys `c`: control characters (C0 and C1), and those that turn the direction of text.
+fn is_steering(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
 }
 
 /// One write for a line, so that processes that share an output do not mix theirs.
@@ -82,6 +102,11 @@ mod tests {
         assert_eq!(plain("a\u{1b}[2J\nb\t\u{9b}"), r"a\u{1b}[2J\nb\t\u{9b}");
         assert_eq!(plain("Größe 'ab' \\ \"c\""), "Größe 'ab' \\ \"c\"");
         assert_eq!(without_control("a\nb\r", &['\n']), "a\nb\\r");
+        assert_eq!(plain("gpj.\u{202e}exe"), r"gpj.\u{202e}exe");
+        let value = serde_json::json!({"a": "\u{9b}2J \u{202e}\u{2066} ü"});
+        let json = without_steering(&value.to_string());
+        assert_eq!(json, r#"{"a":"\u009b2J \u202e\u2066 ü"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
     }
 
     #[test]

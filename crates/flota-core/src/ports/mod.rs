@@ -10,7 +10,7 @@ mod registry;
 
 pub use clock::Clock;
 pub use dead_letters::{DeadLetterFilter, DeadLetterPage, DeadLetters, ReplayStart, Replays};
-pub use images::{FetchError, FetchPlace, Images, Retry, UPLOADED_PREFIX};
+pub use images::{FetchError, FetchPlace, Images, Retry, StagedFile, UPLOADED_PREFIX};
 pub use poster::{PostAnswer, PostError, PostRequest, Poster};
 pub use queue::{Delivery, Depth, NewMessage, Queue, Receipt};
 pub use records::{

@@ -14,9 +14,9 @@ use bytes::{Bytes, BytesMut};
 use flota_core::{
     Code, OBJECT_PREFIX, ObjectAddress, Pin, PortResult, Sha256,
     limits::MAX_MESSAGE_DELAY,
-    ports::{FetchError, Images, Retry},
+    ports::{FetchError, Images, Retry, StagedFile},
 };
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::error::{failed, is_transient};
 use crate::{content_encoding::ContentEncodings, settings::Settings, uploaded};
@@ -28,12 +28,16 @@ const UNKNOWN_TOKEN: &str = "InvalidToken";
 /// Memory taken for an image before its first byte, in bytes.
 const FIRST_BUFFER_BYTES: u64 = 256 * 1024;
 
+/// Images on their way to S3 at once whose bytes came by a file and are read into memory.
+const MAX_FILES_AT_ONCE: usize = 4;
+
 /// Images in S3: those that were uploaded to us, in our bucket, and objects of any bucket.
 pub(super) struct S3Images {
     s3: Client,
     bucket: String,
     call_timeout: Duration,
     fetch_timeout: Duration,
+    files: Semaphore,
 }
 
 impl S3Images {
@@ -43,6 +47,7 @@ impl S3Images {
             bucket: settings.aws.bucket.clone(),
             call_timeout: settings.aws.call_timeout,
             fetch_timeout: settings.worker.fetch_timeout,
+            files: Semaphore::new(MAX_FILES_AT_ONCE),
         }
     }
 }
@@ -71,6 +76,11 @@ impl Images for S3Images {
             .await
             .map_err(|error| failed("keeping an image", error))?;
         Ok(sha256)
+    }
+
+    async fn put_file(&self, image: StagedFile) -> PortResult<()> {
+        let _turn = self.files.acquire().await.expect("the semaphore is never closed");
+        self.put(image.read().await?).await.map(drop)
     }
 
     async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError> {

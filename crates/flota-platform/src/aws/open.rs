@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{env, sync::Arc};
 
 use flota_core::PortError;
 use thiserror::Error;
@@ -11,7 +11,7 @@ use super::{
     queue::SqsQueue,
     records,
 };
-use crate::{Store, settings::Settings};
+use crate::{Staging, Store, settings::Settings};
 
 /// AWS cannot be used.
 #[derive(Debug, Error)]
@@ -52,5 +52,6 @@ pub async fn open_with(clients: Clients, settings: &Settings) -> Result<Store, O
         replays: records.replays,
         models: records.models,
         images: Arc::new(S3Images::new(clients.s3, settings)),
+        staging: Staging::new(env::temp_dir()),
     })
 }

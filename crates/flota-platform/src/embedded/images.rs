@@ -1,6 +1,6 @@
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
+    fs::File,
+    io::{self, Read, Seek},
     path::{Path, PathBuf},
 };
 
@@ -8,15 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flota_core::{
     Code, PortError, PortResult, Sha256,
-    ports::{FetchError, Images},
+    ports::{FetchError, Images, StagedFile},
 };
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use super::OpenError;
+use super::{OpenError, create_private_dir};
 use crate::uploaded;
-
-const KEEPING: &str = "keeping an image";
 
 /// Uploaded images as files `ab/cdef…`, named by the hash of what is in them.
 pub(super) struct EmbeddedImages {
@@ -29,7 +27,7 @@ impl EmbeddedImages {
     /// # Errors
     /// If the folder cannot be made.
     pub(super) fn open(folder: PathBuf) -> Result<Self, OpenError> {
-        fs::create_dir_all(&folder).map_err(|source| OpenError::folder(&folder, source))?;
+        create_private_dir(&folder).map_err(|source| OpenError::folder(&folder, source))?;
         Ok(Self { folder })
     }
 }
@@ -38,14 +36,21 @@ impl EmbeddedImages {
 impl Images for EmbeddedImages {
     async fn put(&self, bytes: Bytes) -> PortResult<Sha256> {
         let folder = self.folder.clone();
-        let written = spawn_blocking(move || {
+        kept(move || {
             let sha256 = Sha256::of(&bytes);
-            write(&folder, &sha256, &bytes).map(|()| sha256)
-        });
-        match written.await {
-            Ok(result) => result.map_err(not_kept),
-            Err(panic) => Err(PortError::permanent(KEEPING, panic)),
-        }
+            write(&folder, &sha256, &mut &bytes[..]).map(|()| sha256)
+        })
+        .await
+    }
+
+    async fn put_file(&self, image: StagedFile) -> PortResult<()> {
+        let folder = self.folder.clone();
+        kept(move || {
+            let StagedFile { mut file, sha256, .. } = image;
+            file.rewind()?;
+            write(&folder, &sha256, &mut file)
+        })
+        .await
     }
 
     async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError> {
@@ -65,29 +70,29 @@ impl Images for EmbeddedImages {
     }
 }
 
+async fn kept<T: Send + 'static>(
+    write: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> PortResult<T> {
+    match spawn_blocking(write).await {
+        Ok(result) => result.map_err(uploaded::not_kept),
+        Err(panic) => Err(PortError::permanent(uploaded::KEEPING, panic)),
+    }
+}
+
 /// Writes the whole image or nothing, and returns once it will survive a power cut.
-fn write(images: &Path, sha256: &Sha256, bytes: &[u8]) -> io::Result<()> {
+fn write(images: &Path, sha256: &Sha256, content: &mut impl Read) -> io::Result<()> {
     let path = path(images, sha256);
     let folder = path.parent().expect("an image's path has a folder");
-    fs::create_dir_all(folder)?;
+    create_private_dir(folder)?;
     if !path.is_file() {
         let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
+        io::copy(content, &mut file)?;
         file.as_file().sync_all()?;
         file.persist(&path)?;
     }
     // Also where they were there: another process may have made them a moment ago.
     sync(folder)?;
     sync(images)
-}
-
-fn not_kept(error: io::Error) -> PortError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            PortError::full(format!("{KEEPING}: the disk of the data folder is full"), error)
-        }
-        _ => PortError::permanent(KEEPING, error),
-    }
 }
 
 fn read(path: &Path, max_bytes: u64) -> io::Result<Result<Bytes, FetchError>> {
@@ -109,22 +114,4 @@ fn path(images: &Path, sha256: &Sha256) -> PathBuf {
 
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_is_told_from_another_fault() {
-        for (kind, is_full) in [
-            (io::ErrorKind::StorageFull, true),
-            (io::ErrorKind::QuotaExceeded, true),
-            (io::ErrorKind::PermissionDenied, false),
-        ] {
-            let error = not_kept(kind.into());
-            assert_eq!(matches!(error, PortError::Full { .. }), is_full, "{error}");
-            assert_eq!(error.to_string().contains("full"), is_full, "{error}");
-        }
-    }
 }

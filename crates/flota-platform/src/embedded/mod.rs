@@ -25,4 +25,4 @@ mod writer;
 
 pub use error::OpenError;
 pub(crate) use examine::examine;
-pub use open::open;
+pub use open::{create_private_dir, open};

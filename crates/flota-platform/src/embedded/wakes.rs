@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
     time::SystemTime,
@@ -11,7 +12,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::OpenError;
+use super::{OpenError, create_private_dir};
 
 type Bells = HashMap<String, watch::Sender<()>>;
 
@@ -30,7 +31,7 @@ impl Wakes {
     /// # Errors
     /// If the folder cannot be made.
     pub(super) fn open(folder: PathBuf) -> Result<Self, OpenError> {
-        fs::create_dir_all(&folder).map_err(|source| OpenError::folder(&folder, source))?;
+        create_private_dir(&folder).map_err(|source| OpenError::folder(&folder, source))?;
         let bells = Arc::<Mutex<Bells>>::default();
         let watcher = watch_folder(&folder, bells.clone());
         if let Err(error) = &watcher {
@@ -51,6 +52,7 @@ impl Wakes {
             Some(file) => file.clone(),
             None => {
                 let file = File::options()
+                    .mode(0o600)
                     .create(true)
                     .append(true)
                     .open(self.folder.join(queue.as_str()))

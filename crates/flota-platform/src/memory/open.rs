@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{env, sync::Arc};
 
 use flota_core::ports::Clock;
 
@@ -7,7 +7,7 @@ use super::{
     models::MemoryModels, predictions::MemoryPredictions, queue::MemoryQueue,
     replays::MemoryReplays, requests::MemoryRequests,
 };
-use crate::Store;
+use crate::{Staging, Store};
 
 /// An empty store that lives as long as it is held; each call makes another.
 ///
@@ -25,5 +25,6 @@ pub fn open(clock: Arc<dyn Clock>) -> Store {
         replays: Arc::new(MemoryReplays::default()),
         models: Arc::new(MemoryModels::default()),
         images: Arc::new(MemoryImages::default()),
+        staging: Staging::new(env::temp_dir()),
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flota_core::{
     OBJECT_PREFIX, ObjectAddress, PortResult, Sha256,
-    ports::{FetchError, FetchPlace, Images, UPLOADED_PREFIX},
+    ports::{FetchError, FetchPlace, Images, StagedFile, UPLOADED_PREFIX},
 };
 
 use super::{HostGate, HttpImages, gate::HostPlace};
@@ -28,6 +28,10 @@ impl AddressedImages {
 impl Images for AddressedImages {
     async fn put(&self, bytes: Bytes) -> PortResult<Sha256> {
         self.stored.put(bytes).await
+    }
+
+    async fn put_file(&self, image: StagedFile) -> PortResult<()> {
+        self.stored.put_file(image).await
     }
 
     async fn place(&self, address: &str) -> Result<FetchPlace, FetchError> {

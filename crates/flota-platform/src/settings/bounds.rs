@@ -1,6 +1,6 @@
 //! What the values of settings must satisfy, one function per section.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, ops::RangeInclusive, time::Duration};
 
 use flota_core::{
     ModelName, ObjectAddress,
@@ -29,10 +29,12 @@ type Checked = Result<(), Broken>;
 /// Longest prefix in characters: 80 for a queue's name less the longest worker's name, the lane and
 /// the ending of a crash net.
 const MAX_PREFIX_CHARS: usize = 21;
-/// Largest upload that can be allowed, in bytes: uploads are held in memory.
+/// Largest upload that can be allowed, in bytes: a worker holds it in memory.
 const MAX_UPLOAD_BYTES: u64 = 1 << 30;
 /// Most tasks, fetches or callbacks at once: each costs memory and a connection.
 const MAX_AT_ONCE: usize = 10_000;
+/// Most connections that can be asked for: each costs a file and some kilobytes.
+const MAX_CONNECTIONS: usize = 1_000_000;
 /// Most threads of one kind: beyond it is a mistake.
 const MAX_THREADS: usize = 1_024;
 /// Shortest lease: its heartbeat, at a third of it, must outlast a slow write of the store.
@@ -104,6 +106,23 @@ fn server(server: &ServerSettings) -> Checked {
     let allowed = 1..=MAX_UPLOAD_BYTES;
     hold(allowed.contains(&server.max_upload_bytes), "server.max_upload_bytes", || {
         format!("1 to {MAX_UPLOAD_BYTES}")
+    })?;
+    let least = server.max_upload_bytes.saturating_mul(2);
+    let has_room = server.max_body_bytes() >= least;
+    hold(has_room, "server.max_body_bytes", || {
+        format!("0, or {least} and more, twice server.max_upload_bytes")
+    })?;
+    let count = |count: Option<NonZeroUsize>| count.map_or(0, NonZeroUsize::get);
+    for (key, count) in [
+        ("server.max_connections", count(server.max_connections)),
+        ("server.max_connections_per_peer", count(server.max_connections_per_peer)),
+        ("server.max_waits", server.max_waits),
+    ] {
+        hold(count <= MAX_CONNECTIONS, key, || format!("0 to {MAX_CONNECTIONS}"))?;
+    }
+    let is_name = |host: &String| !host.is_empty() && !host.contains(['/', ':', ' ']);
+    hold(server.hosts.iter().all(is_name), "server.hosts", || {
+        "names without scheme and port, such as \"flota.internal\", or \"*\"".to_owned()
     })
 }
 

@@ -26,6 +26,17 @@ pub enum SettingsError {
         /// The known key that is most like it.
         nearest: String,
     },
+    /// A secret on the command line, which every user of the machine can read.
+    #[error(
+        "the setting `{key}` is a secret, and the command line is no place for it: put it into the \
+         settings file or the variable {variable}"
+    )]
+    OnCommandLine {
+        /// Section and key, with dots.
+        key: String,
+        /// The variable that may hold it.
+        variable: String,
+    },
     /// A value of the wrong type or outside its bounds.
     #[error("the setting `{key}` is {value} ({origin}); wanted: {wanted}")]
     Invalid {

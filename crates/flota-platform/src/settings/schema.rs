@@ -5,7 +5,7 @@ use config::{Config, ConfigError, File, FileFormat, Value, ValueKind};
 use super::{SettingsError, sources::describe_origin};
 
 /// Settings whose values are never printed.
-const HIDDEN: &str = "notifier.secrets";
+pub(super) const HIDDEN: &str = "notifier.secrets";
 
 /// Refuses the first key under `key` that `default` does not have and the first value of another
 /// type, and turns the text of a variable into the type that `default` has.

@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -98,8 +101,21 @@ pub struct ServerSettings {
     /// How clients reach it; `None`: where it listens.
     #[serde(deserialize_with = "parse::optional_http_url")]
     pub public_url: Option<Url>,
+    /// Names that it is called by, beside `public_url`, `localhost` and literal addresses.
+    pub hosts: Vec<String>,
     /// Largest image that can be uploaded.
     pub max_upload_bytes: u64,
+    /// Most bytes of bodies that are arriving; `None`: as [`ServerSettings::max_body_bytes`] says.
+    #[serde(deserialize_with = "parse::zero_is_none")]
+    pub max_body_bytes: Option<NonZeroUsize>,
+    /// Most connections at once; `None`: as many as the limit of open files leaves room for.
+    #[serde(deserialize_with = "parse::zero_is_none")]
+    pub max_connections: Option<NonZeroUsize>,
+    /// Most connections at once of one peer; `None`: three quarters of all.
+    #[serde(deserialize_with = "parse::zero_is_none")]
+    pub max_connections_per_peer: Option<NonZeroUsize>,
+    /// Most calls at once that wait for a request to finish.
+    pub max_waits: usize,
 }
 
 /// Polling.
@@ -168,6 +184,20 @@ impl Backend {
             Self::Embedded => Duration::from_secs(1),
             Self::Aws => Duration::from_secs(15),
         }
+    }
+}
+
+impl ServerSettings {
+    /// Least room for bodies where the settings say nothing.
+    const LEAST_BODY_BYTES: u64 = 256 * 1024 * 1024;
+    /// So many of the largest uploads have room at once where the settings say nothing.
+    const LARGEST_UPLOADS: u64 = 8;
+
+    /// Most bytes of bodies that are arriving, altogether.
+    pub fn max_body_bytes(&self) -> u64 {
+        let largest = self.max_upload_bytes.saturating_mul(Self::LARGEST_UPLOADS);
+        let set = self.max_body_bytes.map(|bytes| bytes.get() as u64);
+        set.unwrap_or(largest.max(Self::LEAST_BODY_BYTES))
     }
 }
 

@@ -2,7 +2,10 @@ use std::{collections::HashMap, env, fs, mem, path::Path};
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
-use super::{Settings, SettingsError, bounds, schema};
+use super::{
+    Settings, SettingsError, bounds,
+    schema::{self, HIDDEN},
+};
 
 /// The file that is read from the current folder where it is there and no other is named.
 pub const FILE_NAME: &str = "flota.toml";
@@ -57,6 +60,12 @@ impl Settings {
                 .source(Some(variables)),
         );
         for (key, value) in overrides {
+            if key == HIDDEN {
+                return Err(SettingsError::OnCommandLine {
+                    key: key.clone(),
+                    variable: variable_name(key),
+                });
+            }
             let value = Value::new(Some(&COMMAND_LINE.to_owned()), value.as_str());
             if schema::at(&schema, key).is_none() {
                 return Err(schema::unknown(&schema, key.clone(), &value));

@@ -1,10 +1,16 @@
+use std::io::Write;
+
 use bytes::Bytes;
-use flota_core::{Code, Sha256, ports::UPLOADED_PREFIX};
+use flota_core::{
+    Code, Sha256,
+    ports::{StagedFile, UPLOADED_PREFIX},
+};
 
 use crate::fresh::{Factory, Fresh};
 
 pub async fn every_promise(fresh: Factory) {
     an_uploaded_image_is_fetched_by_its_hash(fresh()).await;
+    an_image_in_a_file_is_the_same_as_its_bytes(fresh()).await;
     uploads_of_one_image_at_once_agree(fresh()).await;
     bounds_and_absences_have_codes(fresh()).await;
 }
@@ -17,6 +23,22 @@ async fn an_uploaded_image_is_fetched_by_its_hash(fresh: Fresh) {
         }
         let address = format!("{UPLOADED_PREFIX}{}", Sha256::of(&bytes));
         assert_eq!(images.fetch(&address, bytes.len() as u64).await.unwrap(), bytes);
+    }
+}
+
+async fn an_image_in_a_file_is_the_same_as_its_bytes(fresh: Fresh) {
+    let images = &fresh.store.images;
+    for bytes in [vec![3; 10], vec![4; 3_000_000]] {
+        let sha256 = Sha256::of(&bytes);
+        for _ in 0..2 {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            let size_bytes = bytes.len() as u64;
+            images.put_file(StagedFile { file, sha256, size_bytes }).await.unwrap();
+        }
+        let address = format!("{UPLOADED_PREFIX}{sha256}");
+        assert_eq!(images.fetch(&address, bytes.len() as u64).await.unwrap(), bytes);
+        assert_eq!(images.put(bytes.into()).await.unwrap(), sha256);
     }
 }
 

@@ -1,18 +1,18 @@
-use axum::{Json, body::Body, extract::State, http::HeaderMap};
+use axum::{Json, extract::State};
 use flota_core::{
     ClientName, Code, DeadLetterSelection, DeadLetterState, MAX_BY_BYTES, MAX_SEARCH_BYTES,
-    ModelName, Reason, limits::MAX_API_BODY_BYTES, ports::DeadLetterFilter,
+    ModelName, Reason, ports::DeadLetterFilter,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use tracing::info;
 use utoipa::ToSchema;
 
 use super::{
+    body::Incoming,
     dead_letter_view::DeadLetterView,
     dead_letters::find,
-    extract::{Id, read_body},
-    json::parse_json,
+    extract::{Id, read_optional_json},
     problem::{self, FieldError, Problem, ProblemCode},
     state::Api,
 };
@@ -93,10 +93,9 @@ pub(crate) struct DiscardAnswer {
 pub(crate) async fn replay_dead_letter(
     State(api): State<Api>,
     Id(id): Id,
-    headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let ReplayOne { by, dry_run } = read_optional(&headers, body).await?;
+    let ReplayOne { by, dry_run } = read_optional_json(body).await?;
     let by = who(by)?;
     let letter = find(&api, &id).await?;
     if !letter.is_open() && !letter.awaits_end() {
@@ -132,10 +131,9 @@ pub(crate) async fn replay_dead_letter(
 pub(crate) async fn discard_dead_letter(
     State(api): State<Api>,
     Id(id): Id,
-    headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let by = who(read_optional::<Decision>(&headers, body).await?.by)?;
+    let by = who(read_optional_json::<Decision>(body).await?.by)?;
     find(&api, &id).await?;
     let discarded = DeadLetterState::Discarded { at: api.platform.clock.now(), by: by.clone() };
     if !api.platform.dead_letters.decide(&id, &discarded).await? {
@@ -158,11 +156,10 @@ pub(crate) async fn discard_dead_letter(
 )]
 pub(crate) async fn discard_dead_letters(
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Json<DiscardAnswer>, Problem> {
     let DiscardBody { model, reason, code, since, until, text, after, limit, by } =
-        read_optional(&headers, body).await?;
+        read_optional_json(body).await?;
     let by = who(by)?;
     let selection = checked(DeadLetterSelection { model, reason, code, since, until, text })?;
     if selection == DeadLetterSelection::default() {
@@ -200,15 +197,6 @@ pub(super) fn checked(selection: DeadLetterSelection) -> Result<DeadLetterSelect
         return Err(Problem::fields(ProblemCode::InvalidValue, wrong));
     }
     Ok(selection)
-}
-
-/// Reads a JSON object; no body is an empty one.
-pub(super) async fn read_optional<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<T, Problem> {
-    let bytes = read_body(headers, body, MAX_API_BODY_BYTES as u64).await?;
-    parse_json(if bytes.is_empty() { b"{}" } else { &bytes })
 }
 
 /// The problem of a task that does not run again.

@@ -1,24 +1,17 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
     extract::{FromRequestParts, Path, Query},
     http::{HeaderMap, header, request::Parts},
 };
-use bytes::Bytes;
-use flota_core::limits::MAX_CLIENT_WAIT;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use flota_core::limits::{MAX_API_BODY_BYTES, MAX_CLIENT_WAIT};
 use serde::de::DeserializeOwned;
-use tokio::time;
 
-use super::problem::{Problem, ProblemCode};
-
-/// Longest time in which a body must have arrived: a client that drips does not hold memory.
-const BODY_TIMEOUT: Duration = Duration::from_secs(120);
-/// Most that is read and thrown away of a body that was refused for its length.
-const MAX_DISCARDED_BYTES: usize = 64 << 20;
-/// Longest time for that: a refused client is owed an answer, not a connection.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+use super::{
+    body::Incoming,
+    json::parse_json,
+    problem::{Problem, ProblemCode},
+};
 
 /// The query of a call; one that cannot be read is a problem that says why.
 pub(crate) struct Params<T>(pub(crate) T);
@@ -48,37 +41,42 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// Reads a body of at most `limit` bytes. A longer one is refused; what it still sends is thrown
-/// away, within bounds, for a client that is cut off while it writes never reads the refusal.
-pub(crate) async fn read_body(
-    headers: &HeaderMap,
-    mut body: Body,
-    limit: u64,
-) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("at most {limit} bytes are taken here");
-        Problem::new(ProblemCode::BodyTooLarge, detail).with_limit(limit)
-    };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|text| text.parse().ok()).is_some_and(|length: u64| length > limit) {
-        // A client that asked before it sends would take the reading for a yes.
-        if !headers.contains_key(header::EXPECT) {
-            discard(body).await;
-        }
-        return Err(too_large());
+/// Reads a JSON object of at most [`MAX_API_BODY_BYTES`]; a field that is wrong is named with its path.
+pub(crate) async fn read_json<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
+    if let Err(problem) = check_json(body.headers()) {
+        return Err(body.refuse(problem).await);
     }
-    let limited = Limited::new(&mut body, usize::try_from(limit).unwrap_or(usize::MAX));
-    match time::timeout(BODY_TIMEOUT, limited.collect()).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            discard(body).await;
-            Err(too_large())
-        }
-        Ok(Err(error)) => Err(Problem::new(ProblemCode::BodyIncomplete, error.to_string())),
-        Err(_) => {
-            let detail = format!("it must arrive within {} s", BODY_TIMEOUT.as_secs());
-            Err(Problem::new(ProblemCode::BodyTimeout, detail))
-        }
+    let (bytes, _room) = body.read(MAX_API_BODY_BYTES as u64).await?;
+    parse_json(&bytes)
+}
+
+/// As [`read_json`]; no body is an empty object.
+pub(crate) async fn read_optional_json<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
+    let checked = check_json(body.headers());
+    let (bytes, _room) = body.read(MAX_API_BODY_BYTES as u64).await?;
+    if bytes.is_empty() {
+        return parse_json(b"{}");
+    }
+    checked?;
+    parse_json(&bytes)
+}
+
+/// A page of another site may send a body of any other type without asking first.
+fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |detail| Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = text(header::CONTENT_TYPE).split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return refused("send the header `Content-Type: application/json`");
+    }
+    let mut charsets = parts.filter_map(|parameter| parameter.split_once('='));
+    let is_utf8 = |value: &str| value.trim_matches('"').eq_ignore_ascii_case("utf-8");
+    if charsets.any(|(name, value)| name.eq_ignore_ascii_case("charset") && !is_utf8(value)) {
+        return refused("JSON is taken in UTF-8 alone");
+    }
+    match text(header::CONTENT_ENCODING) {
+        "" | "identity" => Ok(()),
+        _ => refused("JSON is taken without a `Content-Encoding`"),
     }
 }
 
@@ -97,13 +95,4 @@ pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
 /// A wait of so many seconds, within bounds.
 pub(crate) fn bounded_wait(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(MAX_CLIENT_WAIT)
-}
-
-async fn discard(body: Body) {
-    let rest = async {
-        let mut frames = Limited::new(body, MAX_DISCARDED_BYTES);
-        while let Some(Ok(_)) = frames.frame().await {}
-    };
-    // Whether it came to its end or to a bound, the answer is the same.
-    time::timeout(DISCARD_TIMEOUT, rest).await.ok();
 }

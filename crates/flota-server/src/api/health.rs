@@ -112,7 +112,7 @@ impl Gauges {
         let models = known(platform.models.list(platform.clock.now()).await, "models");
         let prefix = &api.settings.prefix;
         let mut queues = BTreeSet::from([QueueName::outcomes(prefix)]);
-        for RegisteredModel { registration, workers_alive } in models.unwrap_or_default() {
+        for RegisteredModel { registration, workers_alive, .. } in models.unwrap_or_default() {
             let former = registration.former_workers.into_keys();
             let workers = former.chain([registration.worker.clone()]);
             queues.extend(workers.map(|worker| QueueName::tasks(prefix, &worker, Lane::Normal)));

@@ -1,17 +1,20 @@
 use axum::{
     Json,
-    body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
 use flota_core::ports::UPLOADED_PREFIX;
-use flota_platform::content_encoding::{ContentEncodings, EncodingError};
+use flota_platform::{
+    DecodeError, Staged, StagedImage,
+    content_encoding::{ContentEncodings, EncodingError},
+};
 use metrics::counter;
 use serde::Serialize;
+use tokio::time;
 use utoipa::ToSchema;
 
 use super::{
-    extract::read_body,
+    body::{Arriving, Incoming, ROOM_WAIT, no_room},
     problem::{self, Problem, ProblemCode},
     state::Api,
 };
@@ -27,7 +30,7 @@ pub(crate) struct UploadedImage {
     size_bytes: u64,
 }
 
-/// Uploads an image: its bytes are the body, of whatever content type. A `Content-Encoding` of
+/// Uploads an image: its bytes are the body, of any content type but `multipart/…`. A `Content-Encoding` of
 /// `gzip`, `deflate` or `br` is undone; the limit holds for what comes out.
 #[utoipa::path(
     post,
@@ -37,30 +40,82 @@ pub(crate) struct UploadedImage {
     responses(
         (status = 201, description = "Kept; the same bytes have the same address", body = UploadedImage),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = 503, description = "There is no room for its bytes; try again after `Retry-After`", body = problem::Body, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn upload_image(
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    incoming: Incoming,
 ) -> Result<(StatusCode, Json<UploadedImage>), Problem> {
+    let encodings = match check_type(incoming.headers()) {
+        Ok(encodings) => encodings,
+        Err(problem) => return Err(incoming.refuse(problem).await),
+    };
     let limit = api.settings.server.max_upload_bytes;
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let encodings =
-        ContentEncodings::parse(values.map(|value| value.to_str().unwrap_or("unreadable")))?;
-    let most = announced.and_then(|text| text.parse().ok()).unwrap_or(limit).min(limit);
-    // Encoded, it is held as it came and as it comes out.
-    let most = if encodings.is_identity() { most } else { most.saturating_add(limit) };
-    let _held = api.upload_budget.hold(most).await;
-    let bytes = read_body(&headers, body, limit).await?;
-    let bytes = encodings.decode(bytes, limit).await?;
-    let size_bytes = bytes.len() as u64;
-    let sha256 = api.platform.images.put(bytes).await?;
+    let mut arriving = incoming.within(limit).await?;
+    let mut image = api.platform.staging.begin();
+    while let Some(bytes) = arriving.next().await? {
+        image = match image.push(&bytes).await {
+            Ok(image) => image,
+            Err(error) => return Err(arriving.refuse(error.into()).await),
+        };
+    }
+    if !encodings.is_identity() {
+        image = decode(&api, image, &encodings, &mut arriving).await?;
+    }
+    let size_bytes = image.size_bytes();
+    if size_bytes == 0 {
+        return Err(Problem::new(ProblemCode::InvalidValue, "the image has no bytes"));
+    }
+    let sha256 = match image.finish().await? {
+        Staged::Memory(bytes) => api.platform.images.put(bytes).await?,
+        Staged::File(file) => {
+            let sha256 = file.sha256;
+            api.platform.images.put_file(file).await?;
+            sha256
+        }
+    };
     counter!("flota_images_uploaded_total").increment(1);
     let url = format!("{UPLOADED_PREFIX}{sha256}");
     Ok((StatusCode::CREATED, Json(UploadedImage { url, sha256: sha256.to_string(), size_bytes })))
+}
+
+/// The content encodings of an upload, if it is no form.
+fn check_type(headers: &HeaderMap) -> Result<ContentEncodings, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = |text: &str| text.trim_start().to_ascii_lowercase().starts_with("multipart/");
+    if content_type.is_some_and(is_form) {
+        let detail = "forms are not taken: send the bytes of the image as the body";
+        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
+    }
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    Ok(ContentEncodings::parse(values.map(|value| value.to_str().unwrap_or("unreadable")))?)
+}
+
+/// Undoes the encoding of an upload, of as many at once as there are cores: a few bytes may become many.
+async fn decode(
+    api: &Api,
+    image: StagedImage,
+    encodings: &ContentEncodings,
+    arriving: &mut Arriving,
+) -> Result<StagedImage, Problem> {
+    let turn = time::timeout(ROOM_WAIT, api.decoding.acquire()).await;
+    let _turn = turn.map_err(|_| no_room())?.expect("the semaphore is never closed");
+    let image = image.decode(encodings, api.settings.server.max_upload_bytes).await?;
+    match arriving.make_room(image.size_bytes()).await {
+        true => Ok(image),
+        false => Err(no_room()),
+    }
+}
+
+impl From<DecodeError> for Problem {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Encoding(error) => error.into(),
+            DecodeError::Port(error) => error.into(),
+        }
+    }
 }
 
 impl From<EncodingError> for Problem {

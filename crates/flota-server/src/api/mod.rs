@@ -1,9 +1,11 @@
 //! The HTTP calls.
 
+mod body;
 mod dead_letter_view;
 mod dead_letters;
 mod decisions;
 mod extract;
+mod guard;
 mod health;
 mod images;
 mod json;
@@ -23,6 +25,6 @@ mod submit;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use router::router;
+pub(crate) use router::{reserve, router};
 pub(crate) use routes::Routes;
-pub(crate) use state::{Api, Poll, UploadBudget};
+pub(crate) use state::{Api, Poll};

@@ -27,6 +27,9 @@ pub(crate) enum ProblemCode {
     InvalidField,
     InvalidQuery,
     InvalidHeader,
+    HostNotAllowed,
+    CrossOrigin,
+    UnsupportedMediaType,
     InvalidValue,
     NotSupported,
     UnknownModel,
@@ -51,6 +54,7 @@ pub(crate) enum ProblemCode {
     ReplayEnded,
     VersionNotCurrent,
     NotReady,
+    Overloaded,
     StoreUnavailable,
     StorageFull,
     Internal,
@@ -105,6 +109,13 @@ impl ProblemCode {
             }
             Self::InvalidQuery => (StatusCode::BAD_REQUEST, "The query is not valid"),
             Self::InvalidHeader => (StatusCode::BAD_REQUEST, "A header is not valid"),
+            Self::HostNotAllowed => {
+                (StatusCode::MISDIRECTED_REQUEST, "The server is not known by this name")
+            }
+            Self::CrossOrigin => (StatusCode::FORBIDDEN, "Another site's page made the call"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of a type that is not taken")
+            }
             Self::InvalidValue => (StatusCode::UNPROCESSABLE_ENTITY, "A value is not valid"),
             Self::NotSupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported yet"),
             Self::UnknownModel => (StatusCode::UNPROCESSABLE_ENTITY, "The model is not known"),
@@ -143,6 +154,7 @@ impl ProblemCode {
                 (StatusCode::CONFLICT, "The version is not the model's current one")
             }
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The server is overloaded"),
             Self::StoreUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached at present")
             }
@@ -228,7 +240,7 @@ impl IntoResponse for Problem {
         let content_type = HeaderValue::from_static("application/problem+json");
         let mut response = (status, Json(self.body)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-        if self.code == ProblemCode::StoreUnavailable {
+        if matches!(self.code, ProblemCode::StoreUnavailable | ProblemCode::Overloaded) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

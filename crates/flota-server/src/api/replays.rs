@@ -1,4 +1,4 @@
-use axum::{Json, body::Body, extract::State, http::HeaderMap};
+use axum::{Json, extract::State};
 use flota_core::{DeadLetterSelection, ModelName, Replay, ReplayId, ReplayState, StopReason};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,8 +6,9 @@ use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    decisions::{Decision, read_optional, who},
-    extract::{Id, Params},
+    body::Incoming,
+    decisions::{Decision, who},
+    extract::{Id, Params, read_optional_json},
     problem::{self, Problem, ProblemCode},
     state::Api,
 };
@@ -150,10 +151,9 @@ pub(crate) async fn show_replay(
 pub(crate) async fn stop_replay(
     State(api): State<Api>,
     Id(id): Id,
-    headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Json<ReplayView>, Problem> {
-    let by = who(read_optional::<Decision>(&headers, body).await?.by)?;
+    let by = who(read_optional_json::<Decision>(body).await?.by)?;
     for _ in 0..MAX_STOP_TRIES {
         let mut replay = find(&api, &id).await?;
         if !replay.is_running() {

@@ -1,13 +1,17 @@
 use std::any::Any;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::Request,
-    http::{Method, Uri},
-    middleware::from_fn,
+    http::{
+        Method, Uri,
+        header::{CONTENT_TYPE, EXPECT},
+    },
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use flota_platform::settings::Role;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, error, info_span};
@@ -15,7 +19,10 @@ use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    dead_letters, decisions, health, images, models, predictions,
+    body::discard,
+    dead_letters, decisions,
+    guard::{Hosts, guard},
+    health, images, models, predictions,
     problem::{Problem, ProblemCode},
     replays, requests, starts,
     state::Api,
@@ -31,17 +38,32 @@ pub(crate) fn router(api: Api) -> Router {
         false => operation(),
     };
     let (router, document) = calls.split_for_parts();
-    guarded(router.route("/openapi.json", get(async move || Json(document.clone()))))
-        .with_state(api)
+    let hosts = Hosts::of(&api.settings.server);
+    // Written once: it takes long, and a client may ask for it again and again.
+    let document = serde_json::to_vec(&document).expect("a document is plain data");
+    let document = Bytes::from(document);
+    let content_type = [(CONTENT_TYPE, "application/json")];
+    let router = router.route("/openapi.json", get(async move || (content_type, document.clone())));
+    guarded(router.fallback(not_found), hosts).with_state(api)
 }
 
-/// Answers with a problem where there is no call, or where one panics.
-pub(super) fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+/// What is left for clients for whom there is no place: operation, and a refusal of all other calls.
+pub(crate) fn reserve(api: Api) -> Router {
+    let hosts = Hosts::of(&api.settings.server);
+    let (router, _) = operation().split_for_parts();
+    guarded(router.fallback(busy), hosts).with_state(api)
+}
+
+/// Answers with a problem where there is no call, where one panics, and who may not call.
+pub(super) fn guarded<S>(router: Router<S>, hosts: Hosts) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     router
-        .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(hosts, guard))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(measure_http))
+        .layer(middleware::from_fn(measure_http))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 
@@ -84,6 +106,15 @@ fn span(request: &Request) -> Span {
 async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     Problem::new(ProblemCode::NotFound, format!("`{path}`; `/openapi.json` lists what there is"))
+}
+
+async fn busy(request: Request) -> Problem {
+    // A client that is cut off while it writes never reads the answer.
+    if !request.headers().contains_key(EXPECT) {
+        discard(request.into_body()).await;
+    }
+    let detail = "the server has no place for another connection; try again in a moment";
+    Problem::new(ProblemCode::Overloaded, detail)
 }
 
 async fn method_not_allowed(method: Method) -> Problem {

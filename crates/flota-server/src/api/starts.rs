@@ -1,8 +1,7 @@
 use axum::{
     Json,
-    body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use flota_core::{
@@ -16,9 +15,11 @@ use tracing::info;
 use utoipa::ToSchema;
 
 use super::{
+    body::Incoming,
     dead_letter_view::DeadLetterView,
     dead_letters::GroupsView,
-    decisions::{checked, read_optional, refusal, who},
+    decisions::{checked, refusal, who},
+    extract::read_optional_json,
     problem::{self, FieldError, Problem, ProblemCode},
     replays::ReplayView,
     state::Api,
@@ -103,10 +104,9 @@ struct Sampled {
 )]
 pub(crate) async fn replay_dead_letters(
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Response, Problem> {
-    let body: ReplayBody = read_optional(&headers, body).await?;
+    let body: ReplayBody = read_optional_json(body).await?;
     let (by, is_dry) = (who(body.by.clone())?, body.dry_run);
     let now = api.platform.clock.now();
     let (model, plan) = plan(body, now)?;

@@ -3,18 +3,18 @@ use std::{sync::Arc, time::Duration};
 use flota_core::{PortResult, RequestId, consume::PollHealth};
 use flota_platform::{Platform, net::AddressPolicy, settings::Settings, telemetry::Metrics};
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::Semaphore,
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::routes::Routes;
-use crate::{intake::Intake, replay::Reruns, wakeups::Wakeups};
+use crate::{intake::Intake, replay::Reruns, shares::Shares, wakeups::Wakeups};
 
-/// How often a waiting call looks again by itself: another process may have finished the request.
+/// How soon a waiting call looks again by itself, for another process may have finished the request,
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Most memory that uploads in progress hold together, in KiB.
-const UPLOAD_BUDGET_KIB: u32 = 256 * 1024;
+/// and how long it waits at most between two looks, so that thousands of waits cost the store little.
+const LOOK_AGAIN_CAP: Duration = Duration::from_secs(8);
 
 /// What the calls of the API share.
 #[derive(Clone)]
@@ -31,7 +31,12 @@ pub(crate) struct Api {
     pub(crate) metrics: Metrics,
     /// Ends waits, so that they do not hold up the end.
     pub(crate) stop: CancellationToken,
-    pub(crate) upload_budget: Arc<UploadBudget>,
+    /// Places of calls that wait for a request.
+    pub(crate) waits: Arc<Semaphore>,
+    /// Bytes of bodies that are arriving.
+    pub(crate) bodies: Arc<Shares>,
+    /// Turns of uploads whose content encoding is undone.
+    pub(crate) decoding: Arc<Semaphore>,
 }
 
 /// Whether a role hears from its queue.
@@ -42,40 +47,25 @@ pub(crate) struct Poll {
     pub(crate) health: Arc<PollHealth>,
 }
 
-/// The memory that uploads in progress may hold together; who does not fit waits.
-pub(crate) struct UploadBudget(Semaphore);
-
-impl Default for UploadBudget {
-    fn default() -> Self {
-        Self(Semaphore::new(UPLOAD_BUDGET_KIB as usize))
-    }
-}
-
-impl UploadBudget {
-    /// Holds room for `size_bytes` until it is dropped.
-    pub(crate) async fn hold(&self, size_bytes: u64) -> SemaphorePermit<'_> {
-        let kib = u32::try_from(size_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let held = self.0.acquire_many(kib.min(UPLOAD_BUDGET_KIB)).await;
-        held.expect("the semaphore is never closed")
-    }
-}
-
 impl Api {
-    /// Waits until all rounds of `id` are finished, but not longer than `wait`.
-    pub(crate) async fn until_finished(&self, id: RequestId, wait: Duration) -> PortResult<()> {
+    /// Waits until all rounds of `id` are finished, but not longer than `wait`; whether there was room for
+    /// another waiting call.
+    pub(crate) async fn until_finished(&self, id: RequestId, wait: Duration) -> PortResult<bool> {
+        let Ok(_place) = self.waits.try_acquire() else { return Ok(false) };
         let deadline = Instant::now() + wait;
+        let mut pause = LOOK_AGAIN;
         loop {
             // Before the look, so that nothing is missed in between.
             let mut bell = self.wakeups.bell(id);
             let rounds = self.platform.requests.rounds(id).await?;
             if rounds.last().is_none_or(|last| last.finished_at.is_some()) {
-                return Ok(());
+                return Ok(true);
             }
             tokio::select! {
                 () = bell.rung() => {}
-                () = time::sleep(LOOK_AGAIN) => {}
-                () = time::sleep_until(deadline) => return Ok(()),
-                () = self.stop.cancelled() => return Ok(()),
+                () = time::sleep(pause) => pause = (pause * 2).min(LOOK_AGAIN_CAP),
+                () = time::sleep_until(deadline) => return Ok(true),
+                () = self.stop.cancelled() => return Ok(true),
             }
         }
     }

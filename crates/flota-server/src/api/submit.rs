@@ -1,19 +1,18 @@
 use axum::{
     Json,
-    body::Body,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use flota_core::{
     ClientName, Request, RequestId,
-    limits::{MAX_API_BODY_BYTES, MAX_IDEMPOTENCY_KEY_BYTES},
+    limits::MAX_IDEMPOTENCY_KEY_BYTES,
     ports::{Accepted, IdempotencyKey},
 };
 
 use super::{
-    extract::{preferred_wait, read_body},
-    json::parse_json,
+    body::Incoming,
+    extract::{preferred_wait, read_json},
     problem::{self, Problem, ProblemCode},
     request_view::{Page, RequestView},
     state::Api,
@@ -43,15 +42,16 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) async fn submit_request(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Response, Problem> {
-    let bytes = read_body(&headers, body, MAX_API_BODY_BYTES as u64).await?;
-    let submission: Submission = parse_json(&bytes)?;
+    let submission: Submission = read_json(body).await?;
     let (id, accepted) = accept(&api, &headers, submission).await?;
     let is_new = accepted.is_some();
-    let wait = preferred_wait(&headers);
-    if let Some(wait) = wait {
-        api.until_finished(id, wait).await?;
+    let mut wait = preferred_wait(&headers);
+    if let Some(longest) = wait
+        && !api.until_finished(id, longest).await?
+    {
+        wait = None;
     }
     let view = match accepted {
         Some(request) if wait.is_none() => RequestView::accepted(request),
@@ -111,7 +111,12 @@ fn idempotency_key(
     client: &ClientName,
     submission: &Submission,
 ) -> Result<Option<IdempotencyKey>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        let detail = "`Idempotency-Key` is there twice";
+        return Err(Problem::new(ProblemCode::InvalidHeader, detail));
+    }
     let key = value.to_str().unwrap_or_default();
     if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES {
         let detail = format!(

@@ -5,7 +5,10 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use flota_platform::settings::{NotifierSettings, Secret};
+use flota_platform::{
+    embedded::create_private_dir,
+    settings::{NotifierSettings, Secret},
+};
 use jiff::Timestamp;
 use standardwebhooks::Webhook;
 use tempfile::NamedTempFile;
@@ -99,7 +102,7 @@ fn make(data_dir: &Path) -> Result<Secret, SecretError> {
     let path = data_dir.join(SECRET_FILE);
     let failed = |source| SecretError::File { action: "write", path: path.clone(), source };
     let secret = format!("whsec_{}", BASE64_STANDARD.encode(rand::random::<[u8; SECRET_BYTES]>()));
-    fs::create_dir_all(data_dir).map_err(failed)?;
+    create_private_dir(data_dir).map_err(failed)?;
     // Temporary files are made with mode 0600.
     let mut file = NamedTempFile::new_in(data_dir).map_err(failed)?;
     writeln!(file, "{secret}").and_then(|()| file.as_file().sync_all()).map_err(failed)?;

@@ -2,6 +2,7 @@ use std::{
     ffi::OsString,
     fs::OpenOptions,
     io,
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -40,7 +41,7 @@ impl Child {
         let stderr = match &spec.log_file {
             None => Stdio::inherit(),
             Some(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
+                let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
                 file.with_context(|| format!("cannot write {}", path.display()))?.into()
             }
         };

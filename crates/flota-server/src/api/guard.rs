@@ -1,0 +1,103 @@
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Uri, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use flota_platform::settings::ServerSettings;
+use tokio::task::yield_now;
+
+use super::problem::{Problem, ProblemCode};
+
+/// In `server.hosts`: every name is ours.
+const ANY_HOST: &str = "*";
+/// Tells which site the page belongs to that sent the call; only browsers send it.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// Which host names are this server's. A browser sends what any web page asks of it, and to a name that
+/// the page's owner may have pointed at this machine (DNS rebinding), so a call must name one of them.
+#[derive(Clone)]
+pub(super) struct Hosts(Arc<[String]>);
+
+impl Hosts {
+    /// Those of the settings, and that of `server.public_url`. Literal addresses and `localhost` need not
+    /// be listed: nobody can point them elsewhere.
+    pub(super) fn of(settings: &ServerSettings) -> Self {
+        let public = settings.public_url.as_ref().and_then(|url| url.host_str());
+        let listed = settings.hosts.iter().map(String::as_str);
+        Self(listed.chain(public).map(str::to_ascii_lowercase).collect())
+    }
+
+    fn contains(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let literal = host.trim_start_matches('[').trim_end_matches(']');
+        literal.parse::<IpAddr>().is_ok()
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || self.0.iter().any(|listed| *listed == host || listed == ANY_HOST)
+    }
+}
+
+/// Refuses calls that name another host or come from the page of another site, and keeps answers out
+/// of caches and out of content sniffing.
+pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    // Others have their turn between the calls that one client sends without waiting for the answers.
+    yield_now().await;
+    let mut response = match check(&hosts, request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn check(hosts: &Hosts, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let authority = authority(uri, headers)?;
+    if !hosts.contains(authority.host()) {
+        let detail = format!(
+            "this server is not known as `{}`: its operator can add the name to `server.hosts`",
+            authority.host()
+        );
+        return Err(Problem::new(ProblemCode::HostNotAllowed, detail));
+    }
+    if headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site") {
+        let detail = "a page of another site must not call this API from a browser";
+        return Err(Problem::new(ProblemCode::CrossOrigin, detail));
+    }
+    if headers.get_all(header::ORIGIN).iter().any(|origin| !is_origin_of(origin, &authority)) {
+        let detail = "the header `Origin` names another origin than the one that is called";
+        return Err(Problem::new(ProblemCode::CrossOrigin, detail));
+    }
+    Ok(())
+}
+
+/// The host and port that the call names: exactly once, as HTTP/1.1 asks (RFC 9112, 3.2).
+fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Problem> {
+    let refused = |detail: &str| Problem::new(ProblemCode::InvalidHeader, detail);
+    let mut named = headers.get_all(header::HOST).iter();
+    let host = named.next().ok_or_else(|| refused("the header `Host` is missing"))?;
+    if named.next().is_some() {
+        return Err(refused("the header `Host` is there twice"));
+    }
+    let host = host.to_str().ok().and_then(|host| host.parse().ok());
+    let host = host.ok_or_else(|| refused("the header `Host` names no host"))?;
+    // In absolute form the address itself says it, whatever the header says.
+    Ok(uri.authority().cloned().unwrap_or(host))
+}
+
+/// Whether `origin` is `http://` or `https://` and the host and port that were called.
+fn is_origin_of(origin: &HeaderValue, called: &Authority) -> bool {
+    let Some(Ok(origin)) = origin.to_str().ok().map(str::parse::<Uri>) else { return false };
+    let usual_port = match origin.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => return false,
+    };
+    let Some(authority) = origin.authority() else { return false };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(usual_port);
+    authority.host().eq_ignore_ascii_case(called.host()) && port(authority) == port(called)
+}
