@@ -3,6 +3,7 @@
 mod dead_letter_view;
 mod dead_letters;
 mod decisions;
+mod document;
 mod extract;
 mod health;
 mod images;
@@ -15,6 +16,7 @@ mod request_view;
 mod requests;
 mod router;
 mod routes;
+pub(crate) mod schemas;
 mod starts;
 mod state;
 mod submission;

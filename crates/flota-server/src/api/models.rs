@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     problem::{self, Problem},
+    schemas,
     state::Api,
 };
 
@@ -36,8 +37,8 @@ struct ModelView {
     worker: String,
     /// Processes alive that serve it.
     workers_alive: u32,
-    /// About how many messages its worker's queue holds: `ready`, `in_flight`, `delayed`.
-    #[schema(value_type = Object)]
+    /// About how many messages its worker's queue holds.
+    #[schema(value_type = schemas::Depth)]
     queue: Depth,
     /// When this version was registered.
     #[schema(value_type = String, format = DateTime)]

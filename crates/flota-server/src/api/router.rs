@@ -11,17 +11,20 @@ use axum::{
 use flota_platform::settings::Role;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, error, info_span};
-use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
+use utoipa::{
+    OpenApi,
+    openapi::{InfoBuilder, OpenApiBuilder},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    dead_letters, decisions, health, images, models, predictions,
+    dead_letters, decisions, document, health, images, models, predictions,
     problem::{Problem, ProblemCode},
     replays, requests, starts,
     state::Api,
     submit,
 };
-use crate::metrics::measure_http;
+use crate::{metrics::measure_http, notifier::CallbackBody};
 
 /// All calls, or those of operation alone where this process has not the role of the API. What goes
 /// wrong, whatever it is, is answered with a problem.
@@ -31,6 +34,7 @@ pub(crate) fn router(api: Api) -> Router {
         false => operation(),
     };
     let (router, document) = calls.split_for_parts();
+    let document = document::complete(document);
     guarded(router.route("/openapi.json", get(async move || Json(document.clone()))))
         .with_state(api)
 }
@@ -45,12 +49,19 @@ pub(super) fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Ro
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 
+/// Schemas that no call takes or answers.
+#[derive(OpenApi)]
+#[openapi(components(schemas(CallbackBody)))]
+struct Webhooks;
+
 fn operation() -> OpenApiRouter<Api> {
     let info = InfoBuilder::new()
         .title("Flota")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Images in, what every model saw of them out, with a signed callback."));
-    OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
+    let mut described = OpenApiBuilder::new().info(info).build();
+    described.merge(Webhooks::openapi());
+    OpenApiRouter::with_openapi(described)
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
