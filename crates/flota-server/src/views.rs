@@ -10,34 +10,106 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::standing::Standing;
+use crate::{api::schemas, standing::Standing};
 
-/// How a task ended, with its prediction if it succeeded.
+/// How a task ended; `outcome` says which.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Outcome)]
-pub(crate) struct OutcomeView {
+#[serde(untagged)]
+#[schema(as = Outcome, discriminator(
+    property_name = "outcome",
+    mapping(
+        ("succeeded" = "#/components/schemas/SucceededOutcome"),
+        ("failed" = "#/components/schemas/FailedOutcome"),
+        ("expired" = "#/components/schemas/EndedOutcome"),
+        ("canceled" = "#/components/schemas/EndedOutcome"),
+    )
+))]
+pub(crate) enum OutcomeView {
+    Succeeded(SucceededOutcome),
+    Failed(FailedOutcome),
+    Ended(EndedOutcome),
+}
+
+/// What is said of every task that ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EndedTask {
     /// `task_<request>-<n>`.
     pub(crate) task: String,
     /// The task's number: image index x number of models + model index.
     pub(crate) n: u32,
     /// The round in which it ended so.
+    #[schema(minimum = 1)]
     pub(crate) round: u32,
     /// The image, as the client named it.
     pub(crate) image: ImageView,
     /// The model.
     pub(crate) model: String,
-    /// How it ended.
-    #[serde(flatten)]
-    pub(crate) ending: EndingView,
     /// How often the task was begun.
     pub(crate) attempts: u32,
-    /// Where the time went, in milliseconds: `queued_ms`, `fetch_ms`, `decode_ms`, `infer_ms`,
-    /// and `batch_size`.
-    #[schema(value_type = Object)]
+    /// Where the time went.
+    #[schema(value_type = schemas::Timings)]
     pub(crate) timings: Timings,
     /// When it ended.
     #[schema(value_type = String, format = DateTime)]
     pub(crate) ended_at: Timestamp,
+}
+
+/// There is a prediction.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SucceededOutcome {
+    #[serde(flatten)]
+    pub(crate) ended: EndedTask,
+    pub(crate) outcome: Succeeded,
+    /// The SHA-256 of the image's bytes.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    pub(crate) sha256: flota_core::Sha256,
+    /// The version of the model that ran.
+    pub(crate) version: String,
+    /// Whether the prediction came from the cache, so that nothing was computed.
+    pub(crate) cached: bool,
+    /// What the model says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) prediction: Option<PredictionView>,
+}
+
+/// There is no prediction, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FailedOutcome {
+    #[serde(flatten)]
+    pub(crate) ended: EndedTask,
+    pub(crate) outcome: Failed,
+    /// The stable code.
+    pub(crate) code: &'static str,
+    /// One sentence.
+    pub(crate) message: String,
+}
+
+/// The deadline passed first, or the client canceled the task.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EndedOutcome {
+    #[serde(flatten)]
+    pub(crate) ended: EndedTask,
+    pub(crate) outcome: Ended,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Succeeded {
+    Succeeded,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Failed {
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ended {
+    Expired,
+    Canceled,
 }
 
 /// An image, as the client named it.
@@ -51,46 +123,15 @@ pub(crate) struct ImageView {
     pub(crate) id: Option<String>,
 }
 
-/// The four ways to end.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-#[schema(as = Ending)]
-pub(crate) enum EndingView {
-    /// There is a prediction.
-    Succeeded {
-        /// The SHA-256 of the image's bytes.
-        #[schema(value_type = String)]
-        sha256: flota_core::Sha256,
-        /// The version of the model that ran.
-        version: String,
-        /// Whether the prediction was known before, so that nothing was computed.
-        cached: bool,
-        /// What the model says.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        prediction: Option<PredictionView>,
-    },
-    /// There is none, and why.
-    Failed {
-        /// The stable code.
-        code: &'static str,
-        /// One sentence.
-        message: String,
-    },
-    /// The deadline passed first.
-    Expired,
-    /// The client took it back.
-    Canceled,
-}
-
 /// What a model says of an image's content.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Prediction)]
 pub(crate) struct PredictionView {
-    /// The labelled output; `kind` says of which kind.
-    #[schema(value_type = Object)]
+    /// The labelled output.
+    #[schema(value_type = schemas::Output)]
     pub(crate) output: Output,
-    /// What was looked at: `width`, `height`, `format`, `size_bytes`.
-    #[schema(value_type = Object)]
+    /// What was seen of the image.
+    #[schema(value_type = schemas::ImageFacts)]
     pub(crate) image: flota_core::ImageFacts,
     /// When it was computed.
     #[schema(value_type = String, format = DateTime)]
@@ -144,17 +185,17 @@ pub(crate) async fn outcomes(
     let views = ended.iter().filter_map(|(n, round, outcome)| {
         let task = standing.request.task(*n)?;
         let prediction = key(outcome).and_then(|key| known.get(key));
-        Some(OutcomeView {
+        let ended = EndedTask {
             task: task.id.to_string(),
             n: *n,
             round: *round,
             image: ImageView { url: task.image.url.clone(), id: task.image.id.clone() },
             model: task.route.model.to_string(),
-            ending: ending(outcome, prediction),
             attempts: outcome.attempts,
             timings: outcome.timings.clone(),
             ended_at: outcome.ended_at,
-        })
+        };
+        Some(view(ended, &outcome.ending, prediction))
     });
     Ok(views.collect())
 }
@@ -166,18 +207,23 @@ fn key(outcome: &Outcome) -> Option<&PredictionKey> {
     }
 }
 
-fn ending(outcome: &Outcome, prediction: Option<&Prediction>) -> EndingView {
-    match &outcome.ending {
-        Ending::Succeeded { prediction: key, cached } => EndingView::Succeeded {
+fn view(ended: EndedTask, ending: &Ending, prediction: Option<&Prediction>) -> OutcomeView {
+    match ending {
+        Ending::Succeeded { prediction: key, cached } => OutcomeView::Succeeded(SucceededOutcome {
+            ended,
+            outcome: Succeeded::Succeeded,
             sha256: key.sha256,
             version: key.version.to_string(),
             cached: *cached,
             prediction: prediction.cloned().map(PredictionView::from),
-        },
-        Ending::Failed { code, message } => {
-            EndingView::Failed { code: code.as_str(), message: message.clone() }
-        }
-        Ending::Expired => EndingView::Expired,
-        Ending::Canceled => EndingView::Canceled,
+        }),
+        Ending::Failed { code, message } => OutcomeView::Failed(FailedOutcome {
+            ended,
+            outcome: Failed::Failed,
+            code: code.as_str(),
+            message: message.clone(),
+        }),
+        Ending::Expired => OutcomeView::Ended(EndedOutcome { ended, outcome: Ended::Expired }),
+        Ending::Canceled => OutcomeView::Ended(EndedOutcome { ended, outcome: Ended::Canceled }),
     }
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::{
     planned::{MissingWorker, missing},
     problem::{self, Problem},
+    schemas,
     state::Api,
 };
 
@@ -43,8 +44,8 @@ struct ModelView {
     workers_alive: u32,
     /// The same by the version that they serve.
     alive_by_version: BTreeMap<String, u32>,
-    /// About how many messages its worker's queue holds: `ready`, `in_flight`, `delayed`.
-    #[schema(value_type = Object)]
+    /// About how many messages its worker's queue holds.
+    #[schema(value_type = schemas::Depth)]
     queue: Depth,
     /// When this version was registered.
     #[schema(value_type = String, format = DateTime)]

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     problem::{Problem, ProblemCode},
+    schemas,
     state::Api,
 };
 use crate::{
@@ -113,8 +114,8 @@ pub(crate) struct CallbackView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     due_at: Option<Timestamp>,
-    /// Every attempt so far: `at`, `status`, `error`, `duration_ms`.
-    #[schema(value_type = Vec<Object>)]
+    /// Every attempt so far, the oldest first.
+    #[schema(value_type = Vec<schemas::CallbackAttempt>)]
     attempts: Vec<CallbackAttempt>,
 }
 

@@ -15,12 +15,15 @@ use bytes::Bytes;
 use flota_platform::settings::Role;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, error, info_span};
-use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
+use utoipa::{
+    OpenApi,
+    openapi::{InfoBuilder, OpenApiBuilder},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     body::discard,
-    dead_letters, decisions,
+    dead_letters, decisions, document,
     guard::{Hosts, guard},
     health, images, models, predictions,
     problem::{Problem, ProblemCode},
@@ -28,7 +31,7 @@ use super::{
     state::Api,
     submit,
 };
-use crate::metrics::measure_http;
+use crate::{metrics::measure_http, notifier::CallbackBody};
 
 /// All calls, or those of operation alone where this process has not the role of the API. What goes
 /// wrong, whatever it is, is answered with a problem.
@@ -40,8 +43,7 @@ pub(crate) fn router(api: Api) -> Router {
     let (router, document) = calls.split_for_parts();
     let hosts = Hosts::of(&api.settings.server);
     // Written once: it takes long, and a client may ask for it again and again.
-    let document = serde_json::to_vec(&document).expect("a document is plain data");
-    let document = Bytes::from(document);
+    let document = Bytes::from(document::complete(document).to_string());
     let content_type = [(CONTENT_TYPE, "application/json")];
     let router = router.route("/openapi.json", get(async move || (content_type, document.clone())));
     guarded(router.fallback(not_found), hosts).with_state(api)
@@ -67,12 +69,19 @@ where
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 
+/// Schemas that no call takes or answers.
+#[derive(OpenApi)]
+#[openapi(components(schemas(CallbackBody)))]
+struct Webhooks;
+
 fn operation() -> OpenApiRouter<Api> {
     let info = InfoBuilder::new()
         .title("Flota")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Images in, what every model saw of them out, with a signed callback."));
-    OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
+    let mut described = OpenApiBuilder::new().info(info).build();
+    described.merge(Webhooks::openapi());
+    OpenApiRouter::with_openapi(described)
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

@@ -75,18 +75,7 @@ pub(crate) struct DryRun {
     #[serde(flatten)]
     groups: GroupsView,
     /// The first of them.
-    sample: Vec<Sampled>,
-}
-
-/// A dead letter that would be replayed.
-#[derive(Debug, Serialize, ToSchema)]
-struct Sampled {
-    #[serde(flatten)]
-    letter: DeadLetterView,
-    /// What keeps it from running now, if anything: the code of the problem that a call for this
-    /// letter alone would get.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<&'static str>,
+    sample: Vec<DeadLetterView>,
 }
 
 /// Starts a replay of a model's dead letters, or only says what it would do. One runs at a time for
@@ -204,7 +193,7 @@ async fn dry_run(api: &Api, selection: DeadLetterSelection) -> Result<DryRun, Pr
         for letter in page.letters.into_iter().take(SAMPLE - sample.len()) {
             let refused = api.reruns.refusal(&letter).await?.and_then(refusal);
             let refusal = refused.map(|(code, _)| code.into());
-            sample.push(Sampled { letter: letter.into(), refusal });
+            sample.push(DeadLetterView::new(letter, refusal));
         }
         filter.after = page.next_after;
         if filter.after.is_none() {

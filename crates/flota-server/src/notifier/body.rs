@@ -5,33 +5,50 @@ use flota_core::{
 use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::{
+    api::schemas,
     standing::Standing,
-    views::{self, CountsView, EndingView, ImageView, OutcomeView, PredictionView},
+    views::{
+        self, CountsView, Ended, EndedOutcome, EndedTask, Failed, FailedOutcome, ImageView,
+        OutcomeView, PredictionView, Succeeded, SucceededOutcome,
+    },
 };
 
 /// No outcome is smaller than this many bytes: where so many cannot fit, no prediction is read.
 const MIN_OUTCOME_BYTES: usize = 100;
 
 /// What a receiver gets, in the form that Standard Webhooks recommends.
-#[derive(Serialize)]
-struct Event<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallbackBody)]
+pub(crate) struct Event<'a> {
+    /// `request.finished`.
     r#type: String,
+    /// When the round finished.
+    #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
     data: Data<'a>,
 }
 
-#[derive(Serialize)]
-struct Data<'a> {
+/// The request that finished.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallbackData)]
+pub(crate) struct Data<'a> {
+    /// `req_…`.
     request: String,
     round: u32,
+    /// As in the answer of `url`.
     status: String,
     counts: CountsView,
+    /// Where the request can be read.
     url: String,
+    /// What the client submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
     metadata: Option<&'a serde_json::Map<String, serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<OutcomeData>>, nullable = false)]
     outcomes: Option<&'a [OutcomeData]>,
     /// The outcomes would not fit: `url` has them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -39,19 +56,15 @@ struct Data<'a> {
 }
 
 /// How a task ended, without what only an investigation needs: `url` has the timings, attempts and times.
-#[derive(Serialize)]
-struct OutcomeData {
-    n: u32,
-    image: ImageView,
-    model: String,
-    #[serde(flatten)]
-    ending: EndingData,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-enum EndingData {
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = CallbackOutcome)]
+pub(crate) enum OutcomeData {
     Succeeded {
+        #[serde(flatten)]
+        of: OutcomeOf,
+        outcome: Succeeded,
+        #[schema(value_type = String)]
         sha256: flota_core::Sha256,
         version: String,
         cached: bool,
@@ -59,43 +72,68 @@ enum EndingData {
         prediction: Option<PredictionData>,
     },
     Failed {
+        #[serde(flatten)]
+        of: OutcomeOf,
+        outcome: Failed,
         code: &'static str,
         message: String,
     },
-    Expired,
-    Canceled,
+    Ended {
+        #[serde(flatten)]
+        of: OutcomeOf,
+        outcome: Ended,
+    },
 }
 
-#[derive(Serialize)]
-struct PredictionData {
+/// The task that ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallbackTask)]
+pub(crate) struct OutcomeOf {
+    /// Its number in the request.
+    n: u32,
+    image: ImageView,
+    model: String,
+}
+
+/// What the model says.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallbackPrediction)]
+pub(crate) struct PredictionData {
+    #[schema(value_type = schemas::Output)]
     output: Output,
     /// Absent where nothing is flagged.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<ImageData>,
 }
 
-#[derive(Serialize)]
-struct ImageData {
+/// In what way people may see another image than the model did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallbackImage)]
+pub(crate) struct ImageData {
     flags: Vec<String>,
 }
 
 impl From<OutcomeView> for OutcomeData {
     fn from(view: OutcomeView) -> Self {
-        let OutcomeView { n, image, model, ending, .. } = view;
-        let ending = match ending {
-            EndingView::Succeeded { sha256, version, cached, prediction } => {
+        let of = |EndedTask { n, image, model, .. }| OutcomeOf { n, image, model };
+        match view {
+            OutcomeView::Succeeded(succeeded) => {
+                let SucceededOutcome { ended, outcome, sha256, version, cached, prediction } =
+                    succeeded;
                 let prediction = prediction.map(|PredictionView { output, image, .. }| {
                     let flags = image.flags;
                     let image = (!flags.is_empty()).then_some(ImageData { flags });
                     PredictionData { output, image }
                 });
-                EndingData::Succeeded { sha256, version, cached, prediction }
+                Self::Succeeded { of: of(ended), outcome, sha256, version, cached, prediction }
             }
-            EndingView::Failed { code, message } => EndingData::Failed { code, message },
-            EndingView::Expired => EndingData::Expired,
-            EndingView::Canceled => EndingData::Canceled,
-        };
-        Self { n, image, model, ending }
+            OutcomeView::Failed(FailedOutcome { ended, outcome, code, message }) => {
+                Self::Failed { of: of(ended), outcome, code, message }
+            }
+            OutcomeView::Ended(EndedOutcome { ended, outcome }) => {
+                Self::Ended { of: of(ended), outcome }
+            }
+        }
     }
 }
 

@@ -10,5 +10,6 @@ mod secrets;
 mod tests;
 
 pub(crate) use attempt::Attempts;
+pub(crate) use body::Event as CallbackBody;
 pub(crate) use notifier_loop::Notifier;
 pub use secrets::{SecretError, SigningSecrets, read_callback_secret};
