@@ -105,10 +105,12 @@ pub(super) fn take(
             break;
         }
     }
-    let mut update = connection
-        .prepare_cached("UPDATE messages SET visible_at = ?2, receive_count = ?3 WHERE id = ?1")?;
+    let mut update = connection.prepare_cached(
+        "UPDATE messages SET visible_at = ?2, receive_count = ?3, holder = ?4 WHERE id = ?1",
+    )?;
+    let holder = std::process::id();
     for (id, delivery) in &taken {
-        update.execute(params![id, after(now, lease), delivery.receive_count])?;
+        update.execute(params![id, after(now, lease), delivery.receive_count, holder])?;
     }
     Ok(taken.into_iter().map(|(_, delivery)| delivery).collect())
 }
@@ -157,6 +159,24 @@ pub(super) fn extend(
         }
     }
     Ok(extended)
+}
+
+/// Ends the leases that the process `holder` took, whatever the queue, and returns how many.
+pub(super) fn end_leases(
+    connection: &Connection,
+    holder: u32,
+    now: Timestamp,
+) -> Result<usize, Fault> {
+    let now = nanos(now);
+    let ended = connection
+        .prepare_cached(
+            "UPDATE messages SET visible_at = ?2
+             WHERE holder = ?1 AND receive_count > 0 AND visible_at > ?2
+               AND id IN (SELECT m.id FROM queues JOIN messages AS m ON m.queue = queues.id
+                          WHERE m.visible_at > ?2)",
+        )?
+        .execute(params![holder, now])?;
+    Ok(ended)
 }
 
 /// Removes the messages whose latest deliveries these are.

@@ -9,6 +9,7 @@ mod database;
 mod dead_letters;
 mod error;
 mod examine;
+mod holders;
 mod images;
 mod messages;
 mod models;
@@ -25,4 +26,5 @@ mod writer;
 
 pub use error::OpenError;
 pub(crate) use examine::examine;
+pub use holders::end_leases;
 pub use open::{create_private_dir, open};

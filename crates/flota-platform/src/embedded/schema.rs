@@ -16,6 +16,7 @@ pub(super) const QUEUE: Schema = Schema {
         include_str!("schema/queue_1.sql"),
         include_str!("schema/queue_2.sql"),
         include_str!("schema/queue_3.sql"),
+        include_str!("schema/queue_4.sql"),
     ],
 };
 /// The shape of `records.sqlite`.

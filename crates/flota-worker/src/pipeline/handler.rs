@@ -51,6 +51,10 @@ pub(crate) struct Pipeline {
     pub(crate) in_hand: InHand,
     pub(crate) compute: Arc<Compute>,
     pub(crate) gate: Gate,
+    /// Held by the one group of suspects that runs.
+    pub(crate) grouping: tokio::sync::Mutex<()>,
+    /// Most suspects of a group: each holds a place among the images that are fetched.
+    pub(crate) max_group: usize,
     /// To the recorder.
     pub(crate) outcomes: Outbox,
     /// Back onto the worker's own queue.

@@ -165,14 +165,18 @@ impl Pipeline {
         });
     }
 
-    /// Has the model look at an image that no other task shares.
-    pub(crate) async fn look_alone(&self, look: &mut Look<'_>, image: Fetched, pass: Pass) {
-        let (reply, prepared) = oneshot::channel();
-        let served = Arc::clone(look.served);
-        let (key, clock) = (served.key(image.sha256), Arc::clone(&self.platform.clock));
-        let computation = Arc::clone(&served).look(key, prepared, clock).boxed().shared();
-        look.found = Some(Found::Own(computation));
-        self.compute.prepare(image, vec![Wanting { served, reply }], pass).await;
+    /// Has the models of the open `looks` look at an image that no task but theirs shares.
+    pub(crate) async fn look_alone(&self, looks: &mut [Look<'_>], image: Fetched, pass: Pass) {
+        let mut wanting = Vec::new();
+        for look in open(looks) {
+            let (reply, prepared) = oneshot::channel();
+            let served = Arc::clone(look.served);
+            let (key, clock) = (served.key(image.sha256), Arc::clone(&self.platform.clock));
+            let computation = Arc::clone(&served).look(key, prepared, clock).boxed().shared();
+            look.found = Some(Found::Own(computation));
+            wanting.push(Wanting { served, reply });
+        }
+        self.compute.prepare(image, wanting, pass).await;
     }
 
     /// Waits for what answers a task.
@@ -202,6 +206,6 @@ impl Look<'_> {
 }
 
 /// Those that nothing answers yet.
-fn open<'l, 'a>(looks: &'l mut [Look<'a>]) -> impl Iterator<Item = &'l mut Look<'a>> {
+pub(crate) fn open<'l, 'a>(looks: &'l mut [Look<'a>]) -> impl Iterator<Item = &'l mut Look<'a>> {
     looks.iter_mut().filter(|look| look.found.is_none())
 }

@@ -36,6 +36,9 @@ use crate::metrics;
 /// Batches of a model that are ready while each of its sessions has one: so none waits for the next.
 const READY_BATCH_COUNT: usize = 1;
 
+/// The part of the places for fetched images that a group of suspects may take.
+const GROUP_PART: usize = 2;
+
 /// What a pipeline is made of.
 pub(crate) struct Parts {
     pub(crate) platform: Platform,
@@ -119,6 +122,8 @@ impl Pipeline {
             in_hand: InHand::default(),
             compute: Arc::new(compute),
             gate: Gate::default(),
+            grouping: tokio::sync::Mutex::default(),
+            max_group: (fetch_concurrency / GROUP_PART).max(1),
             elsewhere: Mutex::default(),
             platform,
         })

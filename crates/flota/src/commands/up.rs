@@ -3,7 +3,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, bail};
 use flota_core::Sha256;
 use flota_platform::{
-    settings::{ModelGroup, Settings},
+    settings::{Backend, ModelGroup, Settings},
     telemetry,
 };
 use reqwest::Url;
@@ -41,6 +41,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
         workers: workers.clone(),
         config: sources.config,
         set: sources.set,
+        data_dir: (settings.backend == Backend::Embedded).then(|| settings.data_dir.clone()),
         drain: settings.worker.drain.max(settings.recorder.drain),
         logs: None,
     };

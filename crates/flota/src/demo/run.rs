@@ -109,6 +109,7 @@ impl Demo {
             workers: self.workers.clone(),
             config: sources.config,
             set: sources.set,
+            data_dir: Some(self.settings.data_dir.clone()),
             drain: self.settings.worker.drain,
             logs: Some(logs),
         };

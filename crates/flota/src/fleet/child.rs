@@ -59,6 +59,11 @@ impl Child {
         Ok(Self { process, stdin })
     }
 
+    /// Its process id, until it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// What it writes to standard output; the first call gets it.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.process.stdout().take()

@@ -1,6 +1,7 @@
-use std::{process::ExitStatus, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
 use flota_core::{backoff, ports::Clock};
+use flota_platform::embedded;
 use flota_worker::{EXIT_CONFIG, EXIT_NOT_NOW};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{error, info, warn};
@@ -93,6 +94,8 @@ pub(crate) struct Keeper {
     pub stop_bound: Duration,
     /// Where its ends are told.
     pub ends: mpsc::Sender<Ended>,
+    /// The data folder of a store on this machine, where the leases of a child are ended that ended.
+    pub data_dir: Option<PathBuf>,
     /// The randomness of the back-off.
     pub clock: Arc<dyn Clock>,
 }
@@ -105,12 +108,13 @@ impl Keeper {
         let mut running = Some(child);
         loop {
             if let Some(child) = running {
-                let started = Instant::now();
+                let (started, id) = (Instant::now(), child.id());
                 let Some(status) = self.watch(child, &stop).await else { return };
                 in_a_row = if started.elapsed() >= HEALTHY { 1 } else { in_a_row + 1 };
                 let ended = Ended { name: self.spec.name.clone(), status, in_a_row };
                 let is_final = ended.is_final();
                 warn!(child = self.spec.name, how = ended.how(), "child ended");
+                self.end_leases(id).await;
                 // Nobody may be looking, and no child waits for that.
                 let _ = self.ends.try_send(ended);
                 if is_final {
@@ -130,6 +134,23 @@ impl Keeper {
                 Err(error) => error!(child = self.spec.name, "child cannot be started: {error:#}"),
             }
             running = started.ok();
+        }
+    }
+
+    /// Ends the leases of a child that ended, so that what it had in hand waits for nobody.
+    async fn end_leases(&self, id: Option<u32>) {
+        let (Some(data_dir), Some(id)) = (self.data_dir.clone(), id) else { return };
+        let ending = tokio::task::spawn_blocking(move || embedded::end_leases(&data_dir, id));
+        match ending.await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(message_count)) => info!(
+                child = self.spec.name,
+                message_count, "what the child had in hand is received again at once"
+            ),
+            Ok(Err(error)) => {
+                warn!(child = self.spec.name, %error, "the leases of the child run out")
+            }
+            Err(error) => error!(child = self.spec.name, %error, "ending leases panicked"),
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub config: Option<PathBuf>,
     /// Settings of the children that go over the file and the environment: key and value.
     pub set: Vec<(String, String)>,
+    /// The data folder of a store on this machine.
+    pub data_dir: Option<PathBuf>,
     /// How long a child may drain.
     pub drain: Duration,
     /// Where the children's logs go; our standard error where there is no folder.

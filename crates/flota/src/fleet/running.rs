@@ -112,7 +112,8 @@ impl Fleet {
 
     fn keep(&mut self, spec: ChildSpec, child: Child, plan: &Plan, ends: mpsc::Sender<Ended>) {
         let stop_bound = plan.drain.saturating_add(STOP_MARGIN);
-        let keeper = Keeper { spec, stop_bound, ends, clock: Arc::new(SystemClock) };
+        let data_dir = plan.data_dir.clone();
+        let keeper = Keeper { spec, stop_bound, ends, data_dir, clock: Arc::new(SystemClock) };
         self.keepers.spawn(keeper.run(child, self.stop.clone()));
     }
 

@@ -96,6 +96,8 @@ pub(super) fn rights(part: Part) -> &'static [Right] {
             // Those that lie on the queue of a worker that was given up.
             Receive(Tasks),
             Count(Tasks),
+            // While many outcomes wait to be recorded, nothing is taken for lost.
+            Count(Outcomes),
             Receive(Nets),
             Read("requests"),
             Write("requests"),

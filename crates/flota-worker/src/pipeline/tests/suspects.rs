@@ -67,3 +67,41 @@ async fn a_first_receipt_counts_nothing() {
     let task = message.origin.task(0);
     assert_eq!(fleet.platform.requests.attempts(task, 1).await.unwrap(), 0);
 }
+
+/// Runs a pack of four that was received before; the batches that came of it.
+async fn batches_of(counted: &[u32], attempts: usize) -> Vec<usize> {
+    let mut fleet = Fleet::new("1", 4);
+    fleet.settings.worker.attempts = std::num::NonZeroUsize::new(attempts);
+    let mut addresses = Vec::new();
+    for color in COLORS {
+        addresses.push(fleet.upload(color).await);
+    }
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let message = pack(1, &addresses);
+    fleet.send(&message).await;
+    assert_eq!(fleet.receive_once().await.len(), 1);
+    let requests = &fleet.platform.requests;
+    for n in counted {
+        requests.count_attempt(message.origin.task(*n), 1).await.unwrap();
+    }
+    let worker = fleet.start();
+    let outcomes = fleet.outcomes(4).await;
+    fleet.stop.cancel();
+    worker.await.unwrap();
+    assert!(endings(&outcomes).iter().all(|(_, ending)| ending == "succeeded"));
+    for n in 0..4 {
+        let before = u32::from(counted.contains(&n));
+        let now = requests.attempts(message.origin.task(n), 1).await.unwrap();
+        assert_eq!(now, before + 1, "each is counted, once");
+    }
+    fleet.batches().iter().map(Vec::len).collect()
+}
+
+#[tokio::test]
+async fn a_pack_is_halved_before_its_tasks_run_one_by_one() {
+    assert_eq!(batches_of(&[], 3).await, [2, 2]);
+    // What was in a half that ended its process runs alone, after the others.
+    assert_eq!(batches_of(&[0], 3).await, [2, 1, 1]);
+    // Who may be begun once only may not be blamed for another.
+    assert_eq!(batches_of(&[], 1).await, [1, 1, 1, 1]);
+}
