@@ -66,6 +66,14 @@ impl<T> Host<T> {
         self.note_pace(apart(took, limits));
     }
 
+    /// An item waited for it in vain. Where no call has ended yet, that says that it is slow.
+    pub(super) fn note_waited(&mut self, limits: &HostLimits) {
+        if !self.has_answered {
+            let held = u32::try_from(limits.held_per_slow_host.max(1)).unwrap_or(u32::MAX);
+            self.pace = self.pace.max(limits.ahead / held);
+        }
+    }
+
     /// Whether it is tried with one call at a time.
     pub(super) fn is_suspect(&self, limits: &HostLimits) -> bool {
         self.failures >= threshold(limits)

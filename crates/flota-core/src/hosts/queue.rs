@@ -79,6 +79,7 @@ impl<T> HostQueue<T> {
     pub fn overflow(&mut self, host: &str, now: Timestamp) -> Timestamp {
         let limits = &self.limits;
         let known = self.by_host.entry(host.to_owned()).or_insert_with(|| Host::new(limits));
+        known.note_waited(limits);
         known.room_when_busy(now + MIN_OVERFLOW_WAIT)
     }
 

@@ -177,6 +177,16 @@ fn slow_answers_count_in_part_and_leave_one_call_at_a_time() {
 }
 
 #[test]
+fn a_host_that_was_waited_for_in_vain_is_slow_until_it_answers() {
+    let mut queue = HostQueue::new(HostLimits { unknown_pace: SECOND / 200, ..limits() });
+    let now = start().1;
+    offer(&mut queue, HOST, 100, now);
+    assert_eq!(queue.waiting_count(HOST), 100, "nobody knows it yet");
+    queue.overflow(HOST, now);
+    assert_eq!(offer(&mut queue, HOST, 10, now).len(), 10, "it was waited for again");
+}
+
+#[test]
 fn a_third_of_the_places_is_for_the_quick() {
     let (mut queue, now) = start();
     one(&mut queue, "quick.example", Verdict::Answered, SECOND / 10, now);

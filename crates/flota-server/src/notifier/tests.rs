@@ -161,6 +161,22 @@ async fn deep_backlogs_of_slow_receivers_hold_up_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slow_receivers_on_the_ports_of_one_host_hold_up_nobody_else() {
+    let fixture = Fixture::new().await;
+    fixture.receivers.behave("slow.example", Behaviour::Hangs);
+    for port in 20_000..20_150 {
+        finish(&fixture, 1, &format!("slow.example:{port}")).await;
+    }
+    let quick = finish(&fixture, 1, HOST).await[0];
+    fixture.start();
+    let begun = tokio::time::Instant::now();
+    until(async || is_in_state(&fixture, quick, "delivered").await).await;
+    let timeout = fixture.settings.notifier.timeout;
+    assert!(begun.elapsed() < timeout, "it waited for the slow");
+    assert!(fixture.receivers.most_under_way.lock().unwrap()["slow.example"] <= 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_breaker_spares_a_dead_receiver_and_charges_nothing_meanwhile() {
     let fixture = Fixture::new().await;
     fixture.receivers.behave(HOST, Behaviour::Answers(502, None));
