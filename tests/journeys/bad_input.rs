@@ -52,7 +52,7 @@ async fn images_that_cannot_be_had_or_read_are_outcomes_and_harm_no_other() {
         (api.upload(whole.clone()).await, None),
         (api.upload(b"this is no picture".to_vec()).await, Some("DECODE_UNSUPPORTED")),
         (api.upload(whole[..whole.len() / 2].to_vec()).await, Some("DECODE_CORRUPT")),
-        (api.upload(Vec::new()).await, Some("IMAGE_EMPTY")),
+        (images.url("/status/200"), Some("IMAGE_EMPTY")),
         (api.upload(bomb()).await, Some("IMAGE_TOO_LARGE")),
         (images.url("/status/404"), Some("FETCH_NOT_FOUND")),
         (images.url("/status/403"), Some("FETCH_DENIED")),
