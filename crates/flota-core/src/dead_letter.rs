@@ -140,7 +140,8 @@ pub enum DeadLetterState {
 }
 
 impl Reason {
-    /// The code of the failed outcome beside the dead letter of a task.
+    /// The code that every dead letter of this reason has. Outcomes beside exhausted attempts had it in
+    /// earlier versions, and have the code of the last fault since.
     pub fn code(self) -> Option<Code> {
         match self {
             Self::WorkerCrashed => Some(Code::WorkerCrashed),
@@ -162,6 +163,13 @@ impl DeadLetter {
             Subject::Task { model, .. } | Subject::Upload { model, .. } => Some(model),
             Subject::Message { model, .. } => model.as_ref(),
         }
+    }
+
+    /// Whether it may lie beside a failed outcome with `code`: that of its reason, or, where its attempts
+    /// ran out, that of its last fault.
+    pub fn lies_beside(&self, code: Code) -> bool {
+        let is_last = || self.history.last().is_some_and(|fault| fault.code == code);
+        self.reason.code() == Some(code) || self.reason == Reason::AttemptsExhausted && is_last()
     }
 
     /// Whether nobody decided about it yet.

@@ -144,7 +144,7 @@ fn is_beside_its_outcome(
     };
     let Ending::Failed { code, .. } = &kept.ending else { return false };
     // Timings are not compared: their decimals need not survive the store to the last digit.
-    Some(*code) == letter.reason.code()
+    letter.lies_beside(*code)
         && kept.ending == ours.outcome.ending
         && kept.attempts == ours.outcome.attempts
         && kept.ended_at == ours.outcome.ended_at

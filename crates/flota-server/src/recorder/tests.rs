@@ -108,6 +108,22 @@ async fn a_dead_letter_lies_beside_its_failed_outcome_however_often_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn exhausted_attempts_lie_beside_an_outcome_with_the_last_real_code() {
+    let fixture = Fixture::new().await;
+    fixture.submit(1, &["cat"], None).await;
+    let tasks = fixture.take_tasks("cat").await.remove(0);
+    let mut exhausted = crashed(&tasks);
+    exhausted.outcomes = failed(&tasks, Code::FetchTimeout).outcomes;
+    exhausted.dead_letters[0].reason = Reason::AttemptsExhausted;
+    recording(&fixture).record(&exhausted).await.unwrap();
+    let kept = letters(&fixture).await;
+    assert_eq!(
+        kept.iter().map(|letter| letter.reason).collect::<Vec<_>>(),
+        [Reason::AttemptsExhausted]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_belongs_to_nothing_is_dropped() {
     let fixture = Fixture::new().await;
     let id = fixture.submit(1, &["cat"], None).await;

@@ -88,8 +88,9 @@ impl Pipeline {
             false => begun.task.faults.clone(),
         };
         if left.is_zero() {
-            // Who was never let through at all says why.
-            let faults = if faults.is_empty() { self.faults(begun, &failure) } else { faults };
+            // The last fault is that of the outcome, also where it was met by others.
+            let is_last = faults.last().is_some_and(|fault| fault.code == failure.code);
+            let faults = if is_last { faults } else { self.faults(begun, &failure) };
             return self.end_dead(begun, Reason::AttemptsExhausted, failure, faults);
         }
         metrics::parked(if is_own { "failed" } else { "open" });
