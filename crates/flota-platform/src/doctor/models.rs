@@ -140,7 +140,7 @@ mod tests {
         );
         let line = |version: &str| WorkerLine {
             instance: version.to_owned(),
-            worker: "cat".parse().unwrap(),
+            worker: "photo".parse().unwrap(),
             models: vec![("cat".parse().unwrap(), ModelVersion(version.to_owned()))],
             until: platform.clock.now() + std::time::Duration::from_secs(60),
             drained_to: None,

@@ -66,6 +66,8 @@ impl MemoryQueue {
             return;
         }
         for queue in queues.values_mut() {
+            let sent_ahead = queue.by_id.values_mut().filter(|message| message.sent_at > now);
+            sent_ahead.for_each(|message| message.sent_at -= back);
             let ahead = queue.by_id.iter_mut().filter(|(_, message)| message.visible_at > now);
             for (_, message) in ahead {
                 let is_impossible = message.visible_at > after(now, MAX_LEASE);
