@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::Rounding;
+use super::{Resizer, Rounding};
 
 /// The format of a manifest. A manifest without the key `format` is of format 1, and keeps the meaning and
 /// the digest that it had before there were formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Format {
-    /// Resizing to the shortest edge rounds as Flota did at first.
+    /// Resizing to the shortest edge rounds as Flota did at first, and has weights of 16 bits.
     #[default]
     One,
-    /// Resizing to the shortest edge rounds as torchvision does.
+    /// Resizing to the shortest edge rounds as torchvision does, and has Pillow's weights.
     Two,
 }
 
@@ -21,6 +21,14 @@ impl Format {
         match self {
             Self::One => Rounding::Format1,
             Self::Two => Rounding::Torchvision,
+        }
+    }
+
+    /// The arithmetic of antialiased resizing.
+    pub fn resizer(self) -> Resizer {
+        match self {
+            Self::One => Resizer::SixteenBit,
+            Self::Two => Resizer::Pillow,
         }
     }
 

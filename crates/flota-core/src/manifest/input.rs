@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, Format, Resize, Rounding, bounds::within};
+use super::{Filter, Format, Resize, Resizer, Rounding, bounds::within};
 
 /// Longest side of a tensor in pixels; a hundred million numbers are no sensible input.
 pub(super) const MAX_TENSOR_SIDE: u64 = 8_192;
@@ -25,6 +25,8 @@ pub struct InputSpec {
     pub resize: Resize,
     /// How pixels are interpolated.
     pub filter: Filter,
+    /// The arithmetic of an antialiased filter, by the manifest's format.
+    pub resizer: Resizer,
     /// Which channels the tensor has, in which order.
     pub color: ColorOrder,
     /// The type of the tensor's numbers.
@@ -185,6 +187,7 @@ pub enum Dtype {
 impl InputSpec {
     /// Completes what depends on the manifest's format.
     pub(super) fn complete(&mut self, format: Format) {
+        self.resizer = format.resizer();
         if let Resize::ShortestEdge { rounding, .. } = &mut self.resize {
             rounding.get_or_insert(format.rounding());
         }
@@ -291,6 +294,7 @@ impl TryFrom<InputFields> for InputSpec {
             height,
             resize,
             filter,
+            resizer: Resizer::default(),
             color,
             dtype,
             scale,

@@ -23,5 +23,5 @@ pub use format::Format;
 pub use input::{Alpha, ColorManagement, ColorOrder, Dtype, InputSpec, JpegSpec, Layout};
 pub use interpolation::Filter;
 pub use output::{Normalize, OutputKind, OutputSpec, Threshold};
-pub use resize::{Crop, Resize, Rounding};
+pub use resize::{Crop, Resize, Resizer, Rounding};
 pub use weights::{DataFile, WeightsSource};

@@ -52,6 +52,16 @@ pub enum Rounding {
     Format1,
 }
 
+/// The arithmetic of antialiased resizing. The format of a manifest decides it; no key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resizer {
+    /// Weights of 16 bits: here and there a level of 255 beside Pillow.
+    #[default]
+    SixteenBit,
+    /// Pillow's, byte for byte (`Resample.c` of Pillow 13.0).
+    Pillow,
+}
+
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ResizeMode {

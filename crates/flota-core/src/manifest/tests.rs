@@ -187,7 +187,7 @@ fn with(format: &str, resize: &str, filter: &str) -> Result<Manifest, ManifestEr
 }
 
 #[test]
-fn the_format_decides_how_the_shortest_edge_rounds() {
+fn the_format_decides_how_images_are_resized() {
     let resize = "{shortest_edge: 256}";
     let rounding = |manifest: Manifest| manifest.input.resize;
     let of = |format| rounding(with(format, resize, "").unwrap());
@@ -196,9 +196,12 @@ fn the_format_decides_how_the_shortest_edge_rounds() {
     assert_eq!(of("format: 2"), edge(Rounding::Torchvision));
     let named = "{mode: shortest_edge, size: 256, rounding: transformers}";
     assert_eq!(rounding(with("format: 2", named, "").unwrap()), edge(Rounding::Transformers));
+    assert_eq!(with("", resize, "").unwrap().input.resizer, Resizer::SixteenBit);
+    assert_eq!(with("format: 2", resize, "").unwrap().input.resizer, Resizer::Pillow);
     // The key may stand behind what depends on it.
     let last = Manifest::parse("model.yaml", &format!("{WHOLE}format: 2\n")).unwrap();
     assert_eq!(last.input.resize, edge(Rounding::Torchvision));
+    assert_eq!(last.input.resizer, Resizer::Pillow);
 }
 
 #[test]

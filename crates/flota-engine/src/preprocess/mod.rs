@@ -2,6 +2,7 @@
 
 mod align_corners;
 mod normalize;
+mod pillow;
 mod placement;
 mod resample;
 mod tensor;

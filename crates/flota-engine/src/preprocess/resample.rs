@@ -1,20 +1,27 @@
-//! Antialiased resizing, rounded to bytes as Pillow does.
+//! Antialiased resizing, rounded to bytes: with Pillow's arithmetic, or with weights of 16 bits.
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    FilterType, PixelType, ResizeAlg, ResizeOptions,
     images::{Image, ImageRef},
 };
-use flota_core::Filter;
+use flota_core::{Filter, InputSpec, Resizer};
 
-use super::placement::Placement;
+use super::{
+    pillow::{self, Axis},
+    placement::Placement,
+};
 use crate::{
     DecodedImage,
     decode::{EIGHTHS, RGB_BYTES},
 };
 
 /// The canvas of `placement` with `image` on it, as pixels of three bytes.
-pub(super) fn resample(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
-    laid(visible_part(image, placement, filter), placement)
+pub(super) fn resample(image: &DecodedImage, placement: &Placement, spec: &InputSpec) -> Vec<u8> {
+    let visible = match spec.resizer {
+        Resizer::Pillow => visible_part(image, placement, spec.filter),
+        Resizer::SixteenBit => visible_part_by_16_bits(image, placement, spec.filter),
+    };
+    laid(visible, placement)
 }
 
 /// The canvas of `placement` with the `visible` part of the picture on it.
@@ -34,9 +41,27 @@ pub(super) fn laid(visible: Vec<u8>, placement: &Placement) -> Vec<u8> {
     canvas
 }
 
-/// Resizes only what is seen: the part of the picture that the crop shows, with the surroundings
-/// that the filter needs, so that the result is that of resizing first and cropping then.
+/// The part of the resized picture that the crop shows.
 fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
+    let wanted = |crop: u32, visible: u32| crop..crop + visible;
+    let columns = Axis {
+        line_count: image.width,
+        covered: covered(image, image.width, image.original.0, image.is_turned_over.0),
+        scaled: placement.scaled.0,
+        wanted: wanted(placement.crop.0, placement.visible.0),
+    };
+    let rows = Axis {
+        line_count: image.height,
+        covered: covered(image, image.height, image.original.1, image.is_turned_over.1),
+        scaled: placement.scaled.1,
+        wanted: wanted(placement.crop.1, placement.visible.1),
+    };
+    pillow::resize(&image.pixels, &columns, &rows, filter)
+}
+
+/// The same with weights of 16 bits. Resizes only what is seen: the part of the picture that the crop shows,
+/// with the surroundings that the filter needs.
+fn visible_part_by_16_bits(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
     let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
         .expect("a decoded image has as many bytes as its size says");
     let mut target = Image::new(placement.visible.0, placement.visible.1, PixelType::U8x3);
@@ -57,7 +82,7 @@ fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> 
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(filter))
         .crop(left, top, width, height);
-    Resizer::new()
+    fast_image_resize::Resizer::new()
         .resize(&source, &mut target, &options)
         .expect("source and target have one pixel type, and the crop lies within the source");
     target.into_vec()

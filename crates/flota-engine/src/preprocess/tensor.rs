@@ -57,22 +57,20 @@ pub fn preprocess(image: &DecodedImage, spec: &InputSpec) -> Tensor {
             let rounded: Vec<u8> = values.iter().map(|value| value.round() as u8).collect();
             TensorData::U8(normalize::bytes(&rounded, spec))
         }
-        (filter, Dtype::F32) => {
-            let pixels = rounded(image, &placement, filter);
+        (_, Dtype::F32) => {
+            let pixels = rounded(image, &placement, spec);
             TensorData::F32(Normalizer::of(spec).pixels(&pixels))
         }
-        (filter, Dtype::U8) => {
-            TensorData::U8(normalize::bytes(&rounded(image, &placement, filter), spec))
-        }
+        (_, Dtype::U8) => TensorData::U8(normalize::bytes(&rounded(image, &placement, spec), spec)),
     };
     Tensor { shape: shape_of(spec), data }
 }
 
 /// The canvas of `placement` with `image` on it, rounded to bytes.
-fn rounded(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
-    if filter.is_antialiased() {
-        resample::resample(image, placement, filter)
+fn rounded(image: &DecodedImage, placement: &Placement, spec: &InputSpec) -> Vec<u8> {
+    if spec.filter.is_antialiased() {
+        resample::resample(image, placement, spec)
     } else {
-        without_antialias::resample(image, placement, filter)
+        without_antialias::resample(image, placement, spec.filter)
     }
 }

@@ -21,7 +21,7 @@ use super::{
     served::{Prepared, Served},
     stages::Stage,
     threads::{Panicked, Threads},
-    watchdog::Watchdog,
+    watchdog::{Watchdog, Watched},
 };
 use crate::metrics;
 
@@ -151,15 +151,16 @@ impl Compute {
         models: Vec<Arc<Model>>,
         pass: Pass,
     ) -> (Tensors, Duration) {
-        let Some(limit) = models.iter().map(|model| max_time(model)).max() else {
+        if models.is_empty() {
             return (Tensors::new(), Duration::ZERO);
-        };
+        }
         let (watchdog, model_count) = (self.watchdog.clone(), models.len());
         let stage = Arc::clone(&self.decoding);
         let decoding = self.threads.run(move || {
-            let _held = (pass, watchdog.watch("decode", sha256, limit), stage.enter());
+            let _held = (pass, stage.enter());
             let began = Instant::now();
-            let tensors = tensors(&models, &bytes);
+            let watch = |limit| watchdog.watch("decode", sha256, limit);
+            let tensors = tensors(&models, &bytes, watch);
             let took = began.elapsed();
             metrics::stage("decode", took);
             (tensors, took)
@@ -176,14 +177,17 @@ impl Compute {
 
 /// Decodes an image for all of `models`: once where they ask the same of transparent pixels and
 /// colour profiles, or where it has neither, else once for each that they ask. What is too large for
-/// one of them is decoded for each by itself.
-fn tensors(models: &[Arc<Model>], bytes: &[u8]) -> Tensors {
+/// one of them is decoded for each by itself. Each decode is watched by itself, for as long as a model that
+/// it is for allows.
+fn tensors(models: &[Arc<Model>], bytes: &[u8], watch: impl Fn(Duration) -> Watched) -> Tensors {
     let mut tensors: Vec<_> = models.iter().map(|_| None).collect();
     loop {
         let waiting: Vec<usize> = (0..models.len()).filter(|n| tensors[*n].is_none()).collect();
         let Some(&first) = waiting.first() else {
             return tensors.into_iter().flatten().collect();
         };
+        let limit = waiting.iter().map(|n| max_time(&models[*n])).max().unwrap_or_default();
+        let _watched = watch(limit);
         let together: Vec<&Model> = waiting.iter().map(|n| models[*n].as_ref()).collect();
         match Model::decode_together(&together, bytes) {
             Ok(image) => {
@@ -228,4 +232,67 @@ fn fetch_failure(error: FetchError) -> Failure {
         tracing::info!(code = %error.code, cause, "an image could not be fetched");
     }
     Failure { retry: error.retry, ..Failure::new(error.code, error.message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, io::Cursor};
+
+    use flota_core::Manifest;
+    use flota_engine::{Runtime, TensorData};
+    use image::{ImageFormat, Rgba, RgbaImage};
+
+    use super::*;
+
+    const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
+
+    /// A model that takes a picture of at most so many pixels, and allows so many seconds.
+    fn model(alpha: &str, max_pixels: u32, max_seconds: u32) -> Arc<Model> {
+        let text = format!(
+            "{{name: means, version: '1', weights: {{file: means.onnx}}, labels: [r, g, b], \
+             input: {{width: 2, height: 2, alpha: {alpha}, dtype: f32, scale: 1.0, \
+             resize: {{mode: exact}}}}, output: {{name: means, kind: regression}}, \
+             limits: {{max_pixels: {max_pixels}, max_seconds: {max_seconds}}}}}"
+        );
+        let manifest = Manifest::parse("model.yaml", &text).unwrap();
+        let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
+        Arc::new(Model::load(&Runtime::Tract, manifest, &MEANS.into(), labels).unwrap())
+    }
+
+    fn png(pixel: [u8; 4]) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        let picture = RgbaImage::from_pixel(4, 4, Rgba(pixel));
+        picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    }
+
+    /// How red each model sees the picture, and the limits in seconds of the decodes.
+    fn seen(models: &[Arc<Model>], pixel: [u8; 4]) -> (Vec<Option<u8>>, Vec<u64>) {
+        let (watchdog, limits) = (Watchdog::default(), RefCell::new(Vec::new()));
+        let watch = |limit: Duration| {
+            limits.borrow_mut().push(limit.as_secs());
+            watchdog.watch("decode", Sha256::of(b"image"), limit)
+        };
+        let red = |(tensor, _): (Tensor, ImageFacts)| match tensor.data {
+            TensorData::F32(numbers) => numbers[0] as u8,
+            TensorData::U8(_) => panic!("floats are asked for"),
+        };
+        let tensors = tensors(models, &png(pixel), watch);
+        (tensors.into_iter().map(|one| one.ok().map(red)).collect(), limits.into_inner())
+    }
+
+    #[test]
+    fn each_decode_of_an_image_has_the_time_that_its_models_allow() {
+        let models = [model("white", 100, 10), model("drop", 100, 60), model("white", 100, 20)];
+        let (reds, limits) = seen(&models, [7, 0, 0, 0]);
+        assert_eq!(reds, [Some(255), Some(7), Some(255)]);
+        assert_eq!(limits, [60, 60], "both decodes are watched, each from its own beginning");
+        assert_eq!(seen(&models, [7, 0, 0, 255]), (vec![Some(7); 3], vec![60]));
+    }
+
+    #[test]
+    fn what_is_too_large_for_one_model_is_decoded_for_the_others_in_their_time() {
+        let models = [model("white", 15, 10), model("white", 16, 30)];
+        assert_eq!(seen(&models, [7, 0, 0, 255]), (vec![None, Some(7)], vec![30, 30]));
+    }
 }

@@ -1,11 +1,11 @@
 use std::{io::Cursor, time::Duration};
 
 use flota_core::{
-    Code, Fault, Lane, OutcomesMessage, QueueName, Reason, Sha256, TaskOutcome, TasksMessage,
-    WorkerName,
+    Alpha, Code, Fault, Lane, OutcomesMessage, Prediction, QueueName, Reason, Sha256, TaskOutcome,
+    TasksMessage, WorkerName,
     ports::{Registration, UPLOADED_PREFIX},
 };
-use image::{ImageFormat, RgbImage};
+use image::{ImageFormat, RgbImage, RgbaImage};
 
 use super::fleet::{Fleet, endings, pack, wanted};
 
@@ -25,6 +25,15 @@ fn fleet(twin_pixels: u64) -> Fleet {
 async fn upload(fleet: &Fleet, seed: u32) -> String {
     let noise = |x: u32, y: u32| (x * 7919 + y * 104_729 + seed).wrapping_mul(2_654_435_761) >> 24;
     let picture = RgbImage::from_fn(SIDE, SIDE, |x, y| image::Rgb([noise(x, y) as u8; 3]));
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    let sha256 = fleet.platform.images.put(bytes.into_inner().into()).await.unwrap();
+    format!("{UPLOADED_PREFIX}{sha256}")
+}
+
+/// A picture of that colour, of which nothing is seen.
+async fn upload_transparent(fleet: &Fleet, [red, green, blue]: [u8; 3]) -> String {
+    let picture = RgbaImage::from_pixel(SIDE, SIDE, image::Rgba([red, green, blue, 0]));
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
     let sha256 = fleet.platform.images.put(bytes.into_inner().into()).await.unwrap();
@@ -65,6 +74,27 @@ async fn an_image_is_fetched_and_decoded_once_for_all_models_of_a_worker() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 4, "a prediction of each model for each image");
+}
+
+#[tokio::test]
+async fn a_transparent_image_is_seen_by_each_model_as_it_asks() {
+    let mut fleet = fleet(u64::MAX);
+    fleet.beside[0].input.alpha = Alpha::Drop;
+    let image = upload_transparent(&fleet, [10, 20, 30]).await;
+    fleet.start();
+    fleet.send(&both(&[&image])).await;
+    let outcomes = fleet.outcomes(2).await;
+    assert_eq!(endings(&outcomes), wanted(&[(0, "succeeded"), (1, "succeeded")]));
+    let predictions = outcomes.iter().flat_map(|message| &message.predictions);
+    let red_of = |prediction: &Prediction| {
+        let scores = prediction.output.scores();
+        scores.iter().find(|score| score.label == "r").map(|score| score.score)
+    };
+    let mut seen: Vec<_> =
+        predictions.map(|one| (one.key.model.to_string(), red_of(one))).collect();
+    seen.sort_by(|one, other| one.0.cmp(&other.0));
+    let wanted = [("means", 255.0), ("twin", 10.0)];
+    assert_eq!(seen, wanted.map(|(model, red)| (model.to_owned(), Some(red))));
 }
 
 #[tokio::test]
