@@ -17,6 +17,7 @@ import traceback
 import callers  # noqa: F401  (an import registers its attacks)
 import connections  # noqa: F401
 import uploads  # noqa: F401
+import ways  # noqa: F401
 from report import ATTACKS, Report
 from server import Place
 

@@ -104,6 +104,11 @@ pub(crate) const METRICS: &[Metric] = &[
         "Replays ended, by result.",
         &[&[("result", "completed")]],
     ),
+    counted(
+        "flota_http_connections_refused_total",
+        "Connections refused: the server has as many as it may have, or their peer has.",
+        &[&[]],
+    ),
     measured(
         HTTP_SECONDS,
         "Time to answer an HTTP call, by method, route and status; a call with `wait` counts its wait.",

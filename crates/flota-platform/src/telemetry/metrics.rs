@@ -111,7 +111,7 @@ const BUILD_INFO: Metric = Metric {
 
 fn describe(metrics: &[Metric]) {
     for &Metric { name, help, kind } in metrics {
-        let unit = name.contains("_seconds").then_some(Unit::Seconds).unwrap_or(Unit::Count);
+        let unit = if name.contains("_seconds") { Unit::Seconds } else { Unit::Count };
         ::metrics::with_recorder(|recorder| match kind {
             Kind::Counter(_) => recorder.describe_counter(name.into(), Some(unit), help.into()),
             Kind::Gauge => recorder.describe_gauge(name.into(), Some(unit), help.into()),
