@@ -141,7 +141,10 @@ fn infer_ms(session: &mut dyn Session, model: &Model) -> Result<f64> {
 }
 
 /// CPU milliseconds that `work` takes for a picture.
-fn per_image_ms(pictures: &[Vec<u8>], mut work: impl FnMut(&[u8]) -> Result<()>) -> Result<f64> {
+pub fn per_image_ms(
+    pictures: &[Vec<u8>],
+    mut work: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<f64> {
     let process = std::process::id();
     let (before, mut count) = (cpu_seconds(process)?, 0_u32);
     loop {

@@ -12,6 +12,7 @@ mod images;
 mod measure;
 mod models;
 mod queue;
+mod resize;
 mod standing;
 mod table;
 mod together;
@@ -53,7 +54,8 @@ pub struct Options {
     /// Seconds for which the idle fleet is watched.
     #[arg(long, default_value_t = 20, value_name = "SECONDS")]
     idle_seconds: u64,
-    /// Only the part with this name: `engine`, `efficiency`, `together`, `api`, `queue` or `standing`.
+    /// Only the part with this name: `engine`, `resize`, `efficiency`, `together`, `api`, `queue` or
+    /// `standing`.
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// One JSON object on standard output in place of the table.
@@ -77,6 +79,9 @@ fn main() -> Result<()> {
     let mut figures = Vec::new();
     if wanted("engine") {
         figures.extend(engine::measure(&runtime, &options)?);
+    }
+    if wanted("resize") {
+        figures.extend(resize::measure(&options)?);
     }
     if wanted("efficiency") {
         figures.extend(efficiency::measure(&runtime, &options)?);
