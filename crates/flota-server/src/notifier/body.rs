@@ -58,31 +58,55 @@ pub(crate) struct Data<'a> {
 /// How a task ended, without what only an investigation needs: `url` has the timings, attempts and times.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-#[schema(as = CallbackOutcome)]
+#[schema(as = CallbackOutcome, discriminator(
+    property_name = "outcome",
+    mapping(
+        ("succeeded" = "#/components/schemas/CallbackSucceeded"),
+        ("failed" = "#/components/schemas/CallbackFailed"),
+        ("expired" = "#/components/schemas/CallbackEnded"),
+        ("canceled" = "#/components/schemas/CallbackEnded"),
+    )
+))]
 pub(crate) enum OutcomeData {
-    Succeeded {
-        #[serde(flatten)]
-        of: OutcomeOf,
-        outcome: Succeeded,
-        #[schema(value_type = String)]
-        sha256: flota_core::Sha256,
-        version: String,
-        cached: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        prediction: Option<PredictionData>,
-    },
-    Failed {
-        #[serde(flatten)]
-        of: OutcomeOf,
-        outcome: Failed,
-        code: &'static str,
-        message: String,
-    },
-    Ended {
-        #[serde(flatten)]
-        of: OutcomeOf,
-        outcome: Ended,
-    },
+    Succeeded(SucceededData),
+    Failed(FailedData),
+    Ended(EndedData),
+}
+
+/// There is a prediction.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallbackSucceeded)]
+pub(crate) struct SucceededData {
+    #[serde(flatten)]
+    of: OutcomeOf,
+    outcome: Succeeded,
+    #[schema(value_type = String)]
+    sha256: flota_core::Sha256,
+    version: String,
+    cached: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    prediction: Option<PredictionData>,
+}
+
+/// There is no prediction, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallbackFailed)]
+pub(crate) struct FailedData {
+    #[serde(flatten)]
+    of: OutcomeOf,
+    outcome: Failed,
+    code: &'static str,
+    message: String,
+}
+
+/// The deadline passed first, or the client canceled the task.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallbackEnded)]
+pub(crate) struct EndedData {
+    #[serde(flatten)]
+    of: OutcomeOf,
+    outcome: Ended,
 }
 
 /// The task that ended.
@@ -103,6 +127,7 @@ pub(crate) struct PredictionData {
     output: Output,
     /// Absent where nothing is flagged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     image: Option<ImageData>,
 }
 
@@ -125,13 +150,14 @@ impl From<OutcomeView> for OutcomeData {
                     let image = (!flags.is_empty()).then_some(ImageData { flags });
                     PredictionData { output, image }
                 });
-                Self::Succeeded { of: of(ended), outcome, sha256, version, cached, prediction }
+                let of = of(ended);
+                Self::Succeeded(SucceededData { of, outcome, sha256, version, cached, prediction })
             }
             OutcomeView::Failed(FailedOutcome { ended, outcome, code, message }) => {
-                Self::Failed { of: of(ended), outcome, code, message }
+                Self::Failed(FailedData { of: of(ended), outcome, code, message })
             }
             OutcomeView::Ended(EndedOutcome { ended, outcome }) => {
-                Self::Ended { of: of(ended), outcome }
+                Self::Ended(EndedData { of: of(ended), outcome })
             }
         }
     }

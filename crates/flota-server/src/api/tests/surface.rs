@@ -130,22 +130,22 @@ async fn the_document_describes_every_call() {
     get /healthz -> 200
     get /metrics -> 200
     get /readyz -> 200 503
-    get /v1/dead-letters -> 200 4XX
-    post /v1/dead-letters/discard -> 200 4XX
-    get /v1/dead-letters/groups -> 200 4XX
-    post /v1/dead-letters/replay -> 200 202 4XX
-    get /v1/dead-letters/{id} -> 200 4XX
-    post /v1/dead-letters/{id}/discard -> 200 4XX
-    post /v1/dead-letters/{id}/replay -> 200 4XX
-    post /v1/images -> 201 4XX 503 507
-    get /v1/models -> 200 5XX
-    get /v1/predictions -> 200 4XX
-    get /v1/replays -> 200 4XX
-    get /v1/replays/{id} -> 200 4XX
-    post /v1/replays/{id}/stop -> 200 4XX
-    post /v1/requests -> 200 202 4XX 507
-    get /v1/requests/{id} -> 200 4XX
-    post /v1/requests/{id}/callback -> 202 4XX
+    get /v1/dead-letters -> 200 400 403 421 500 503
+    post /v1/dead-letters/discard -> 200 400 403 408 409 413 415 421 422 500 503 507
+    get /v1/dead-letters/groups -> 200 400 403 421 500 503
+    post /v1/dead-letters/replay -> 200 202 400 403 408 409 413 415 421 422 500 503 507
+    get /v1/dead-letters/{id} -> 200 400 403 404 421 500 503
+    post /v1/dead-letters/{id}/discard -> 200 400 403 404 408 409 413 415 421 422 500 503 507
+    post /v1/dead-letters/{id}/replay -> 200 400 403 404 408 409 413 415 421 422 500 503 507
+    post /v1/images -> 201 400 403 408 409 413 415 421 422 500 503 507
+    get /v1/models -> 200 400 403 421 500 503
+    get /v1/predictions -> 200 400 403 421 500 503
+    get /v1/replays -> 200 400 403 421 500 503
+    get /v1/replays/{id} -> 200 400 403 404 421 500 503
+    post /v1/replays/{id}/stop -> 200 400 403 404 408 409 413 415 421 422 500 503 507
+    post /v1/requests -> 200 202 400 403 408 409 413 415 421 422 500 503 507
+    get /v1/requests/{id} -> 200 400 403 404 421 500 503
+    post /v1/requests/{id}/callback -> 202 400 403 404 409 421 500 503 507
     ");
     for call in calls {
         let path = call.split(' ').nth(1).unwrap();
