@@ -70,7 +70,7 @@ fn names_of_files_and_folders_say_what_is_in_them() {
 #[test]
 fn every_metric_is_described() {
     let sources = rust_files().into_iter().filter(|path| inside(path).starts_with("crates/"));
-    let text = sources.filter(|path| !is_test(path)).map(|path| fs::read_to_string(path));
+    let text = sources.filter(|path| !is_test(path)).map(fs::read_to_string);
     let text = text.collect::<Result<Vec<_>, _>>().expect("source is text").concat();
     let names = |before: &str| {
         let after = text.split(before).skip(1);

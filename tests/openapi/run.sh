@@ -31,6 +31,8 @@ if [ ! -x "$tools/python/bin/python" ]; then
   mv -T "$part" "$tools" || test -x "$tools/python/bin/python"
 fi
 
+# The generator formats what it writes by a program of its own environment.
+PATH="$tools/python/bin:$PATH"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url="http://127.0.0.1:$port"
 "$flota" up --models image-quality --data-dir "$work/data" --listen "127.0.0.1:$port" \

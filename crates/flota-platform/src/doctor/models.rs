@@ -134,7 +134,7 @@ mod tests {
         platform.models.register(&grouped).await.unwrap();
         assert!(matches!(first(grouped).await, Verdict::Good { .. }));
         assert!(matches!(first(known.clone()).await, Verdict::Good { .. }), "workers decide");
-        let all = check(&platform, &[known.clone()]).await;
+        let all = check(&platform, std::slice::from_ref(&known)).await;
         assert!(
             matches!(&all[1].verdict, Verdict::Doubtful { problem, .. } if problem.contains("wait"))
         );
@@ -146,7 +146,8 @@ mod tests {
             drained_to: None,
         };
         platform.models.alive(&line("1")).await.unwrap();
-        let workers = async || check(&platform, &[known.clone()]).await.swap_remove(1).verdict;
+        let workers =
+            async || check(&platform, std::slice::from_ref(&known)).await.swap_remove(1).verdict;
         assert!(matches!(workers().await, Verdict::Good { .. }));
         platform.models.alive(&line("0")).await.unwrap();
         let verdict = workers().await;

@@ -1,7 +1,11 @@
 //! What `/openapi.json` says beside the calls themselves: their problems, the callback, and examples.
 
+use flota_core::{Code, Reason, limits::MAX_IDEMPOTENCY_KEY_BYTES};
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 use utoipa::openapi::OpenApi;
+
+use super::extract::MAX_WAIT_SECONDS;
 
 /// What may go wrong in any call: the header or the query, who calls, our own fault, the store.
 const ALWAYS: &[u16] = &[400, 403, 421, 500, 503];
@@ -12,6 +16,10 @@ const WITH_BODY: &[u16] = &[408, 413, 415, 422];
 /// In calls that change what is kept.
 const CHANGING: &[u16] = &[409, 507];
 
+/// What `GET /v1/predictions` takes for an image.
+const IMAGE: &str = "^((flota://sha256/)?[0-9a-f]{64}|\
+                     s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9._/-]+\\?versionId=[A-Za-z0-9._-]+)$";
+
 /// The document, with the problems of each call by their statuses, and with the callback.
 pub(super) fn complete(document: OpenApi) -> Value {
     let mut document = serde_json::to_value(document).expect("a document is always JSON");
@@ -20,6 +28,19 @@ pub(super) fn complete(document: OpenApi) -> Value {
             if path.starts_with("/v1/") {
                 name_problems(path, method, call);
             }
+            let Some(Value::Array(parameters)) = call.get_mut("parameters") else { continue };
+            // The groups are of all that the list has, and take its other conditions.
+            let is_paged = path != "/v1/dead-letters/groups";
+            parameters.retain(|p| is_paged || (p["name"] != "after" && p["name"] != "limit"));
+            for parameter in parameters {
+                let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+                narrow(&name, &mut parameter["schema"]);
+            }
+        }
+    }
+    for body in ["DiscardBody", "ReplayBody"] {
+        for (name, schema) in members(&mut document["components"]["schemas"][body]["properties"]) {
+            narrow(name, schema);
         }
     }
     document["components"]["responses"] = json!({
@@ -85,6 +106,34 @@ fn name_problems(path: &str, method: &str, call: &mut Value) {
     for status in statuses {
         let problem = json!({"$ref": "#/components/responses/Problem"});
         responses.insert(status.to_string(), problem);
+    }
+}
+
+/// Which values of the field `name` are taken, beyond its type: the domain's types say it when they are read.
+fn narrow(name: &str, schema: &mut Value) {
+    // A field that may be null says so in its type.
+    let null = schema["type"].is_array().then_some(Value::Null);
+    let words =
+        |words: Vec<String>| Value::from_iter(words.into_iter().map(Value::from).chain(null));
+    match name {
+        "reason" => {
+            schema["enum"] = words(Reason::iter().map(|reason| reason.to_string()).collect())
+        }
+        "code" => schema["enum"] = words(Code::iter().map(|code| code.to_string()).collect()),
+        "since" | "until" => schema["format"] = "date-time".into(),
+        "model" => schema["pattern"] = "^[a-z0-9-]{1,40}$".into(),
+        "image" => schema["pattern"] = IMAGE.into(),
+        "after" | "round" if schema["format"] == "int32" => {
+            schema["maximum"] = u32::MAX.into();
+            schema["format"] = "int64".into();
+        }
+        "limit" if schema["format"].is_null() => schema["maximum"] = u64::MAX.into(),
+        "wait" => schema["maximum"] = MAX_WAIT_SECONDS.into(),
+        "Idempotency-Key" => {
+            schema["pattern"] = "^[!-~]+$".into();
+            schema["maxLength"] = MAX_IDEMPOTENCY_KEY_BYTES.into();
+        }
+        _ => {}
     }
 }
 

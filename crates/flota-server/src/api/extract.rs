@@ -92,6 +92,9 @@ pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     Some(bounded_wait(seconds))
 }
 
+/// The longest wait that is no mistake: one above a minute is taken for a minute.
+pub(crate) const MAX_WAIT_SECONDS: u64 = 3_600;
+
 /// A wait of so many seconds, within bounds.
 pub(crate) fn bounded_wait(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(MAX_CLIENT_WAIT)

@@ -5,7 +5,7 @@ use tracing::info;
 use utoipa::IntoParams;
 
 use super::{
-    extract::{Id, Params, bounded_wait},
+    extract::{Id, MAX_WAIT_SECONDS, Params, bounded_wait},
     problem::{self, Problem, ProblemCode},
     request_view::{CallbackView, DEFAULT_PAGE, MAX_PAGE, Page, RequestView, not_found},
     state::Api,
@@ -54,6 +54,10 @@ pub(crate) async fn show_request(
     let id = parse_id(&id)?;
     let limit = params.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     if let Some(seconds) = params.wait {
+        if seconds > MAX_WAIT_SECONDS {
+            let detail = format!("`wait`: 0 to {MAX_WAIT_SECONDS} seconds");
+            return Err(Problem::new(ProblemCode::InvalidQuery, detail));
+        }
         api.until_finished(id, bounded_wait(seconds)).await?;
     }
     let page = Page { after: params.after, limit, round: params.round };

@@ -60,7 +60,7 @@ pub(crate) struct SubmittedCallback {
     url: String,
     /// The events that it wants; all where absent.
     #[serde(default = "all_events")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, nullable = false)]
     events: Vec<CallbackEvent>,
 }
 

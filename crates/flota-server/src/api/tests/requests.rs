@@ -101,10 +101,12 @@ async fn a_wait_ends_in_time_and_when_the_server_stops() {
     let answer = fixture.call("POST", "/v1/requests", &[("prefer", "wait=5")], body).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!(begun.elapsed().as_secs(), 5);
-    let path = format!("{}?wait=999999", answer.headers["location"].to_str().unwrap());
+    let path = format!("{}?wait=3600", answer.headers["location"].to_str().unwrap());
     let begun = Instant::now();
     assert_eq!(fixture.get(&path).await.json["terminal"], false);
     assert_eq!(begun.elapsed().as_secs(), 60, "a wait is bounded");
+    let absurd = fixture.get(&path.replace("3600", "3601")).await;
+    assert_eq!((absurd.status.as_u16(), &absurd.json["code"]), (400, &json!("INVALID_QUERY")));
     let begun = Instant::now();
     fixture.stop.cancel();
     assert_eq!(fixture.get(&path).await.json["terminal"], false);
