@@ -63,6 +63,9 @@ cp "$here/score.ts" "$work/"
 echo "schemathesis"
 (
   cd "$here"
-  "$tools/python/bin/schemathesis" run "$document" --url "$url" --checks all --max-examples 20 \
+  # Left out: whether all that the document allows is taken. `1.0` is an integer to JSON Schema and not to our
+  # bodies, and a text is bounded in bytes, which a schema cannot say.
+  "$tools/python/bin/schemathesis" run "$document" --url "$url" --checks all \
+    --exclude-checks positive_data_acceptance --max-examples 20 \
     --generation-deterministic --seed 1 --request-timeout 70 --max-time 120
 )

@@ -1,6 +1,6 @@
 //! What `/openapi.json` says beside the calls themselves: their problems, the callback, and examples.
 
-use flota_core::{Code, Reason, limits::MAX_IDEMPOTENCY_KEY_BYTES};
+use flota_core::{CallbackEvent, Code, Reason, limits::MAX_IDEMPOTENCY_KEY_BYTES};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 use utoipa::openapi::OpenApi;
@@ -42,6 +42,10 @@ pub(super) fn complete(document: OpenApi) -> Value {
         for (name, schema) in members(&mut document["components"]["schemas"][body]["properties"]) {
             narrow(name, schema);
         }
+    }
+    let events = "/components/schemas/SubmittedCallback/properties/events/items";
+    if let Some(event) = document.pointer_mut(events) {
+        event["enum"] = json!([CallbackEvent::RequestFinished.to_string()]);
     }
     document["components"]["responses"] = json!({
         "Problem": {
