@@ -127,7 +127,7 @@ fn narrow(name: &str, schema: &mut Value) {
         "since" | "until" => schema["format"] = "date-time".into(),
         "model" => schema["pattern"] = "^[a-z0-9-]{1,40}$".into(),
         "image" => schema["pattern"] = IMAGE.into(),
-        "after" | "round" if schema["format"] == "int32" => {
+        "after" | "limit" | "round" if schema["format"] == "int32" => {
             schema["maximum"] = u32::MAX.into();
             schema["format"] = "int64".into();
         }
