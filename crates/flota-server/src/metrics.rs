@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use flota_core::{Ending, ModelName, Outcome, Timings};
-use flota_platform::telemetry::{Kind, Metric};
+use flota_platform::telemetry::Metric;
 use jiff::Timestamp;
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -21,14 +21,14 @@ const STAGE_SECONDS: &str = "flota_task_stage_seconds";
 
 /// What a server process counts and measures over its life.
 pub(crate) const METRICS: &[Metric] = &[
-    counted("flota_requests_accepted_total", "Requests accepted.", &[&[]]),
-    counted(
+    Metric::counter("flota_requests_accepted_total", "Requests accepted.", &[&[]]),
+    Metric::counter(
         "flota_tasks_accepted_total",
         "Tasks accepted, of requests and of upload events.",
         &[&[]],
     ),
-    counted("flota_images_uploaded_total", "Images uploaded to the API.", &[&[]]),
-    counted(
+    Metric::counter("flota_images_uploaded_total", "Images uploaded to the API.", &[&[]]),
+    Metric::counter(
         "flota_uploads_total",
         "Upload events, by what became of them: taken, ignored (no rule matches), repeated, or cached.",
         &[
@@ -38,13 +38,13 @@ pub(crate) const METRICS: &[Metric] = &[
             &[("result", "cached")],
         ],
     ),
-    counted(
+    Metric::counter(
         "flota_uploads_gone_total",
         "Uploaded objects that were gone before a worker fetched them.",
         &[&[]],
     ),
-    counted("flota_outcomes_total", "Outcomes recorded, by model, outcome and code.", &[]),
-    counted(
+    Metric::counter("flota_outcomes_total", "Outcomes recorded, by model, outcome and code.", &[]),
+    Metric::counter(
         "flota_outcomes_dropped_total",
         "Outcomes not recorded: a task has one already, or its request is unknown.",
         &[
@@ -54,8 +54,8 @@ pub(crate) const METRICS: &[Metric] = &[
             &[("reason", "unknown_task")],
         ],
     ),
-    counted("flota_rounds_finished_total", "Rounds of requests finished.", &[&[]]),
-    counted(
+    Metric::counter("flota_rounds_finished_total", "Rounds of requests finished.", &[&[]]),
+    Metric::counter(
         "flota_callbacks_total",
         "Attempts to deliver a callback, by result.",
         &[
@@ -66,12 +66,12 @@ pub(crate) const METRICS: &[Metric] = &[
             &[("result", "own_fault")],
         ],
     ),
-    counted(
+    Metric::counter(
         "flota_callbacks_held_back_total",
         "Callbacks put off because their receiver was slow or failing.",
         &[&[]],
     ),
-    counted(
+    Metric::counter(
         "flota_sweeper_rounds_total",
         "Overdue rounds that the sweeper looked at: finished, resent, waiting (their messages are on a queue), or \
          ended as lost.",
@@ -82,87 +82,72 @@ pub(crate) const METRICS: &[Metric] = &[
             &[("action", "lost")],
         ],
     ),
-    counted(
+    Metric::counter(
         "flota_dispatch_failures_total",
         "Messages that could not be sent to a queue; the sweeper sends them.",
         &[&[]],
     ),
-    counted(
+    Metric::counter(
         "flota_tasks_rerouted_total",
         "Tasks sent on to the worker that serves their model now.",
         &[&[]],
     ),
-    counted("flota_messages_unreadable_total", "Messages that could not be read, by queue.", &[]),
-    counted(
+    Metric::counter(
+        "flota_messages_unreadable_total",
+        "Messages that could not be read, by queue.",
+        &[],
+    ),
+    Metric::counter(
         "flota_dlq_messages_total",
         "Messages taken from dead-letter queues, by queue and reason.",
         &[],
     ),
-    counted("flota_dead_letters_replayed_total", "Dead letters replayed.", &[&[]]),
-    counted(
+    Metric::counter("flota_dead_letters_replayed_total", "Dead letters replayed.", &[&[]]),
+    Metric::counter(
         "flota_replays_ended_total",
         "Replays ended, by result.",
         &[&[("result", "completed")]],
     ),
-    counted(
+    Metric::counter(
         "flota_http_connections_refused_total",
         "Connections refused: the server has as many as it may have, or their peer has.",
         &[&[]],
     ),
-    measured(
+    Metric::histogram(
         HTTP_SECONDS,
         "Time to answer an HTTP call, by method, route and status; a call with `wait` counts its wait.",
     ),
-    measured(REQUEST_SECONDS, "Time from accepting a request to the end of its first round."),
-    measured(CALLBACK_SECONDS, "Time from the end of a round to the delivery of its callback."),
-    measured(TASK_SECONDS, "Time from accepting a request to the outcome of its task, by model."),
-    measured(
+    Metric::histogram(
+        REQUEST_SECONDS,
+        "Time from accepting a request to the end of its first round.",
+    ),
+    Metric::histogram(
+        CALLBACK_SECONDS,
+        "Time from the end of a round to the delivery of its callback.",
+    ),
+    Metric::histogram(
+        TASK_SECONDS,
+        "Time from accepting a request to the outcome of its task, by model.",
+    ),
+    Metric::histogram(
         STAGE_SECONDS,
         "Time that a task spent in each stage (queue, fetch, decode, infer), by model.",
-    ),
-    // Of the clients of AWS, where there are any.
-    counted(
-        "flota_aws_requests_total",
-        "Calls to AWS, by service and operation, each attempt.",
-        &[],
-    ),
-    counted("flota_aws_sqs_units_total", "Billed requests of SQS: one for each begun 64 KB.", &[]),
-    counted(
-        "flota_aws_dynamodb_units_total",
-        "Capacity units of DynamoDB consumed, by kind (read or write).",
-        &[],
     ),
 ];
 
 /// What is measured at each scrape.
 pub(crate) const GAUGES: &[Metric] = &[
-    gauged(
+    Metric::gauge(
         "flota_queue_messages",
         "Messages in a queue, by queue and state (ready, in_flight, delayed).",
     ),
-    gauged(
+    Metric::gauge(
         "flota_workers_alive",
         "Worker processes alive that serve a model, by model and worker.",
     ),
-    gauged("flota_dead_letters_open", "Dead letters neither replayed nor discarded."),
-    gauged("flota_callbacks_pending", "Callbacks not delivered yet."),
+    Metric::gauge("flota_dead_letters_open", "Dead letters neither replayed nor discarded."),
+    Metric::gauge("flota_callbacks_pending", "Callbacks not delivered yet."),
 ];
-
-const fn counted(
-    name: &'static str,
-    help: &'static str,
-    zeros: &'static [&'static [(&'static str, &'static str)]],
-) -> Metric {
-    Metric { name, help, kind: Kind::Counter(zeros) }
-}
-
-const fn measured(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, help, kind: Kind::Histogram }
-}
-
-const fn gauged(name: &'static str, help: &'static str) -> Metric {
-    Metric { name, help, kind: Kind::Gauge }
-}
 
 /// A task of `model`, accepted at `accepted_at`, has this outcome, and it is durable.
 pub(crate) fn outcome(model: &ModelName, outcome: &Outcome, accepted_at: Option<Timestamp>) {

@@ -3,80 +3,63 @@
 use std::time::Duration;
 
 use flota_core::{Ending, ModelName, TaskOutcome};
-use flota_platform::telemetry::{Kind, Metric};
+use flota_platform::telemetry::Metric;
 use metrics::{Histogram, counter, gauge, histogram};
 
 /// All that a worker process measures.
 pub(crate) const METRICS: &[Metric] = &[
-    counted("flota_worker_tasks_total", "Tasks ended, by model, outcome and code.", &[]),
-    counted("flota_worker_cached_total", "Tasks answered from the prediction cache.", &[&[]]),
-    counted(
+    Metric::counter("flota_worker_tasks_total", "Tasks ended, by model, outcome and code.", &[]),
+    Metric::counter(
+        "flota_worker_cached_total",
+        "Tasks answered from the prediction cache.",
+        &[&[]],
+    ),
+    Metric::counter(
         "flota_worker_duplicates_total",
         "Tasks whose image was computed at the same time for another task.",
         &[&[]],
     ),
-    counted(
+    Metric::counter(
         "flota_worker_dropped_total",
         "Tasks dropped on receipt: they have their outcome, or a later copy of them was sent.",
         &[&[]],
     ),
-    counted(
+    Metric::counter(
         "flota_worker_parked_total",
         "Tasks that wait on the queue for their image's host: a fetch failed, its breaker is open, or it is busy.",
         &[&[("reason", "failed")], &[("reason", "open")], &[("reason", "busy")]],
     ),
-    counted("flota_worker_retries_total", "Tasks sent again after a transient fault.", &[&[]]),
-    counted(
+    Metric::counter(
+        "flota_worker_retries_total",
+        "Tasks sent again after a transient fault.",
+        &[&[]],
+    ),
+    Metric::counter(
         "flota_tasks_rerouted_total",
         "Tasks sent on to the worker that serves their model now.",
         &[&[]],
     ),
-    counted("flota_messages_unreadable_total", "Messages that could not be read, by queue.", &[]),
-    counted(
+    Metric::counter(
+        "flota_messages_unreadable_total",
+        "Messages that could not be read, by queue.",
+        &[],
+    ),
+    Metric::counter(
         "flota_worker_decoder_panics_total",
         "Images on which a decoder failed by a fault of its own, by format.",
         &[],
     ),
-    Metric {
-        name: "flota_worker_batch_size",
-        help: "Images in a batch that was run, by model.",
-        kind: Kind::Histogram,
-    },
-    Metric {
-        name: "flota_worker_stage_seconds",
-        help: "Time of one fetch, decode, or batch in inference, by stage.",
-        kind: Kind::Histogram,
-    },
-    Metric {
-        name: "flota_worker_stage_utilization",
-        help: "Share of a stage's slots that was busy over the last five seconds, by stage.",
-        kind: Kind::Gauge,
-    },
-    Metric {
-        name: "flota_worker_tasks_in_flight",
-        help: "Tasks received and not acknowledged yet.",
-        kind: Kind::Gauge,
-    },
-    counted(
-        "flota_aws_requests_total",
-        "Calls to AWS, by service and operation, each attempt.",
-        &[],
+    Metric::histogram("flota_worker_batch_size", "Images in a batch that was run, by model."),
+    Metric::histogram(
+        "flota_worker_stage_seconds",
+        "Time of one fetch, decode, or batch in inference, by stage.",
     ),
-    counted("flota_aws_sqs_units_total", "Billed requests of SQS: one for each begun 64 KB.", &[]),
-    counted(
-        "flota_aws_dynamodb_units_total",
-        "Capacity units of DynamoDB consumed, by kind (read or write).",
-        &[],
+    Metric::gauge(
+        "flota_worker_stage_utilization",
+        "Share of a stage's slots that was busy over the last five seconds, by stage.",
     ),
+    Metric::gauge("flota_worker_tasks_in_flight", "Tasks received and not acknowledged yet."),
 ];
-
-const fn counted(
-    name: &'static str,
-    help: &'static str,
-    zeros: &'static [&'static [(&'static str, &'static str)]],
-) -> Metric {
-    Metric { name, help, kind: Kind::Counter(zeros) }
-}
 
 /// Starts at 0 what is counted for `model`.
 pub(crate) fn serve(model: &ModelName) {

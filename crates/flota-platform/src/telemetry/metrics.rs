@@ -32,6 +32,27 @@ pub struct Metric {
     pub kind: Kind,
 }
 
+impl Metric {
+    /// A counter; see [`Kind::Counter`] for `zeros`.
+    pub const fn counter(
+        name: &'static str,
+        help: &'static str,
+        zeros: &'static [&'static [(&'static str, &'static str)]],
+    ) -> Self {
+        Self { name, help, kind: Kind::Counter(zeros) }
+    }
+
+    /// A gauge.
+    pub const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, kind: Kind::Gauge }
+    }
+
+    /// A histogram.
+    pub const fn histogram(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, kind: Kind::Histogram }
+    }
+}
+
 /// How a metric is measured.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
@@ -66,7 +87,7 @@ impl Metrics {
             .install_recorder()?;
         let process = Collector::default();
         process.describe();
-        describe(&[BUILD_INFO]);
+        describe(OWN);
         gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let kept_up = handle.clone();
         thread::Builder::new().name("metrics".to_owned()).spawn(move || {
@@ -103,11 +124,28 @@ impl Metrics {
     }
 }
 
-const BUILD_INFO: Metric = Metric {
-    name: "flota_build_info",
-    help: "1, with the version of this process.",
-    kind: Kind::Gauge,
-};
+const BUILD_INFO: Metric =
+    Metric::gauge("flota_build_info", "1, with the version of this process.");
+
+/// What the platform itself measures, in every process.
+const OWN: &[Metric] = &[
+    BUILD_INFO,
+    Metric::counter(
+        "flota_aws_requests_total",
+        "Calls to AWS, by service and operation, each attempt.",
+        &[],
+    ),
+    Metric::counter(
+        "flota_aws_sqs_units_total",
+        "Billed requests of SQS: one for each begun 64 KB.",
+        &[],
+    ),
+    Metric::counter(
+        "flota_aws_dynamodb_units_total",
+        "Capacity units of DynamoDB consumed, by kind (read or write).",
+        &[],
+    ),
+];
 
 fn describe(metrics: &[Metric]) {
     for &Metric { name, help, kind } in metrics {

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
-    operation::transact_write_items::TransactWriteItemsError,
+    operation::{
+        query::builders::QueryFluentBuilder, transact_write_items::TransactWriteItemsError,
+    },
     types::{
         AttributeValue, CancellationReason, KeysAndAttributes, PutRequest, Select,
         TransactWriteItem, WriteRequest,
@@ -107,18 +109,8 @@ impl Table {
 
     /// How many items `query` finds: those of its first page, a megabyte of keys, which is some thousands.
     pub(super) async fn count(&self, what: &str, query: Query) -> PortResult<u64> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .set_index_name(query.index.map(str::to_owned))
-            .key_condition_expression(query.condition)
-            .set_expression_attribute_values(Some(query.values))
-            .select(Select::Count)
-            .return_consumed_capacity(COST)
-            .send()
-            .await
-            .map_err(|error| self.failed(what, error))?;
+        let answer = self.asking(&query).select(Select::Count).send().await;
+        let answer = answer.map_err(|error| self.failed(what, error))?;
         Ok(u64::try_from(answer.count).unwrap_or(0))
     }
 
@@ -129,18 +121,12 @@ impl Table {
         while found.len() < query.limit {
             let page = i32::try_from(query.limit - found.len()).ok();
             let answer = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .set_index_name(query.index.map(str::to_owned))
-                .key_condition_expression(query.condition)
-                .set_expression_attribute_values(Some(query.values.clone()))
+                .asking(&query)
                 .scan_index_forward(!query.is_descending)
                 // An index has no consistent reads.
                 .consistent_read(query.index.is_none())
                 .set_limit(page)
                 .set_exclusive_start_key(start)
-                .return_consumed_capacity(COST)
                 .send()
                 .await
                 .map_err(|error| self.failed(what, error))?;
@@ -151,6 +137,17 @@ impl Table {
             }
         }
         Ok(found)
+    }
+
+    /// The call that answers `query`, but for how much of it.
+    fn asking(&self, query: &Query) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.name)
+            .set_index_name(query.index.map(str::to_owned))
+            .key_condition_expression(query.condition)
+            .set_expression_attribute_values(Some(query.values.clone()))
+            .return_consumed_capacity(COST)
     }
 
     /// Makes all of `writes` or none. What another write was in the way of is sent again. Where a
