@@ -9,7 +9,7 @@ them, and one under two names.
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from land import mountains, still_life, street
 from sea import harbour, lighthouse
@@ -29,8 +29,9 @@ def grain(image, deviation):
     return Image.fromarray(np.clip(levels, 0, 255).round().astype(np.uint8))
 
 
-def gain(image, factor):
-    return image.point(lambda level: level * factor)
+def faded(image, contrast):
+    """As through fog: levels close to a light grey."""
+    return image.point(lambda level: 170 + (level - 170) * contrast)
 
 
 def written_on(image, text, place, size, opacity=1.0):
@@ -69,11 +70,11 @@ def main():
     save(mountains(WIDTH, HEIGHT).quantize(64), "mountains.gif", optimize=True)
     save_turned(grain(lighthouse(HEIGHT, WIDTH), 1.5), "lighthouse-turned.jpg")
 
-    blurred = grain(street_view.filter(ImageFilter.GaussianBlur(5)), 1)
-    save(blurred, "street-blurred.jpg", quality=JPEG_QUALITY)
-    save(grain(gain(harbour_view, 0.14), 1), "harbour-dark.jpg", quality=JPEG_QUALITY)
-    save(grain(table, 20), "still-life-noisy.jpg", quality=70)
-    save(street_view, "street-squeezed.jpg", quality=9)
+    small = street_view.resize((WIDTH // 3, HEIGHT // 3), Image.Resampling.LANCZOS)
+    save(small, "street-small.jpg", quality=JPEG_QUALITY)
+    save(grain(faded(harbour_view, 0.12), 1), "harbour-faded.jpg", quality=JPEG_QUALITY)
+    save(grain(table, 32), "still-life-noisy.jpg", quality=85)
+    save(street_view, "street-squeezed.jpg", quality=4)
     priced = written_on(table, "NEW  45 EUR\n+49 151 2345678", (150, 30), 60)
     save(grain(priced, 1.5), "still-life-priced.jpg", quality=JPEG_QUALITY)
     marked = written_on(harbour_view, "www.my-shop.com", (40, 220), 72, opacity=0.5)

@@ -53,7 +53,7 @@ echo "openapi-python-client"
     --fail-on-warning --meta none
 )
 "$tools/python/bin/python" -m compileall -q "$work/client"
-PYTHONPATH="$work" "$tools/python/bin/python" "$here/score.py" "$url" examples/images/harbour-dark.jpg
+PYTHONPATH="$work" "$tools/python/bin/python" "$here/score.py" "$url" examples/images/harbour-faded.jpg
 
 echo "openapi-typescript"
 "$tools/node_modules/.bin/openapi-typescript" "$document" --output "$work/api.d.ts" >/dev/null

@@ -21,7 +21,7 @@ def main(url, image):
     assert isinstance(outcome, SucceededOutcome), outcome
     scores = {score.label: score.score for score in outcome.prediction.output.scores}
     print(f"  {finished.status}: too_dark {scores['too_dark']:.3f}")
-    assert scores["too_dark"] > 0.5, scores
+    assert scores["low_contrast"] > 0.5, scores
 
 
 if __name__ == "__main__":

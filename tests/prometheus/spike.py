@@ -152,6 +152,11 @@ def questions(fleet):
     quantile = "histogram_quantile(0.95, sum by (le) (rate({}_bucket[%s])))" % WINDOW
     answers = {
         "1. does work wait, and is it done as fast as it comes?": [
+            ("sum(flota_backlog_tasks)", lambda n: n == 0),
+            (
+                f"max(max_over_time(flota_backlog_service_per_second[{WINDOW}]))",
+                lambda n: n > 0,
+            ),
             ('sum(flota_queue_messages{state="ready"})', lambda n: n == 0),
             (f"sum(increase(flota_tasks_accepted_total[{WINDOW}]))", lambda n: n > 0),
             (f"sum(increase(flota_outcomes_total[{WINDOW}]))", lambda n: n > 0),

@@ -1,6 +1,6 @@
 //! What travels on the queues: tagged, versioned JSON, one pack a message.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -156,6 +156,15 @@ impl TasksMessage {
     /// The pack that the tasks belong to, if they are a request's.
     pub fn pack_key(&self) -> Option<PackKey> {
         Some(PackKey { round: self.round()?, pack: self.pack })
+    }
+
+    /// How many tasks of each model there are.
+    pub fn task_counts(&self) -> BTreeMap<ModelName, u32> {
+        let mut counts = BTreeMap::new();
+        for task in &self.tasks {
+            *counts.entry(task.model.clone()).or_insert(0) += 1;
+        }
+        counts
     }
 
     /// The body for the queue.

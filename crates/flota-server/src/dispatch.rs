@@ -128,8 +128,8 @@ fn message(request: &Request, round: u32, pack: &Pack, copy: u32) -> Result<NewM
     };
     let group = request.client.to_string();
     let trace = Some(body.origin.trace());
-    let pack = body.pack_key();
-    Ok(NewMessage { trace, pack, ..NewMessage::new(body.encode()?, group) })
+    let (pack, tasks) = (body.pack_key(), body.task_counts());
+    Ok(NewMessage { trace, pack, tasks, ..NewMessage::new(body.encode()?, group) })
 }
 
 /// `packs`, each cut into what goes to one of `workers`, by worker. What none of them serves stays

@@ -2,6 +2,7 @@
 //! ingest, each alone or together in a process.
 
 mod api;
+mod backlog;
 mod connections;
 mod crash_nets;
 mod dispatch;

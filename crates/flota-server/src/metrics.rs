@@ -145,6 +145,26 @@ pub(crate) const GAUGES: &[Metric] = &[
         "flota_workers_alive",
         "Worker processes alive that serve a model, by model and worker.",
     ),
+    Metric::gauge(
+        "flota_backlog_tasks",
+        "Tasks without an outcome, by model and its worker: waiting, delayed and in flight; an estimate on SQS.",
+    ),
+    Metric::gauge(
+        "flota_backlog_oldest_age_seconds",
+        "Age of the oldest message that waits with tasks of a model; 0 where none waits.",
+    ),
+    Metric::gauge(
+        "flota_backlog_arrival_per_second",
+        "Tasks that arrive each second, about the last minute's mean; absent until measured twice.",
+    ),
+    Metric::gauge(
+        "flota_backlog_service_per_second",
+        "Tasks that workers end each second, the last minute's mean.",
+    ),
+    Metric::gauge(
+        "flota_backlog_drain_seconds",
+        "Seconds until the tasks that wait now are done at this rate; absent where none is done.",
+    ),
     Metric::gauge("flota_dead_letters_open", "Dead letters neither replayed nor discarded."),
     Metric::gauge("flota_callbacks_pending", "Callbacks not delivered yet."),
 ];

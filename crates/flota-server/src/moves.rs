@@ -115,10 +115,10 @@ impl Moves {
                 return Ok(());
             }
         };
-        for (worker, body) in parts {
+        for (worker, tasks, body) in parts {
             let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
             let pack = message.pack_key();
-            let new = NewMessage { trace, pack, ..NewMessage::new(body, group) };
+            let new = NewMessage { trace, pack, tasks, ..NewMessage::new(body, group) };
             let to = QueueName::tasks(&self.prefix, worker, message.lane);
             self.queue.send(&to, &[new]).await?.into_iter().collect::<PortResult<()>>()?;
         }
@@ -138,7 +138,7 @@ impl Moves {
 }
 
 /// A message, and what of it goes to each worker.
-type Cut<'w> = (TasksMessage, Vec<(&'w WorkerName, String)>);
+type Cut<'w> = (TasksMessage, Vec<(&'w WorkerName, BTreeMap<ModelName, u32>, String)>);
 
 /// The message in `body`, cut into what goes to each worker.
 ///
@@ -155,7 +155,8 @@ fn cut<'w>(body: &str, workers: &'w Workers) -> Result<Cut<'w>, String> {
     let mut parts = Vec::new();
     for (worker, tasks) in by_worker {
         let part = TasksMessage { tasks, client: message.client.clone(), ..message };
-        parts.push((worker, part.encode().map_err(|error| error.to_string())?));
+        let body = part.encode().map_err(|error| error.to_string())?;
+        parts.push((worker, part.task_counts(), body));
     }
     Ok((message, parts))
 }

@@ -22,6 +22,7 @@ use url::Url;
 
 use crate::{
     api::{self, Api, Poll, Routes},
+    backlog::Backlogs,
     crash_nets::CrashNets,
     dispatch::Dispatcher,
     evidence::Evidence,
@@ -151,7 +152,15 @@ impl Roles {
         let bodies = Shares::new(settings.server.max_body_bytes(), None);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(cores));
+        let backlogs = Backlogs {
+            queue: platform.queue.clone(),
+            models: platform.models.clone(),
+            clock: platform.clock.clone(),
+            prefix: settings.prefix.clone(),
+            history: Mutex::default(),
+        };
         let api = Api {
+            backlogs: Arc::new(backlogs),
             policy: Arc::new(settings.network.policy()),
             platform,
             settings,

@@ -1,7 +1,7 @@
 //! A server in memory, on a clock that follows tokio's paused time, for this crate's tests.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     future::pending,
     sync::{Arc, Mutex},
     time::Duration,
@@ -15,9 +15,12 @@ use axum::{
 };
 use flota_core::{
     Alias, Code, Ending, ImageFacts, LabelScore, Manifest, ModelName, ObjectIdentity, Outcome,
-    OutcomesMessage, Output, Prediction, PredictionKey, QueueName, RequestId, Sha256, TaskOutcome,
-    TasksMessage, Timings, WorkerName,
-    ports::{Delivery, NewMessage, PostAnswer, PostError, PostRequest, Poster, Registration},
+    OutcomesMessage, Output, PortError, PortResult, Prediction, PredictionKey, QueueName,
+    RequestId, Sha256, TaskOutcome, TasksMessage, Timings, WorkerName,
+    ports::{
+        Delivery, Depth, NewMessage, PostAnswer, PostError, PostRequest, Poster, Queue, Receipt,
+        Registration,
+    },
 };
 use flota_platform::{Platform, memory::SeededClock, settings::Settings, telemetry::Metrics};
 use serde_json::Value;
@@ -404,4 +407,65 @@ pub(crate) fn failed(message: &TasksMessage, code: Code) -> OutcomesMessage {
 fn outcome(ending: Ending) -> Outcome {
     let timings = Timings { infer_ms: Some(1.7), ..Timings::default() };
     Outcome { ending, attempts: 1, timings, ended_at: jiff::Timestamp::UNIX_EPOCH }
+}
+
+/// Queues that count messages and cannot tell what is in them, as those of SQS.
+pub(crate) struct CountingQueue {
+    inner: Arc<dyn Queue>,
+    /// Queues that somebody removed.
+    pub(crate) removed: Mutex<BTreeSet<QueueName>>,
+}
+
+impl CountingQueue {
+    /// Such queues over those of `platform`, in their place.
+    pub(crate) fn over(platform: &mut Platform) -> Arc<Self> {
+        let queue = Arc::new(Self { inner: platform.queue.clone(), removed: Mutex::default() });
+        platform.queue = queue.clone();
+        queue
+    }
+}
+
+#[async_trait]
+impl Queue for CountingQueue {
+    async fn send(
+        &self,
+        queue: &QueueName,
+        messages: &[NewMessage],
+    ) -> PortResult<Vec<PortResult<()>>> {
+        self.inner.send(queue, messages).await
+    }
+
+    async fn receive(
+        &self,
+        queue: &QueueName,
+        max: usize,
+        wait: Duration,
+        lease: Duration,
+    ) -> PortResult<Vec<Delivery>> {
+        self.inner.receive(queue, max, wait, lease).await
+    }
+
+    async fn extend(
+        &self,
+        queue: &QueueName,
+        receipts: &[Receipt],
+        lease: Duration,
+    ) -> PortResult<Vec<PortResult<()>>> {
+        self.inner.extend(queue, receipts, lease).await
+    }
+
+    async fn settle(
+        &self,
+        queue: &QueueName,
+        receipts: &[Receipt],
+    ) -> PortResult<Vec<PortResult<()>>> {
+        self.inner.settle(queue, receipts).await
+    }
+
+    async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
+        if self.removed.lock().unwrap().contains(queue) {
+            return Err(PortError::permanent("counting messages", "there is no such queue"));
+        }
+        self.inner.depth(queue).await
+    }
 }

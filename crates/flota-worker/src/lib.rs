@@ -16,6 +16,7 @@ mod metrics;
 mod pipeline;
 mod process;
 mod registering;
+mod throughput;
 
 pub use ask::{HealthArgs, health};
 pub use command::{WorkerFlags, main, run};

@@ -7,6 +7,8 @@ use flota_platform::Platform;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::throughput::ThroughputMeter;
+
 /// Refreshes of a line within its life, so that two may fail.
 const REFRESHES: u32 = 3;
 
@@ -16,6 +18,7 @@ pub(crate) async fn keep(
     platform: Platform,
     mut line: WorkerLine,
     polls: Arc<PollHealth>,
+    throughput: Arc<ThroughputMeter>,
     life: Duration,
     stop: CancellationToken,
 ) {
@@ -24,6 +27,7 @@ pub(crate) async fn keep(
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let until = platform.clock.now().saturating_add(life);
         line.drained_to = polls.drained_to();
+        line.throughput = throughput.read();
         line.until = until.expect("a saturating sum of absolute time does not fail");
         if let Err(error) = platform.models.alive(&line).await {
             tracing::warn!(%error, worker.instance = line.instance, "the line of life is not kept");

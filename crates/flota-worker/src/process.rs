@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use flota_core::{
     Lane, Manifest, ModelName, QueueName, WorkerName,
     consume::{ConsumeSettings, Consumer},
-    ports::WorkerLine,
+    ports::{Throughput, WorkerLine},
 };
 use flota_platform::{Platform, settings::Settings, telemetry::Metrics};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::{
     metrics::{self, METRICS},
     pipeline::{Parts, Pipeline},
     registering::{self, Refused},
+    throughput::ThroughputMeter,
 };
 
 /// So many tasks a worker may have in hand however slow its models are.
@@ -89,8 +90,10 @@ impl WorkerProcess {
             models: served.map(|model| (model.name.clone(), model.version.clone())).collect(),
             until: platform.clock.now(),
             drained_to: None,
+            throughput: Throughput::default(),
         };
         let queue = QueueName::tasks(&settings.prefix, &worker, Lane::Normal);
+        let throughput = Arc::<ThroughputMeter>::default();
         let pipeline = Pipeline::start(Parts {
             platform: platform.clone(),
             worker,
@@ -100,6 +103,7 @@ impl WorkerProcess {
             fetch: settings.fetch.clone(),
             objects: settings.objects.clone(),
             models,
+            throughput: Arc::clone(&throughput),
             before_infer: self.before_infer,
         })?;
         let consume = consume_settings(&settings, queue.clone());
@@ -117,7 +121,8 @@ impl WorkerProcess {
         let later = registering::take_over_later(platform.clone(), superseded, stop.clone());
         let later = tokio::spawn(later);
         let life =
-            tokio::spawn(life::keep(platform, line, polls, settings.worker.life, stop.clone()));
+            life::keep(platform, line, polls, throughput, settings.worker.life, stop.clone());
+        let life = tokio::spawn(life);
         consumer.run(stop).await;
         life.await.context("the line of life")?;
         later.await.context("the taking over of models")?;

@@ -164,6 +164,7 @@ mod tests {
             models: vec![("cat".parse().unwrap(), ModelVersion(version.to_owned()))],
             until: platform.clock.now() + 10 * LOOK_AGAIN,
             drained_to: None,
+            throughput: Default::default(),
         };
         platform.models.alive(&line).await.unwrap();
     }

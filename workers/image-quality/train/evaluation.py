@@ -10,6 +10,7 @@ from flota_training import metrics
 from pictures import OWN, plan
 
 MODERATE = 0.5
+STRONG = 0.75
 PHOTOGRAPHS = ("photo", "product-cutout")
 
 
@@ -79,6 +80,18 @@ class Result:
         return np.array(
             [scores[-1 if is_large else 0, column] for scores, n in rows if not is_large or len(scores) > n]
         )
+
+    def labelled(self, axis):
+        """(score, whether it surely has the fault) of photos that surely have it, surely lack it or are
+        good, as they are and at their full size; the highest score first."""
+        column = AXES.index(axis)
+        told = [
+            (scores[place, column], photo.labels.get(axis) == 1)
+            for k, (photo, scores) in enumerate(zip(self.photos, self.scores))
+            if photo.kind in PHOTOGRAPHS and (k in self.good or photo.labels.get(axis) in (0, 1))
+            for place in {0, -1 if len(scores) > len(self.plans[k]) else 0}
+        ]
+        return sorted(told, reverse=True)
 
     def auc(self, axis, severity=MODERATE, others=False):
         """Of a fault so severe, against good photos as they are or, with `others`, against photos

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from degrade import AXES
 from flota_training import export, metrics, pool
-from evaluation import Result
+from evaluation import STRONG, Result
 from net import BLURRED, HIDES, LOW_RESOLUTION, Measures
 from pictures import OWN, opened, pictures, plan, truth_of
 
@@ -26,13 +26,11 @@ SQUARED = ("low_resolution",)
 OWN_WEIGHT = 6.0
 # The share of photos that have a given fault, which probabilities are calibrated for.
 PREVALENCE = 0.03
-# A threshold finds at least these shares of faults, by severity.
-FOUND = {0.5: 0.6, 0.75: 0.8}
-# So large a share of good photos, over both sizes, may always be flagged,
-SPARE = 0.005
-# and an axis whose threshold flags a larger share is not flagged at all.
-FALSE = 0.02
-# By how many logits a threshold is above the good photo next to it.
+# At least this share of the flags that a label is sure about must be right,
+RIGHT = 0.85
+# and an axis is flagged only where that finds this share of strong faults.
+FOUND = 0.3
+# By how many logits a threshold is above the last photo that must not be flagged.
 MARGIN = 0.05
 # The threshold of an axis that is not flagged, as a logit.
 NEVER = 30.0
@@ -158,17 +156,17 @@ def calibrate(head, result):
 
 
 def threshold(result, axis):
-    """From which score on `axis` is flagged: as high as finds the faults in `FOUND` or, if that is
-    lower, flags the share `SPARE` of good photos; then as low as flags no further one. Infinite where
-    that flags too many of them."""
-    found = [(result.of(axis, axis, severity), share) for severity, share in FOUND.items()]
-    wanted = min(np.quantile(scores, 1 - share) if len(scores) else np.inf for scores, share in found)
-    good = np.concatenate([result.good_scores(axis, is_large) for is_large in (False, True)])
-    if len(good) and np.mean(good >= wanted) > FALSE:
-        return np.inf
-    if len(good):
-        wanted = min(wanted, np.sort(good)[-1 - int(SPARE * len(good))] + MARGIN)
-    return min(wanted, max(good[good < wanted], default=wanted) + MARGIN)
+    """From which score on `axis` is flagged: as low as keeps the share `RIGHT` of the flags on labelled photos
+    right, at either size. Infinite where too few strong faults are found then: what cannot be told from sound
+    photos is scored and not flagged."""
+    wanted, right, wrong = -np.inf, 0, 0
+    for score, is_faulty in result.labelled(axis):
+        right, wrong = right + is_faulty, wrong + (not is_faulty)
+        if right < RIGHT * (right + wrong):
+            wanted = score + MARGIN
+            break
+    strong = result.of(axis, axis, STRONG)
+    return wanted if len(strong) and np.mean(strong >= wanted) >= FOUND else np.inf
 
 
 def probabilities(head, logits):

@@ -12,10 +12,10 @@ pub use clock::Clock;
 pub use dead_letters::{DeadLetterFilter, DeadLetterPage, DeadLetters, ReplayStart, Replays};
 pub use images::{FetchError, FetchPlace, Images, Retry, StagedFile, UPLOADED_PREFIX};
 pub use poster::{PostAnswer, PostError, PostRequest, Poster};
-pub use queue::{Delivery, Depth, NewMessage, Queue, Receipt};
+pub use queue::{Backlog, Delivery, Depth, NewMessage, Queue, Receipt};
 pub use records::{
     Accept, Accepted, Aliases, Callbacks, Finish, IdempotencyKey, Predictions, Recorded, Requests,
 };
 pub use registry::{
-    Models, RegisteredModel, Registration, RegistrationOutcome, Service, WorkerLine,
+    Models, RegisteredModel, Registration, RegistrationOutcome, Service, Throughput, WorkerLine,
 };

@@ -1,9 +1,9 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{PackKey, PortResult, QueueName, TraceParent};
+use crate::{ModelName, PackKey, PortResult, QueueName, TraceParent};
 
 /// At-least-once, unordered queues with leases. It counts messages; the consume loop counts tasks.
 ///
@@ -53,6 +53,13 @@ pub trait Queue: Send + Sync {
     /// About how many messages there are.
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth>;
 
+    /// The tasks whose messages are on `queue`, leased and delayed ones included. `depth` is what
+    /// [`depth`](Self::depth) has just answered, for queues that count messages only and estimate what
+    /// they hold. `None` where there is nothing to go by.
+    async fn backlog(&self, _queue: &QueueName, _depth: Depth) -> PortResult<Option<Backlog>> {
+        Ok(None)
+    }
+
     /// For each of `packs`, whether a message about it is on any queue, leased and delayed ones
     /// included. `None` where the queues cannot tell.
     async fn holds(&self, _packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {
@@ -76,6 +83,8 @@ pub struct NewMessage {
     pub trace: Option<TraceParent>,
     /// The pack whose tasks or outcomes it carries, by which [`Queue::holds`] finds it.
     pub pack: Option<PackKey>,
+    /// How many tasks of each model it carries, which [`Queue::backlog`] counts.
+    pub tasks: BTreeMap<ModelName, u32>,
 }
 
 impl NewMessage {
@@ -89,6 +98,7 @@ impl NewMessage {
             group,
             trace: None,
             pack: None,
+            tasks: BTreeMap::new(),
         }
     }
 }
@@ -119,4 +129,15 @@ pub struct Depth {
     pub in_flight: u64,
     /// Delayed.
     pub delayed: u64,
+}
+
+/// The tasks that a queue holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// How many of each model; none is 0.
+    pub tasks: BTreeMap<ModelName, u64>,
+    /// When the message that is received next was sent. Where none waits, that of a message in flight.
+    pub oldest_sent_at: Option<Timestamp>,
+    /// Whether the tasks were counted; else they are an estimate.
+    pub is_exact: bool,
 }

@@ -103,6 +103,21 @@ pub struct WorkerLine {
     /// What was sent to the worker's queue before was received by somebody, as far as this process
     /// can tell from what it receives; `None` before its first poll.
     pub drained_to: Option<Timestamp>,
+    /// What the process did lately.
+    pub throughput: Throughput,
+}
+
+/// What a worker process did in the last minute, or since it began where that is less.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Throughput {
+    /// How long that is; 0 before there is anything to say.
+    pub window_ms: u64,
+    /// Messages received, each once for each delivery.
+    pub messages: u64,
+    /// Tasks received in them, by model.
+    pub received: BTreeMap<ModelName, u64>,
+    /// Tasks that ended, and of which that is durable, by model.
+    pub ended: BTreeMap<ModelName, u64>,
 }
 
 /// A known model.

@@ -9,7 +9,7 @@ use flota_core::{
     PortError, PortResult, QueueName,
     consume::gather,
     limits::MAX_QUEUE_BATCH,
-    ports::{Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Backlog, Delivery, Depth, NewMessage, Queue, Receipt},
 };
 use futures::future::{BoxFuture, join_all};
 use tokio::{
@@ -121,6 +121,10 @@ impl Queue for GatheredQueue {
 
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
         self.calls.depth(queue).await
+    }
+
+    async fn backlog(&self, queue: &QueueName, depth: Depth) -> PortResult<Option<Backlog>> {
+        self.calls.backlog(queue, depth).await
     }
 }
 

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
@@ -10,9 +10,9 @@ use aws_sdk_sqs::{
     },
 };
 use flota_core::{
-    PortError, PortResult, QueueName,
+    ModelName, PortError, PortResult, QueueName,
     limits::{MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Backlog, Delivery, Depth, NewMessage, Queue, Receipt},
 };
 
 use super::{
@@ -43,11 +43,45 @@ const COUNTS: [QueueAttributeName; 3] = [
 /// What SQS answers where a message was settled or taken by a later delivery.
 const GONE: &str = "ReceiptHandleIsInvalid";
 
+/// So many messages say what a queue holds; older ones count half.
+const RECENT_MESSAGES: u64 = 1_000;
+
+/// The tasks in the messages that were sent to a queue lately.
+#[derive(Default)]
+struct SentTasks {
+    messages: u64,
+    tasks: BTreeMap<ModelName, u64>,
+}
+
+impl SentTasks {
+    fn note(&mut self, messages: &[NewMessage]) {
+        for message in messages.iter().filter(|message| !message.tasks.is_empty()) {
+            self.messages += 1;
+            for (model, count) in &message.tasks {
+                *self.tasks.entry(model.clone()).or_default() += u64::from(*count);
+            }
+        }
+        if self.messages >= 2 * RECENT_MESSAGES {
+            self.messages /= 2;
+            self.tasks.values_mut().for_each(|count| *count /= 2);
+        }
+    }
+
+    /// What the messages of `depth` hold, if they are like those; `None` before the first.
+    fn scaled_to(&self, depth: Depth) -> Option<BTreeMap<ModelName, u64>> {
+        let message_count = depth.ready + depth.in_flight + depth.delayed;
+        let scaled = |count: &u64| count.saturating_mul(message_count).div_ceil(self.messages);
+        let counts = self.tasks.iter().map(|(model, count)| (model.clone(), scaled(count)));
+        (self.messages > 0).then(|| counts.filter(|(_, count)| *count > 0).collect())
+    }
+}
+
 /// Queues on SQS.
 pub(super) struct SqsQueue {
     sqs: Client,
     urls: QueueUrls,
     call_timeout: Duration,
+    sent: Mutex<BTreeMap<QueueName, SentTasks>>,
 }
 
 impl SqsQueue {
@@ -55,7 +89,7 @@ impl SqsQueue {
     /// `call_timeout`.
     pub(super) fn new(sqs: Client, create_missing: bool, call_timeout: Duration) -> Self {
         let urls = QueueUrls::new(sqs.clone(), create_missing);
-        Self { sqs, urls, call_timeout }
+        Self { sqs, urls, call_timeout, sent: Mutex::default() }
     }
 
     /// Standard retries, but the time that a long poll takes.
@@ -64,6 +98,11 @@ impl SqsQueue {
             .operation_attempt_timeout(wait + RECEIVE_ATTEMPT_GRACE)
             .operation_timeout(wait + RECEIVE_GRACE);
         Config::builder().timeout_config(timeouts.build())
+    }
+
+    fn note_sent(&self, queue: &QueueName, messages: &[NewMessage]) {
+        let mut sent = self.sent.lock().expect("nothing panics under this lock");
+        sent.entry(queue.clone()).or_default().note(messages);
     }
 
     /// Many short tries close together.
@@ -85,6 +124,7 @@ impl Queue for SqsQueue {
         messages: &[NewMessage],
     ) -> PortResult<Vec<PortResult<()>>> {
         check_batch(messages)?;
+        self.note_sent(queue, messages);
         let Outgoing { batches, mut answers } = Outgoing::new(messages)?;
         for batch in batches {
             let url = self.urls.get(queue).await.map_err(until_put_right)?;
@@ -192,6 +232,13 @@ impl Queue for SqsQueue {
 
     fn crash_net(&self, queue: &QueueName) -> Option<QueueName> {
         Some(queue.crash_net())
+    }
+
+    /// By what this process sent there lately.
+    async fn backlog(&self, queue: &QueueName, depth: Depth) -> PortResult<Option<Backlog>> {
+        let sent = self.sent.lock().expect("nothing panics under this lock");
+        let tasks = sent.get(queue).and_then(|sent| sent.scaled_to(depth));
+        Ok(tasks.map(|tasks| Backlog { tasks, ..Backlog::default() }))
     }
 
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {

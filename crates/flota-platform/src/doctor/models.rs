@@ -144,6 +144,7 @@ mod tests {
             models: vec![("cat".parse().unwrap(), ModelVersion(version.to_owned()))],
             until: platform.clock.now() + std::time::Duration::from_secs(60),
             drained_to: None,
+            throughput: Default::default(),
         };
         platform.models.alive(&line("1")).await.unwrap();
         let workers =

@@ -1,6 +1,8 @@
 //! How values of the domain stand in columns.
 
-use flota_core::{RequestId, Sha256};
+use std::{error::Error, str::FromStr};
+
+use flota_core::{PortError, RequestId, Sha256};
 use jiff::Timestamp;
 use rusqlite::{Row, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
@@ -44,4 +46,22 @@ pub(super) fn json<T: Serialize>(record: &T) -> Result<String, Fault> {
 /// The record in a column.
 pub(super) fn record<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Fault> {
     Ok(serde_json::from_str(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?)?)
+}
+
+/// The record in a column that may be NULL.
+pub(super) fn optional_record<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> Result<Option<T>, Fault> {
+    let text = row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+    Ok(text.map(serde_json::from_str).transpose()?)
+}
+
+/// A name in a text column.
+pub(super) fn name<T: FromStr>(row: &Row<'_>, column: usize) -> Result<T, Fault>
+where
+    T::Err: Error + Send + Sync + 'static,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| PortError::permanent("reading a name", error).into())
 }

@@ -1,18 +1,18 @@
 //! What one transaction does to `queue.sqlite`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use flota_core::{
     PackKey, PortResult,
     limits::MAX_LEASE,
-    ports::{Delivery, Depth, NewMessage, Receipt},
+    ports::{Backlog, Delivery, Depth, NewMessage, Receipt},
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     clock_jumps,
-    columns::{blob, nanos, time},
+    columns::{blob, json, name, nanos, optional_record, time},
     error::Fault,
 };
 use crate::queue_bounds::lost_lease;
@@ -55,8 +55,8 @@ pub(super) fn send(
          VALUES ((SELECT id FROM queues WHERE name = ?1), ?2, 0)",
     )?;
     let mut insert_body = connection.prepare_cached(
-        "INSERT INTO bodies (message, sent_at, body, request, round, pack)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO bodies (message, sent_at, body, request, round, pack, tasks)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let now = nanos(now);
     clock_jumps::notice_in_queues(connection, now)?;
@@ -68,8 +68,12 @@ pub(super) fn send(
             message.body,
             message.pack.map(|pack| blob(pack.round.request)),
             message.pack.map(|pack| pack.round.round),
-            message.pack.map(|pack| pack.pack)
+            message.pack.map(|pack| pack.pack),
+            (!message.tasks.is_empty()).then(|| json(&message.tasks)).transpose()?
         ])?;
+        for (model, count) in &message.tasks {
+            add_to_backlog(connection, queue, model.as_str(), i64::from(*count))?;
+        }
     }
     Ok(())
 }
@@ -189,13 +193,53 @@ pub(super) fn settle(
         "DELETE FROM messages WHERE id = ?2 AND receive_count = ?3
            AND queue = (SELECT id FROM queues WHERE name = ?1)",
     )?;
-    let mut delete_body = connection.prepare_cached("DELETE FROM bodies WHERE message = ?1")?;
+    let mut delete_body =
+        connection.prepare_cached("DELETE FROM bodies WHERE message = ?1 RETURNING tasks")?;
     for (id, receive_count) in receipts.iter().filter_map(parse) {
         if delete.execute(params![queue, id, receive_count])? > 0 {
-            delete_body.execute([id])?;
+            let mut deleted = delete_body.query([id])?;
+            let tasks: Option<BTreeMap<String, u32>> =
+                deleted.next()?.map(|row| optional_record(row, 0)).transpose()?.flatten();
+            for (model, count) in tasks.unwrap_or_default() {
+                add_to_backlog(connection, queue, &model, -i64::from(count))?;
+            }
         }
     }
     Ok(())
+}
+
+fn add_to_backlog(
+    connection: &Connection,
+    queue: &str,
+    model: &str,
+    count: i64,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO backlog (queue, model, tasks)
+             VALUES ((SELECT id FROM queues WHERE name = ?1), ?2, ?3)
+             ON CONFLICT (queue, model) DO UPDATE SET tasks = tasks + excluded.tasks",
+        )?
+        .execute(params![queue, model, count])?;
+    Ok(())
+}
+
+/// Counts the tasks of a queue's messages.
+pub(super) fn backlog(connection: &Connection, queue: &str) -> Result<Backlog, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT model, tasks FROM backlog
+         WHERE queue = (SELECT id FROM queues WHERE name = ?1) AND tasks > 0",
+    )?;
+    let tasks = select.query_and_then([queue], |row| {
+        Ok::<_, Fault>((name(row, 0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+    })?;
+    let tasks = tasks.collect::<Result<_, _>>()?;
+    let mut oldest = connection.prepare_cached(
+        "SELECT sent_at FROM messages JOIN bodies ON message = id
+         WHERE queue = (SELECT id FROM queues WHERE name = ?1) ORDER BY visible_at LIMIT 1",
+    )?;
+    let oldest = oldest.query_row([queue], |row| row.get(0)).optional()?;
+    Ok(Backlog { tasks, oldest_sent_at: oldest.map(time), is_exact: true })
 }
 
 /// Counts the messages.

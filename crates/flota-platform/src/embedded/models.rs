@@ -1,15 +1,15 @@
-use std::{str::FromStr, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use flota_core::{
-    ModelName, ModelVersion, PortError, PortResult, Sha256,
+    ModelName, ModelVersion, PortResult, Sha256,
     ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    columns::{json, nanos, record, sha256, time},
+    columns::{json, name, nanos, optional_record, record, sha256, time},
     database::Database,
     error::Fault,
 };
@@ -132,13 +132,15 @@ fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
         .execute(params![line.instance, nanos(line.until).saturating_sub(DEAD_LINE_KEPT)])?;
     connection
         .prepare_cached(
-            "INSERT INTO workers (instance, worker, until, drained_to) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO workers (instance, worker, until, drained_to, throughput)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![
             line.instance,
             line.worker.as_str(),
             nanos(line.until),
-            line.drained_to.map(nanos)
+            line.drained_to.map(nanos),
+            json(&line.throughput)?
         ])?;
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO worker_models (instance, model, version) VALUES (?1, ?2, ?3)",
@@ -152,7 +154,7 @@ fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
 /// The lines of the workers that are alive at `now`.
 fn lines(connection: &Connection, now: Timestamp) -> Result<Vec<WorkerLine>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT instance, worker, until, drained_to FROM workers WHERE until > ?1",
+        "SELECT instance, worker, until, drained_to, throughput FROM workers WHERE until > ?1",
     )?;
     let mut served = connection
         .prepare_cached("SELECT model, version FROM worker_models WHERE instance = ?1")?;
@@ -169,17 +171,11 @@ fn lines(connection: &Connection, now: Timestamp) -> Result<Vec<WorkerLine>, Fau
             worker: name(row, 1)?,
             until: time(row.get(2)?),
             drained_to: row.get::<_, Option<i64>>(3)?.map(time),
+            // A line of a version that does not measure it lacks it.
+            throughput: optional_record(row, 4)?.unwrap_or_default(),
         });
     }
     Ok(lines)
-}
-
-fn name<T: FromStr>(row: &Row<'_>, index: usize) -> Result<T, Fault>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let text: String = row.get(index)?;
-    text.parse().map_err(|error| PortError::permanent("reading a name", error).into())
 }
 
 fn current(

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use flota_core::{
     PackKey, PortResult, QueueName,
     limits::{MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Clock, Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Backlog, Clock, Delivery, Depth, NewMessage, Queue, Receipt},
 };
 use tokio::time::{self, Instant};
 
@@ -142,6 +142,12 @@ impl Queue for EmbeddedQueue {
         let (queue, now) = (queue.clone(), self.clock.now());
         let read = move |connection: &_| messages::depth(connection, queue.as_str(), now);
         self.database.read("counting messages", read).await
+    }
+
+    async fn backlog(&self, queue: &QueueName, _depth: Depth) -> PortResult<Option<Backlog>> {
+        let queue = queue.clone();
+        let read = move |connection: &_| messages::backlog(connection, queue.as_str());
+        self.database.read("counting tasks", read).await.map(Some)
     }
 
     async fn holds(&self, packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {

@@ -17,6 +17,7 @@ pub(super) const QUEUE: Schema = Schema {
         include_str!("schema/queue_2.sql"),
         include_str!("schema/queue_3.sql"),
         include_str!("schema/queue_4.sql"),
+        include_str!("schema/queue_5.sql"),
     ],
 };
 /// The shape of `records.sqlite`.
@@ -27,6 +28,7 @@ pub(super) const RECORDS: Schema = Schema {
         include_str!("schema/records_3.sql"),
         include_str!("schema/records_4.sql"),
         include_str!("schema/records_5.sql"),
+        include_str!("schema/records_6.sql"),
     ],
 };
 
@@ -92,5 +94,25 @@ mod tests {
 
         let refused = old.migrate(path, &mut connection).unwrap_err();
         assert!(refused.to_string().contains("version 2"), "{refused}");
+    }
+
+    #[test]
+    fn tasks_in_messages_of_before_are_counted() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let path = Path::new("queue.sqlite");
+        Schema { steps: &QUEUE.steps[..4] }.migrate(path, &mut connection).unwrap();
+        let old = r#"
+            INSERT INTO queues (name) VALUES ('tasks');
+            INSERT INTO messages (queue, visible_at, receive_count) VALUES (1, 0, 0), (1, 0, 0);
+            INSERT INTO bodies (message, sent_at, body) VALUES
+                (1, 0, '{"v":1,"tasks":[{"n":0,"model":"cat"},{"n":1,"model":"dog"},{"n":2,"model":"cat"}]}'),
+                (2, 0, 'nobody can read it');
+        "#;
+        connection.execute_batch(old).unwrap();
+        QUEUE.migrate(path, &mut connection).unwrap();
+        let mut select = connection.prepare("SELECT model, tasks FROM backlog").unwrap();
+        let counts = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let counts: Vec<(String, u32)> = counts.map(Result::unwrap).collect();
+        assert_eq!(counts, [("cat".to_owned(), 2), ("dog".to_owned(), 1)]);
     }
 }

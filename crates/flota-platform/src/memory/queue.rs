@@ -6,9 +6,9 @@ use std::{
 
 use async_trait::async_trait;
 use flota_core::{
-    PackKey, PortResult, QueueName,
+    ModelName, PackKey, PortResult, QueueName,
     limits::{MAX_LEASE, MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Clock, Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Backlog, Clock, Delivery, Depth, NewMessage, Queue, Receipt},
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
@@ -41,6 +41,7 @@ struct Message {
     visible_at: Timestamp,
     receive_count: u32,
     pack: Option<PackKey>,
+    tasks: BTreeMap<ModelName, u32>,
 }
 
 impl MemoryQueue {
@@ -160,6 +161,7 @@ impl Queue for MemoryQueue {
                 visible_at: after(now, message.delay),
                 receive_count: 0,
                 pack: message.pack,
+                tasks: message.tasks.clone(),
             });
             Ok(())
         });
@@ -259,6 +261,18 @@ impl Queue for MemoryQueue {
             }
         }
         Ok(depth)
+    }
+
+    async fn backlog(&self, queue: &QueueName, _depth: Depth) -> PortResult<Option<Backlog>> {
+        let mut backlog = Backlog { is_exact: true, ..Backlog::default() };
+        if let Some(messages) = self.queues().get(queue) {
+            for (model, count) in messages.by_id.values().flat_map(|message| &message.tasks) {
+                *backlog.tasks.entry(model.clone()).or_default() += u64::from(*count);
+            }
+            let first = messages.by_time.first();
+            backlog.oldest_sent_at = first.map(|(_, id)| messages.by_id[id].sent_at);
+        }
+        Ok(Some(backlog))
     }
 
     async fn holds(&self, packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {

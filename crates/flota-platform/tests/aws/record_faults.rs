@@ -115,6 +115,7 @@ async fn only_what_time_may_heal_is_transient() {
             models: vec![],
             until: Timestamp::UNIX_EPOCH,
             drained_to: None,
+            throughput: Default::default(),
         };
         let error = account.open().await.models.alive(&line).await.unwrap_err();
         assert_eq!(error.is_transient(), is_transient, "{code}: {error:?}");

@@ -27,6 +27,7 @@ fn line(instance: &str, version: &str, until: Timestamp) -> WorkerLine {
         models: vec![(model, ModelVersion(version.to_owned()))],
         until,
         drained_to: None,
+        throughput: Default::default(),
     }
 }
 

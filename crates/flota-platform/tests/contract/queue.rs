@@ -1,9 +1,12 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use flota_core::{
-    PortResult, QueueName, RequestId, RoundKey,
+    ModelName, PortResult, QueueName, RequestId, RoundKey,
     limits::{MAX_LEASE, MAX_MESSAGE_BYTES, MAX_MESSAGE_DELAY, MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Delivery, Depth, NewMessage, Receipt},
+    ports::{Backlog, Delivery, Depth, NewMessage, Receipt},
 };
 
 use crate::{
@@ -22,6 +25,7 @@ pub async fn every_promise(fresh: Factory) {
     a_waiting_receive_wakes(fresh()).await;
     depth_tells_where_messages_are(fresh()).await;
     bodies_survive_as_they_are(fresh()).await;
+    a_backlog_is_counted_in_tasks(fresh()).await;
     a_message_is_found_by_its_pack(fresh()).await;
 }
 
@@ -190,6 +194,37 @@ async fn bodies_survive_as_they_are(fresh: Fresh) {
     let odd = ["{\"a\": \"\\u0000\"}", "ü 🐈 \t\r\n", "'; DROP TABLE messages; --", "<&>"];
     send(&fresh, &queue, &odd.map(message)).await;
     assert_eq!(bodies(&receive(&fresh, &queue, MINUTE).await), odd.into());
+}
+
+async fn a_backlog_is_counted_in_tasks(fresh: Fresh) {
+    let queue = tasks_queue("cat");
+    let (cat, dog): (ModelName, ModelName) = ("cat".parse().unwrap(), "dog".parse().unwrap());
+    let backlog = async || {
+        let depth = fresh.store.queue.depth(&queue).await.unwrap();
+        fresh.store.queue.backlog(&queue, depth).await.unwrap()
+    };
+    let carrying = |counts: &[(&ModelName, u32)]| NewMessage {
+        tasks: counts.iter().map(|(model, count)| ((*model).clone(), *count)).collect(),
+        ..message("tasks")
+    };
+    let before = backlog().await;
+    if before.as_ref().is_none_or(|backlog| !backlog.is_exact) {
+        assert!(fresh.store.queue.crash_net(&queue).is_some(), "only SQS counts messages alone");
+        return;
+    }
+    assert_eq!(before, Some(Backlog { is_exact: true, ..Backlog::default() }));
+    send(&fresh, &queue, &[carrying(&[(&cat, 20)]), carrying(&[(&cat, 3), (&dog, 4)])]).await;
+    let later = NewMessage { delay: MINUTE, ..carrying(&[(&dog, 1)]) };
+    send(&fresh, &queue, &[later, message("no tasks")]).await;
+    let full = backlog().await.unwrap();
+    assert_eq!(full.tasks, BTreeMap::from([(cat.clone(), 23), (dog.clone(), 5)]));
+    assert!(full.oldest_sent_at.is_some());
+    let delivery = receive(&fresh, &queue, MINUTE).await;
+    assert_eq!(backlog().await.unwrap().tasks, full.tasks, "leased and delayed tasks count");
+    settle(&fresh, &queue, &receipts(&delivery)).await;
+    settle(&fresh, &queue, &receipts(&delivery)).await;
+    let left = backlog().await.unwrap();
+    assert_eq!(left.tasks, BTreeMap::from([(dog, 1)]));
 }
 
 async fn a_message_is_found_by_its_pack(fresh: Fresh) {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json,
@@ -7,8 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flota_core::{
-    Lane, ModelName, PortResult, QueueName, WorkerName,
-    ports::{Depth, RegisteredModel},
+    ModelName, PortResult, QueueName,
+    ports::{Depth, RegisteredModel, Registration},
 };
 use flota_platform::{settings::Role, telemetry::Metrics};
 use metrics::gauge;
@@ -21,7 +21,7 @@ use super::{
     problem::{self, Problem, ProblemCode},
     state::{Api, Poll},
 };
-use crate::metrics::GAUGES;
+use crate::{backlog::ModelBacklog, metrics::GAUGES};
 
 /// How much older than its wait the last poll of a role may be: polls end early or in time, and a
 /// stuck one is given up after ten seconds and tried again after a back-off of thirty at most.
@@ -100,7 +100,8 @@ pub(crate) async fn metrics(State(api): State<Api>) -> Response {
 #[derive(Default)]
 struct Gauges {
     depths: Vec<(QueueName, Depth)>,
-    alive: Vec<(ModelName, WorkerName, u32)>,
+    models: Vec<RegisteredModel>,
+    backlogs: BTreeMap<ModelName, ModelBacklog>,
     open_dead_letters: Option<u64>,
     pending_callbacks: Option<u64>,
 }
@@ -109,19 +110,13 @@ impl Gauges {
     async fn measure(api: &Api) -> Self {
         let mut gauges = Self::default();
         let platform = &api.platform;
-        let models = known(platform.models.list(platform.clock.now()).await, "models");
-        let prefix = &api.settings.prefix;
-        let mut queues = BTreeSet::from([QueueName::outcomes(prefix)]);
-        for RegisteredModel { registration, workers_alive, .. } in models.unwrap_or_default() {
-            let former = registration.former_workers.into_keys();
-            let workers = former.chain([registration.worker.clone()]);
-            queues.extend(workers.map(|worker| QueueName::tasks(prefix, &worker, Lane::Normal)));
-            gauges.alive.push((registration.manifest.name, registration.worker, workers_alive));
-        }
-        for queue in queues {
-            if let Some(depth) = known(platform.queue.depth(&queue).await, "the depth of a queue") {
-                gauges.depths.push((queue, depth));
-            }
+        let measured = known(api.backlogs.measure().await, "models").unwrap_or_default();
+        (gauges.models, gauges.backlogs) = (measured.models, measured.backlogs);
+        let depths = measured.depths.into_iter();
+        gauges.depths = depths.filter_map(|(queue, depth)| Some((queue, depth?))).collect();
+        let outcomes = QueueName::outcomes(&api.settings.prefix);
+        if let Some(depth) = known(platform.queue.depth(&outcomes).await, "the depth of a queue") {
+            gauges.depths.push((outcomes, depth));
         }
         gauges.open_dead_letters = known(platform.dead_letters.open_count().await, "dead letters");
         gauges.pending_callbacks = known(platform.callbacks.pending_count().await, "callbacks");
@@ -138,9 +133,23 @@ impl Gauges {
                         .set(message_count as f64);
                 }
             }
-            for (model, worker, count) in self.alive {
-                let labels = [("model", model.to_string()), ("worker", worker.to_string())];
-                gauge!("flota_workers_alive", &labels).set(f64::from(count));
+            for RegisteredModel { registration, workers_alive, .. } in self.models {
+                let Registration { manifest, worker, .. } = registration;
+                let labels = [("model", manifest.name.to_string()), ("worker", worker.to_string())];
+                gauge!("flota_workers_alive", &labels).set(f64::from(workers_alive));
+                let Some(backlog) = self.backlogs.get(&manifest.name) else { continue };
+                gauge!("flota_backlog_tasks", &labels).set(backlog.tasks as f64);
+                gauge!("flota_backlog_service_per_second", &labels).set(backlog.service_per_second);
+                let unless_unknown = [
+                    ("flota_backlog_oldest_age_seconds", backlog.oldest_age_seconds.or(Some(0.0))),
+                    ("flota_backlog_arrival_per_second", backlog.arrival_per_second),
+                    ("flota_backlog_drain_seconds", backlog.drain_seconds),
+                ];
+                for (name, value) in unless_unknown {
+                    if let Some(value) = value {
+                        gauge!(name, &labels).set(value);
+                    }
+                }
             }
             if let Some(count) = self.open_dead_letters {
                 gauge!("flota_dead_letters_open").set(count as f64);

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::backlog::{Measurement, ModelBacklog};
+
 use super::{
     planned::{MissingWorker, missing},
     problem::{self, Problem},
@@ -44,9 +46,11 @@ struct ModelView {
     workers_alive: u32,
     /// The same by the version that they serve.
     alive_by_version: BTreeMap<String, u32>,
-    /// About how many messages its worker's queue holds.
-    #[schema(value_type = schemas::Depth)]
-    queue: Depth,
+    /// About how many messages its worker's queue holds; null where the queue cannot be read.
+    #[schema(value_type = Option<schemas::Depth>)]
+    queue: Option<Depth>,
+    /// The tasks that wait, how fast they come and how fast they are done; null where a queue cannot be read.
+    backlog: Option<ModelBacklog>,
     /// When this version was registered.
     #[schema(value_type = String, format = DateTime)]
     registered_at: Timestamp,
@@ -66,7 +70,7 @@ struct ModelView {
     ),
 )]
 pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownModels>, Problem> {
-    let known = api.platform.models.list(api.platform.clock.now()).await?;
+    let Measurement { depths, models: known, mut backlogs } = api.backlogs.measure().await?;
     let missing_workers = missing(&api.settings.models.planned, &known);
     let mut models = Vec::with_capacity(known.len());
     for RegisteredModel { registration, workers_alive, alive_by_version } in known {
@@ -81,7 +85,8 @@ pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownMode
             worker: worker.to_string(),
             workers_alive,
             alive_by_version: alive_by_version.map(|(v, count)| (v.0, count)).collect(),
-            queue: api.platform.queue.depth(&queue).await?,
+            queue: depths.get(&queue).copied().flatten(),
+            backlog: backlogs.remove(&manifest.name),
             registered_at: at,
             manifest,
         });

@@ -68,6 +68,7 @@ mod tests {
                 .collect(),
             until: platform.clock.now() + Duration::from_secs(15),
             drained_to: None,
+            throughput: Default::default(),
         };
         platform.models.alive(&line("cat", &["cat"])).await.unwrap();
         let (status, detail) = ready().await;

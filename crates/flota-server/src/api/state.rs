@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::routes::Routes;
-use crate::{intake::Intake, replay::Reruns, shares::Shares, wakeups::Wakeups};
+use crate::{backlog::Backlogs, intake::Intake, replay::Reruns, shares::Shares, wakeups::Wakeups};
 
 /// How soon a waiting call looks again by itself, for another process may have finished the request,
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -26,6 +26,7 @@ pub(crate) struct Api {
     pub(crate) reruns: Reruns,
     pub(crate) routes: Arc<Routes>,
     pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) backlogs: Arc<Backlogs>,
     /// Of the roles that this process has.
     pub(crate) polls: Vec<Poll>,
     pub(crate) metrics: Metrics,

@@ -1,68 +1,18 @@
 //! A backlog of hours, and what is lost of it, on queues that find messages and on those that do not.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use flota_core::{
-    PortResult, QueueName, TasksMessage,
-    limits::MAX_QUEUE_BATCH,
-    ports::{Delivery, Depth, NewMessage, Queue, Receipt, WorkerLine},
-};
+use flota_core::{TasksMessage, limits::MAX_QUEUE_BATCH, ports::WorkerLine};
 use flota_platform::Platform;
 use tokio::time;
 
 use crate::{
     sweeper::Sweeper,
-    testing::{Fixture, succeeded},
+    testing::{CountingQueue, Fixture, succeeded},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TASKS_A_PACK: u64 = 20;
-
-/// A queue that cannot tell what it holds, as SQS.
-struct Blind(Arc<dyn Queue>);
-
-#[async_trait]
-impl Queue for Blind {
-    async fn send(
-        &self,
-        queue: &QueueName,
-        messages: &[NewMessage],
-    ) -> PortResult<Vec<PortResult<()>>> {
-        self.0.send(queue, messages).await
-    }
-
-    async fn receive(
-        &self,
-        queue: &QueueName,
-        max: usize,
-        wait: Duration,
-        lease: Duration,
-    ) -> PortResult<Vec<Delivery>> {
-        self.0.receive(queue, max, wait, lease).await
-    }
-
-    async fn extend(
-        &self,
-        queue: &QueueName,
-        receipts: &[Receipt],
-        lease: Duration,
-    ) -> PortResult<Vec<PortResult<()>>> {
-        self.0.extend(queue, receipts, lease).await
-    }
-
-    async fn settle(
-        &self,
-        queue: &QueueName,
-        receipts: &[Receipt],
-    ) -> PortResult<Vec<PortResult<()>>> {
-        self.0.settle(queue, receipts).await
-    }
-
-    async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
-        self.0.depth(queue).await
-    }
-}
 
 /// A fleet with one slow worker, `cat`.
 struct Backlog {
@@ -78,7 +28,7 @@ impl Backlog {
     async fn new(is_blind: bool) -> Self {
         let blind = |platform: &mut Platform| {
             if is_blind {
-                platform.queue = Arc::new(Blind(platform.queue.clone()));
+                CountingQueue::over(platform);
             }
         };
         let fixture = Fixture::on(&[], blind).await;
@@ -114,6 +64,7 @@ impl Backlog {
             models: Vec::new(),
             until: self.fixture.platform.clock.now() + 2 * MINUTE,
             drained_to,
+            throughput: Default::default(),
         };
         self.fixture.platform.models.alive(&line).await.unwrap();
         messages

@@ -30,7 +30,7 @@ use super::{
     served::Served,
     task::Received,
 };
-use crate::metrics;
+use crate::{metrics, throughput::ThroughputMeter};
 
 /// The part of the time for which a task has waited on its queue that its outcome may wait as well.
 const PATIENCE_PART: u32 = 10;
@@ -57,6 +57,8 @@ pub(crate) struct Pipeline {
     pub(crate) max_group: usize,
     /// To the recorder.
     pub(crate) outcomes: Outbox,
+    /// What goes into the worker's heartbeat.
+    pub(crate) throughput: Arc<ThroughputMeter>,
     /// Back onto the worker's own queue.
     pub(crate) tasks: Outbox,
     /// Onto the queues of workers that models have moved to.
@@ -89,6 +91,7 @@ impl Handler for Pipeline {
             "delivery", origin = %message.origin, message.pack, delivery.receive_count
         );
         let _in_hand = metrics::TasksInHand::new(message.tasks.len());
+        self.throughput.received(&message);
         let waited = self.platform.clock.now().duration_since(delivery.sent_at);
         let queued_ms = (waited.as_secs_f64() * 1_000.0).max(0.0);
         let is_again = delivery.receive_count > 1;
@@ -208,11 +211,12 @@ impl Pipeline {
     ) -> PortResult<NewMessage> {
         let rest = TasksMessage { tasks, client: message.client.clone(), ..*message };
         let body = rest.encode().map_err(unsendable)?;
-        Ok(new_message(body, delay, message))
+        Ok(NewMessage { tasks: rest.task_counts(), ..new_message(body, delay, message) })
     }
 
     fn log(&self, message: &TasksMessage, report: &Report) {
         metrics::ended(&report.model, &report.outcome);
+        self.throughput.ended(&report.model);
         let flota_core::TaskOutcome { n, outcome } = &report.outcome;
         let id = message.origin.task(*n);
         match &outcome.ending {

@@ -31,7 +31,7 @@ use super::{
     threads::Threads,
     watchdog::Watchdog,
 };
-use crate::metrics;
+use crate::{metrics, throughput::ThroughputMeter};
 
 /// Batches of a model that are ready while each of its sessions has one: so none waits for the next.
 const READY_BATCH_COUNT: usize = 1;
@@ -54,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) objects: ObjectSettings,
     /// At least one.
     pub(crate) models: Vec<LoadedModel>,
+    /// What goes into the worker's heartbeat.
+    pub(crate) throughput: Arc<ThroughputMeter>,
     pub(crate) before_infer: Option<BeforeInfer>,
 }
 
@@ -83,6 +85,7 @@ impl Pipeline {
             fetch,
             objects,
             models,
+            throughput,
             before_infer,
         } = parts;
         let watchdog = Watchdog::default();
@@ -114,6 +117,7 @@ impl Pipeline {
             outcomes: outbox(QueueName::outcomes(&prefix), Some(Stage::start("report", 1))),
             tasks: outbox(queue.clone(), None),
             copied_after,
+            throughput,
             worker,
             prefix,
             served,

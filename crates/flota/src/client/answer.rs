@@ -1,6 +1,5 @@
 use flota_core::{
     Counts, ImageFacts, ImageRef, ModelName, ModelVersion, Output, RequestId, Status, WorkerName,
-    ports::Depth,
 };
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +87,21 @@ pub(crate) struct ModelAnswer {
     pub worker: WorkerName,
     /// Its processes that are alive.
     pub workers_alive: u32,
-    /// About how many messages its worker's queue holds.
-    pub queue: Depth,
+    /// Its tasks without an outcome; none where its queue cannot be read.
+    pub backlog: Option<BacklogAnswer>,
+}
+
+/// The work of a model.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct BacklogAnswer {
+    /// Tasks without an outcome.
+    pub tasks: u64,
+    /// Age of the oldest message that waits.
+    pub oldest_age_seconds: Option<f64>,
+    /// Tasks that arrive each second; none until it was measured twice.
+    pub arrival_per_second: Option<f64>,
+    /// Tasks that are done each second.
+    pub service_per_second: f64,
+    /// Until the tasks that wait are done; none where none is done.
+    pub drain_seconds: Option<f64>,
 }

@@ -5,7 +5,9 @@ mod dead_letters;
 mod http;
 mod submission;
 
-pub(crate) use answer::{EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer};
+pub(crate) use answer::{
+    BacklogAnswer, EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer,
+};
 pub(crate) use dead_letters::{DeadLetterAnswer, GroupsAnswer, ReplayAnswer, ReplayOrder};
 pub(crate) use http::Client;
 pub(crate) use submission::{Submission, SubmittedImage};

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::ReturnValue;
 use flota_core::{
     ModelName, ModelVersion, PortError, PortResult, Sha256,
-    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
+    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, Throughput, WorkerLine},
 };
 use jiff::Timestamp;
 
@@ -25,6 +25,7 @@ const UNTIL: &str = "alive_until";
 const SERVED: &str = "served_models";
 const WORKER: &str = "worker_name";
 const DRAINED_TO: &str = "drained_to";
+const THROUGHPUT: &str = "throughput";
 
 /// The partition of the current versions.
 const CURRENT: &str = "current";
@@ -137,6 +138,7 @@ impl Models for DynamoModels {
         item.insert(WORKER.to_owned(), text(line.worker.as_str()));
         item.extend(line.drained_to.map(|at| (DRAINED_TO.to_owned(), nanos(at))));
         item.insert(SERVED.to_owned(), document(&line.models)?);
+        item.insert(THROUGHPUT.to_owned(), document(&line.throughput)?);
         item.insert(UNTIL.to_owned(), nanos(line.until));
         let expires_at = line.until.as_second().saturating_add(DEAD_LINE_KEPT_SECONDS);
         item.insert(EXPIRES_AT.to_owned(), number(expires_at));
@@ -172,6 +174,11 @@ fn read_line(item: &Item) -> PortResult<WorkerLine> {
         models: read_document(item, SERVED)?,
         until: read_time(item, UNTIL)?.ok_or_else(|| damaged(UNTIL, "missing"))?,
         drained_to: read_time(item, DRAINED_TO)?,
+        // Lines of a version that does not measure it lack it.
+        throughput: match item.contains_key(THROUGHPUT) {
+            true => read_document(item, THROUGHPUT)?,
+            false => Throughput::default(),
+        },
     })
 }
 

@@ -93,6 +93,7 @@ impl Fleet {
             fetch: self.settings.fetch.clone(),
             objects: self.settings.objects.clone(),
             models: manifests.map(|manifest| self.loaded(manifest)).collect(),
+            throughput: Arc::default(),
             before_infer: None,
         });
         let worker = &self.settings.worker;

@@ -1,0 +1,256 @@
+//! How much work waits, how fast it comes and how fast it is done, by worker and model.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use flota_core::{
+    Lane, ModelName, PortResult, QueueName, WorkerName,
+    ports::{Backlog, Clock, Depth, Models, Queue, RegisteredModel, WorkerLine},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use tracing::warn;
+use utoipa::ToSchema;
+
+/// Arrivals are measured from one measurement to another that is about so much later,
+const ARRIVAL_WINDOW: Duration = Duration::from_secs(60);
+/// and to none that is older than this: the answer would be history.
+const MAX_ARRIVAL_WINDOW: Duration = Duration::from_secs(600);
+/// Measurements so close together tell no rate.
+const MIN_ARRIVAL_WINDOW: Duration = Duration::from_secs(5);
+/// So many received messages say how many tasks a message holds, where queues count messages only.
+const ENOUGH_MESSAGES: u64 = 10;
+
+/// Measures backlogs.
+pub(crate) struct Backlogs {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The beginning of the queues' names.
+    pub(crate) prefix: String,
+    pub(crate) history: Mutex<History>,
+}
+
+/// What earlier measurements found.
+#[derive(Default)]
+pub(crate) struct History {
+    /// The tasks of each worker and model, the oldest first.
+    tasks: BTreeMap<(WorkerName, ModelName), VecDeque<(Timestamp, u64)>>,
+    /// Since when each queue was never seen empty.
+    filled_since: BTreeMap<QueueName, Timestamp>,
+}
+
+/// The queues and models of the fleet at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Measurement {
+    /// The queues, with `None` where one could not be read.
+    pub(crate) depths: BTreeMap<QueueName, Option<Depth>>,
+    /// The models.
+    pub(crate) models: Vec<RegisteredModel>,
+    /// Their work; none where a queue of theirs could not be read.
+    pub(crate) backlogs: BTreeMap<ModelName, ModelBacklog>,
+}
+
+/// The work of one model that waits for its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[schema(as = Backlog)]
+pub(crate) struct ModelBacklog {
+    /// Tasks without an outcome: those that wait, wait to be tried again, or are in flight. Those on queues of
+    /// workers that served the model before count too. Exact on one machine; on SQS, which counts messages,
+    /// an estimate by how many tasks its messages held lately.
+    pub(crate) tasks: u64,
+    /// Age of the oldest message that waits, in seconds; null where none does. On SQS it is known by what the
+    /// workers receive.
+    pub(crate) oldest_age_seconds: Option<f64>,
+    /// Tasks that arrive each second, about the last minute's mean; null until it was measured twice.
+    pub(crate) arrival_per_second: Option<f64>,
+    /// Tasks that its workers end each second, the last minute's mean.
+    pub(crate) service_per_second: f64,
+    /// Seconds until the tasks that wait now are done, at this rate; null where none is done.
+    pub(crate) drain_seconds: Option<f64>,
+}
+
+/// What one queue holds.
+struct Held {
+    depth: Depth,
+    tasks: BTreeMap<ModelName, u64>,
+    oldest_age: Option<Duration>,
+}
+
+impl Backlogs {
+    /// Looks at every model and at every queue that may hold its tasks.
+    ///
+    /// # Errors
+    /// If the models cannot be listed. A queue that cannot be read is `None`, and logged.
+    pub(crate) async fn measure(&self) -> PortResult<Measurement> {
+        let now = self.clock.now();
+        let models = self.models.list(now).await?;
+        let lines = self.models.workers(now).await?;
+        let mut queues = BTreeMap::new();
+        for worker in models.iter().flat_map(workers_of) {
+            let queue = QueueName::tasks(&self.prefix, worker, Lane::Normal);
+            if queues.contains_key(&queue) {
+                continue;
+            }
+            let served: Vec<&ModelName> = models
+                .iter()
+                .filter(|model| workers_of(model).any(|of_model| of_model == worker))
+                .map(|model| &model.registration.manifest.name)
+                .collect();
+            let lines: Vec<&WorkerLine> =
+                lines.iter().filter(|line| line.worker == *worker).collect();
+            let held = self.look_at(&queue, &served, &lines, now).await;
+            let held = held.inspect_err(
+                |error| warn!(%queue, %error, "the backlog of a queue could not be read"),
+            );
+            queues.insert(queue, held.ok());
+        }
+        let mut backlogs = BTreeMap::new();
+        for model in &models {
+            if let Some(backlog) = self.of_model(model, &queues, &lines, now) {
+                backlogs.insert(model.registration.manifest.name.clone(), backlog);
+            }
+        }
+        let depths = queues.into_iter().map(|(queue, held)| (queue, held.map(|it| it.depth)));
+        Ok(Measurement { depths: depths.collect(), models, backlogs })
+    }
+
+    async fn look_at(
+        &self,
+        queue: &QueueName,
+        served: &[&ModelName],
+        lines: &[&WorkerLine],
+        now: Timestamp,
+    ) -> PortResult<Held> {
+        let depth = self.queue.depth(queue).await?;
+        let message_count = depth.ready + depth.in_flight + depth.delayed;
+        let filled_since = {
+            let since = &mut self.history().filled_since;
+            if message_count == 0 {
+                since.remove(queue);
+            }
+            (message_count > 0).then(|| *since.entry(queue.clone()).or_insert(now))
+        };
+        let (tasks, oldest_at) = match self.queue.backlog(queue, depth).await? {
+            Some(Backlog { tasks, oldest_sent_at: Some(at), .. }) => (tasks, Some(at)),
+            Some(Backlog { tasks, is_exact: true, .. }) => (tasks, None),
+            by_sender => {
+                let tasks = by_receivers(lines, message_count)
+                    .or(by_sender.map(|backlog| backlog.tasks))
+                    .unwrap_or_else(|| spread(message_count, served));
+                // By the process that received last: another may be busy with what it has.
+                let drained_to = lines.iter().filter_map(|line| line.drained_to).max();
+                (tasks, filled_since.map(|since| drained_to.unwrap_or(since)))
+            }
+        };
+        let oldest_age = oldest_at.filter(|_| depth.ready > 0).map(|at| age(at, now));
+        Ok(Held { depth, tasks, oldest_age })
+    }
+
+    fn of_model(
+        &self,
+        model: &RegisteredModel,
+        queues: &BTreeMap<QueueName, Option<Held>>,
+        lines: &[WorkerLine],
+        now: Timestamp,
+    ) -> Option<ModelBacklog> {
+        let name = &model.registration.manifest.name;
+        let (mut tasks, mut oldest_age) = (0, None);
+        for worker in workers_of(model).collect::<BTreeSet<_>>() {
+            let queue = QueueName::tasks(&self.prefix, worker, Lane::Normal);
+            let held = queues.get(&queue)?.as_ref()?;
+            let of_queue = held.tasks.get(name).copied().unwrap_or(0);
+            tasks += of_queue;
+            oldest_age = oldest_age.max(held.oldest_age.filter(|_| of_queue > 0));
+        }
+        let service: f64 = lines.iter().map(|line| ended_per_second(line, name)).sum();
+        let key = (model.registration.worker.clone(), name.clone());
+        let growth = self.growth_per_second(key, tasks, now);
+        Some(ModelBacklog {
+            tasks,
+            oldest_age_seconds: oldest_age.map(|age| age.as_secs_f64()),
+            arrival_per_second: growth.map(|growth| (service + growth).max(0.0)),
+            service_per_second: service,
+            drain_seconds: match tasks {
+                0 => Some(0.0),
+                _ => (service > 0.0).then(|| tasks as f64 / service),
+            },
+        })
+    }
+
+    /// By how many tasks a backlog grew each second, since about a minute; negative where it shrank.
+    fn growth_per_second(
+        &self,
+        key: (WorkerName, ModelName),
+        tasks: u64,
+        now: Timestamp,
+    ) -> Option<f64> {
+        let history = &mut self.history().tasks;
+        let measured = history.entry(key).or_default();
+        // The clock may have been put back.
+        measured.retain(|(at, _)| *at <= now && age(*at, now) <= MAX_ARRIVAL_WINDOW);
+        while measured.get(1).is_some_and(|(at, _)| age(*at, now) >= ARRIVAL_WINDOW) {
+            measured.pop_front();
+        }
+        let before = measured.front().copied();
+        let is_far = |(at, _): &(Timestamp, u64)| age(*at, now) >= MIN_ARRIVAL_WINDOW;
+        if measured.back().is_none_or(is_far) {
+            measured.push_back((now, tasks));
+        }
+        let (at, before) = before.filter(is_far)?;
+        Some((tasks as f64 - before as f64) / age(at, now).as_secs_f64())
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().expect("nothing panics under this lock")
+    }
+}
+
+/// The workers on whose queues tasks of `model` may lie.
+fn workers_of(model: &RegisteredModel) -> impl Iterator<Item = &WorkerName> {
+    let registration = &model.registration;
+    registration.former_workers.keys().chain([&registration.worker])
+}
+
+fn age(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(at)).unwrap_or_default()
+}
+
+/// What so many messages hold, by those that workers received in the last minute.
+fn by_receivers(lines: &[&WorkerLine], message_count: u64) -> Option<BTreeMap<ModelName, u64>> {
+    let received: u64 = lines.iter().map(|line| line.throughput.messages).sum();
+    if message_count == 0 {
+        return Some(BTreeMap::new());
+    }
+    if received < ENOUGH_MESSAGES {
+        return None;
+    }
+    let mut tasks: BTreeMap<ModelName, u64> = BTreeMap::new();
+    for (model, count) in lines.iter().flat_map(|line| &line.throughput.received) {
+        *tasks.entry(model.clone()).or_default() += count;
+    }
+    for count in tasks.values_mut() {
+        *count = count.saturating_mul(message_count).div_ceil(received);
+    }
+    Some(tasks)
+}
+
+/// Where nobody knows what messages hold: at least a task each, of any of the models.
+fn spread(message_count: u64, models: &[&ModelName]) -> BTreeMap<ModelName, u64> {
+    let each = message_count.div_ceil(models.len().max(1) as u64);
+    models.iter().map(|model| ((*model).clone(), each)).collect()
+}
+
+fn ended_per_second(line: &WorkerLine, model: &ModelName) -> f64 {
+    let ended = line.throughput.ended.get(model).copied().unwrap_or(0);
+    match line.throughput.window_ms {
+        0 => 0.0,
+        window_ms => ended as f64 * 1_000.0 / window_ms as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests;
