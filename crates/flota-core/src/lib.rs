@@ -12,6 +12,7 @@ mod fault;
 mod fetch_retries;
 mod ids;
 mod manifest;
+mod metadata;
 mod names;
 mod object;
 mod outcome;
@@ -43,6 +44,7 @@ pub use fault::{Fault, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS};
 pub use fetch_retries::FetchRetries;
 pub use ids::{CallbackId, EventsId, IdError, ReplayId, RequestId, TaskId};
 pub use manifest::*;
+pub use metadata::Metadata;
 pub use names::{
     ClientName, Lane, ModelName, ModelVersion, Name, NameError, QueueName, WorkerName,
 };

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientName, Lane, ModelName, RequestId, TaskId, WorkerName, limits::MAX_PACK_TASKS};
+use crate::{
+    ClientName, Lane, Metadata, ModelName, RequestId, TaskId, WorkerName, limits::MAX_PACK_TASKS,
+};
 
 /// Images x models, immutable once accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +27,7 @@ pub struct Request {
     pub lane: Lane,
     /// What the client wants back unread.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    pub metadata: Option<Metadata>,
     /// When it was accepted.
     pub created_at: Timestamp,
 }

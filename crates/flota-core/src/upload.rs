@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::{ObjectAddress, ObjectAddressError, Pin};
@@ -29,8 +30,9 @@ pub enum UploadError {
 }
 
 /// Where the objects are whose upload `body` tells of, each by its version or else its ETag, so that
-/// what is fetched is what was put. A record that nobody can read is an error by itself; whatever is
-/// no upload (a test, a deletion, the mark of a folder) is left out.
+/// what is fetched is what was put. A record that nobody can read is an error by itself. Whatever is no
+/// upload is left out: a test, a deletion, the mark of a folder, a confirmation of SNS, the event of
+/// another service.
 pub fn uploads(body: &str) -> Vec<Result<ObjectAddress, UploadError>> {
     read(body, MAX_ENVELOPES).unwrap_or_else(|error| vec![Err(error)])
 }
@@ -40,15 +42,20 @@ type Read = Result<ObjectAddress, UploadError>;
 fn read(body: &str, envelopes_left: usize) -> Result<Vec<Read>, UploadError> {
     match serde_json::from_str(body)? {
         Notification::Direct { records } => Ok(records.into_iter().filter_map(direct).collect()),
-        Notification::EventBridge { source, kind, detail } if source == "aws.s3" => {
-            let is_upload = kind == "Object Created";
+        Notification::EventBridge { source, kind, detail } => {
+            let is_upload = source == "aws.s3" && kind == "Object Created";
             Ok(detail.filter(|_| is_upload).and_then(event_bridge).into_iter().collect())
         }
-        Notification::Sns { kind, message } if kind == "Notification" && envelopes_left > 0 => {
-            read(&message, envelopes_left - 1)
+        Notification::Sns { kind, message } if kind == "Notification" => {
+            // Topics carry plain texts too.
+            let is_json = message.trim_start().starts_with('{');
+            match envelopes_left.checked_sub(1) {
+                Some(left) if is_json => read(&message, left),
+                Some(_) => Ok(Vec::new()),
+                None => Err(UploadError::Form),
+            }
         }
-        Notification::Test { event, .. } if event == "s3:TestEvent" => Ok(Vec::new()),
-        _ => Err(UploadError::Form),
+        Notification::Sns { .. } | Notification::Test { .. } => Ok(Vec::new()),
     }
 }
 
@@ -57,13 +64,13 @@ fn read(body: &str, envelopes_left: usize) -> Result<Vec<Read>, UploadError> {
 enum Notification {
     Direct {
         #[serde(rename = "Records")]
-        records: Vec<Record>,
+        records: Vec<Value>,
     },
     EventBridge {
         source: String,
         #[serde(rename = "detail-type")]
         kind: String,
-        detail: Option<Entities>,
+        detail: Option<Value>,
     },
     Sns {
         #[serde(rename = "Type")]
@@ -73,17 +80,23 @@ enum Notification {
     },
     Test {
         #[serde(rename = "Event")]
-        event: String,
+        _event: String,
     },
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
+    s3: Entities,
+}
+
+/// Of whose events a record is; what else stands in it may be anybody's.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordKind {
     event_source: String,
     #[serde(default)]
     event_name: String,
-    s3: Option<Entities>,
 }
 
 #[derive(Deserialize)]
@@ -108,15 +121,20 @@ struct Object {
 }
 
 /// Here keys are encoded as in a form.
-fn direct(record: Record) -> Option<Read> {
-    // Stores that speak S3 have their own names before the colon.
-    let Some(mut entities) = record.s3.filter(|_| record.event_source.ends_with(":s3")) else {
-        return Some(Err(UploadError::Form));
+fn direct(record: Value) -> Option<Read> {
+    let kind: RecordKind = match serde_json::from_value(record.clone()) {
+        Ok(kind) => kind,
+        Err(error) => return Some(Err(error.into())),
     };
-    let event = record.event_name.strip_prefix("s3:").unwrap_or(&record.event_name);
-    if !event.starts_with("ObjectCreated:") {
+    // Stores that speak S3 have their own names before the colon.
+    let event = kind.event_name.strip_prefix("s3:").unwrap_or(&kind.event_name);
+    if !kind.event_source.ends_with(":s3") || !event.starts_with("ObjectCreated:") {
         return None;
     }
+    let Record { s3: mut entities } = match serde_json::from_value(record) {
+        Ok(record) => record,
+        Err(error) => return Some(Err(error.into())),
+    };
     let key = entities.object.key.replace('+', " ");
     match percent_decode_str(&key).decode_utf8() {
         Ok(key) => entities.object.key = key.into_owned(),
@@ -126,8 +144,8 @@ fn direct(record: Record) -> Option<Read> {
 }
 
 /// Here keys are as they are.
-fn event_bridge(detail: Entities) -> Option<Read> {
-    upload(detail)
+fn event_bridge(detail: Value) -> Option<Read> {
+    serde_json::from_value(detail).map_or_else(|error| Some(Err(error.into())), upload)
 }
 
 fn upload(Entities { bucket, object }: Entities) -> Option<Read> {
@@ -144,7 +162,7 @@ fn upload(Entities { bucket, object }: Entities) -> Option<Read> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -223,9 +241,22 @@ mod tests {
         }]});
         let events = ["ObjectRemoved:Delete", "ObjectRestore:Completed", "ObjectTagging:Put"];
         let records = events.map(|event| record(event, "a"));
+        let confirmation = json!({
+            "Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:a", "Token": "t",
+            "Message": "You have chosen to subscribe to the topic.", "SubscribeURL": "https://sns",
+        });
+        let started = json!({"source": "aws.ec2", "detail-type": "EC2 Instance State", "detail": {"state": "up"}});
+        let queued =
+            json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": "a"}]});
         for body in [
             test.to_owned(),
             sns(test),
+            confirmation.to_string(),
+            started.to_string(),
+            sns(&started.to_string()),
+            queued.to_string(),
+            sns("the disk is full"),
+            r#"{"Event": "s3:Other"}"#.to_owned(),
             marker.to_string(),
             json!({"Records": records}).to_string(),
             json!({"Records": []}).to_string(),
@@ -239,21 +270,26 @@ mod tests {
     fn each_record_is_read_by_itself() {
         let mut other = record("ObjectCreated:CompleteMultipartUpload", "b");
         other["eventSource"] = "aws:sqs".into();
+        let mut broken = record("ObjectCreated:Put", "x");
+        broken["s3"]["object"]["key"] = 7.into();
+        let nameless = json!({"s3": broken["s3"]});
         let mut versioned = record("s3:ObjectCreated:Copy", "c");
         versioned["s3"]["object"]["versionId"] = "v.2".into();
         let mut suspended = record("ObjectCreated:Post", "d");
         suspended["s3"]["object"]["versionId"] = "null".into();
         suspended["s3"]["object"]["eTag"] = "\"0c\"".into();
-        let body = json!({"Records": [other, versioned, suspended]}).to_string();
-        let read = read(&body);
-        assert!(read[0].starts_with("the message is no event"), "{read:?}");
-        assert_eq!(read[1..], ["s3://photos/c?versionId=v.2", "s3://photos/d?etag=0c"]);
+        let records = json!([other, broken, versioned, nameless, suspended, null]);
+        let read = read(&json!({"Records": records}).to_string());
+        assert_eq!([&read[1], &read[3]], ["s3://photos/c?versionId=v.2", "s3://photos/d?etag=0c"]);
+        for broken in [&read[0], &read[2], &read[4]] {
+            assert!(broken.starts_with("the message is not of the wanted shape"), "{read:?}");
+        }
+        assert_eq!(read.len(), 5);
     }
 
     #[test]
     fn what_nobody_can_read_says_why() {
-        for body in ["", "{", "[]", "{}", "\"a\"", r#"{"Records": 1}"#, r#"{"Event": "s3:Other"}"#]
-        {
+        for body in ["", "{", "[]", "{}", "\"a\"", r#"{"Records": 1}"#] {
             assert_eq!(uploads(body).iter().filter(|read| read.is_err()).count(), 1, "{body}");
         }
         let long = "a".repeat(1025);

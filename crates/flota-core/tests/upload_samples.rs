@@ -11,8 +11,6 @@ use std::{
 use flota_core::uploads;
 
 const HAPPY_FACE: &str = "s3://sourcebucket/Happy%20Face.jpg?versionId=version";
-const NO_EVENT: &str =
-    "the message is no event notification of S3, direct, of SNS or of EventBridge";
 
 /// Each sample, and what it tells.
 const SAMPLES: [(&str, &[&str]); 4] = [
@@ -20,8 +18,8 @@ const SAMPLES: [(&str, &[&str]); 4] = [
     ("s3-event-with-decoded.json", &[HAPPY_FACE]),
     // An object that came back from an archive is no upload.
     ("s3-glacier-event.json", &[]),
-    // What a function is given of a queue, with a body that is no event.
-    ("sqs-event.json", &[NO_EVENT]),
+    // What a function is given of a queue, which is no upload.
+    ("sqs-event.json", &[]),
 ];
 
 /// The folder of the samples; `None`, with a warning that is seen, where it is absent.

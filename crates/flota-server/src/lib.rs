@@ -3,6 +3,7 @@
 
 mod api;
 mod backlog;
+mod cache;
 mod connections;
 mod crash_nets;
 mod dispatch;
@@ -17,6 +18,7 @@ mod queues;
 mod recorder;
 mod replay;
 mod roles;
+mod routes;
 mod server;
 mod shares;
 mod standing;

@@ -30,12 +30,13 @@ pub(crate) const METRICS: &[Metric] = &[
     Metric::counter("flota_images_uploaded_total", "Images uploaded to the API.", &[&[]]),
     Metric::counter(
         "flota_uploads_total",
-        "Upload events, by what became of them: taken, ignored (no rule matches), repeated, or cached.",
+        "Upload events, by what became of them: taken, ignored (no rule matches), repeated, or cached; foreign ones tell of no upload.",
         &[
             &[("result", "taken")],
             &[("result", "ignored")],
             &[("result", "repeated")],
             &[("result", "cached")],
+            &[("result", "foreign")],
         ],
     ),
     Metric::counter(

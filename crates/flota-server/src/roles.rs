@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    api::{self, Api, Poll, Routes},
+    api::{self, Api, Poll},
     backlog::Backlogs,
+    cache::PredictionCache,
     crash_nets::CrashNets,
     dispatch::Dispatcher,
     evidence::Evidence,
@@ -32,6 +33,7 @@ use crate::{
     notifier::{Attempts, Notifier, SigningSecrets},
     recorder::{Recorder, Recording},
     replay::{Replayer, Reruns},
+    routes::Routes,
     shares::Shares,
     sweeper::Sweeper,
     wakeups::Wakeups,
@@ -88,7 +90,7 @@ impl Roles {
         let sweeper = Sweeper {
             evidence,
             requests: platform.requests.clone(),
-            recording,
+            recording: recording.clone(),
             dispatcher: dispatcher.clone(),
             clock: platform.clock.clone(),
             settings: settings.sweeper.clone(),
@@ -138,16 +140,22 @@ impl Roles {
             settings: settings.notifier.clone(),
         };
         let notifier = Notifier { attempts: Arc::new(attempts), wakeups: wakeups.clone() };
+        let routes = Arc::new(Routes::new(platform.models.clone(), platform.clock.clone()));
         let intake = Intake {
             requests: platform.requests.clone(),
             dispatcher,
+            recording,
+            cache: PredictionCache {
+                aliases: platform.aliases.clone(),
+                predictions: platform.predictions.clone(),
+                trust_etag: settings.objects.trust_etag,
+            },
+            routes: routes.clone(),
             clock: platform.clock.clone(),
             settings: settings.sweeper.clone(),
         };
         let ingest = ingest::consumer(&platform, &settings, intake.clone());
         let polls = polls(&settings, &recorder, ingest.as_ref());
-        let routes = Routes::new(platform.models.clone(), platform.clock.clone());
-        let routes = Arc::new(routes);
         let waits = Arc::new(Semaphore::new(settings.server.max_waits));
         let bodies = Shares::new(settings.server.max_body_bytes(), None);
         let cores = thread::available_parallelism().map_or(1, usize::from);

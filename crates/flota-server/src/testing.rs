@@ -19,7 +19,7 @@ use flota_core::{
     RequestId, Sha256, TaskOutcome, TasksMessage, Timings, WorkerName,
     ports::{
         Delivery, Depth, NewMessage, PostAnswer, PostError, PostRequest, Poster, Queue, Receipt,
-        Registration,
+        Registration, UPLOADED_PREFIX,
     },
 };
 use flota_platform::{Platform, memory::SeededClock, settings::Settings, telemetry::Metrics};
@@ -190,6 +190,17 @@ impl Fixture {
         Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
+    /// A call whose answer is wanted as it is written.
+    pub(crate) async fn call_raw(&self, method: &str, path: &str, body: String) -> String {
+        let request = HttpRequest::builder().method(method).uri(path);
+        let request = request.header("host", "127.0.0.1:8080");
+        let request =
+            request.header("content-type", "application/json").body(Body::from(body)).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
     /// Submits `image_count` images for `models`, with a callback to `host` if one is named.
     pub(crate) async fn submit(
         &self,
@@ -314,7 +325,8 @@ output: {{kind: softmax}}
 
 /// The content behind a task's image.
 pub(crate) fn sha_of(image: &str) -> Sha256 {
-    Sha256::of(image.as_bytes())
+    let uploaded = image.strip_prefix(UPLOADED_PREFIX).map(|digest| digest.parse().unwrap());
+    uploaded.unwrap_or_else(|| Sha256::of(image.as_bytes()))
 }
 
 /// What a worker sends for `message` where all goes well.

@@ -15,6 +15,9 @@ use uuid::Uuid;
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const MINUTE: Duration = Duration::from_secs(60);
 
+/// It comes back as it is written.
+const METADATA: &str = r#"{"order": 12345678901234567890123, "tags" :["a", null, 1.0]}"#;
+
 pub fn tasks_queue(worker: &str) -> QueueName {
     QueueName::tasks("flota", &worker.parse().unwrap(), Lane::Normal)
 }
@@ -40,7 +43,7 @@ pub fn request(id: u128, now: Timestamp) -> Request {
             events: vec![CallbackEvent::RequestFinished],
         }),
         lane: Lane::Normal,
-        metadata: serde_json::json!({"order": 7, "tags": ["a", null]}).as_object().cloned(),
+        metadata: serde_json::from_str(METADATA).unwrap(),
         created_at: now,
     }
 }

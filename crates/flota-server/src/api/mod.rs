@@ -18,7 +18,6 @@ mod replays;
 mod request_view;
 mod requests;
 mod router;
-mod routes;
 pub(crate) mod schemas;
 mod starts;
 mod state;
@@ -28,5 +27,4 @@ mod submit;
 mod tests;
 
 pub(crate) use router::{reserve, router};
-pub(crate) use routes::Routes;
 pub(crate) use state::{Api, Poll};

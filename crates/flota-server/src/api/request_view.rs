@@ -1,4 +1,4 @@
-use flota_core::{Callback, CallbackAttempt, Outcome, Request, RequestId, Round};
+use flota_core::{Callback, CallbackAttempt, Metadata, Outcome, Request, RequestId, Round};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ pub(crate) struct RequestView {
     /// What the client wanted back.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    metadata: Option<Metadata>,
     /// How long it took.
     timings: RequestTimings,
     /// Round 1, and one more for each replay.

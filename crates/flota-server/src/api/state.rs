@@ -8,8 +8,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::routes::Routes;
-use crate::{backlog::Backlogs, intake::Intake, replay::Reruns, shares::Shares, wakeups::Wakeups};
+use crate::{
+    backlog::Backlogs, intake::Intake, replay::Reruns, routes::Routes, shares::Shares,
+    wakeups::Wakeups,
+};
 
 /// How soon a waiting call looks again by itself, for another process may have finished the request,
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

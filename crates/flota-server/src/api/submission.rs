@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use flota_core::{
-    CallbackEvent, CallbackTarget, ImageRef, Lane, OBJECT_PREFIX, ObjectAddress, Route, Sha256,
+    CallbackEvent, CallbackTarget, ImageRef, Lane, Metadata, OBJECT_PREFIX, ObjectAddress, Route,
+    Sha256,
     limits::{MAX_ADDRESS_BYTES, MAX_IMAGE_ID_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_TASKS},
     ports::UPLOADED_PREFIX,
 };
@@ -37,7 +38,7 @@ pub(crate) struct Submission {
     /// What the client wants back unread, at most 4 KiB of JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    metadata: Option<Metadata>,
 }
 
 /// An image to look at.
@@ -71,7 +72,7 @@ pub(crate) struct Checked {
     pub(crate) routes: Vec<Route>,
     pub(crate) callback: Option<CallbackTarget>,
     pub(crate) lane: Lane,
-    pub(crate) metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    pub(crate) metadata: Option<Metadata>,
 }
 
 fn all_events() -> Vec<CallbackEvent> {
@@ -84,12 +85,14 @@ impl Submission {
         &self.models
     }
 
-    /// What makes two submissions the same one: the hash of what they say, not of how it was
-    /// written.
+    /// What makes two submissions the same one: the hash of what they say, not of how it was written; but of
+    /// their metadata as it was written, for that is what they get back.
     pub(crate) fn fingerprint(&self) -> Sha256 {
-        let mut said = serde_json::to_value(self).expect("plain data is always JSON");
+        let read = Self { metadata: None, ..self.clone() };
+        let mut said = serde_json::to_value(read).expect("plain data is always JSON");
         said.sort_all_objects();
-        Sha256::of(said.to_string().as_bytes())
+        let metadata = self.metadata.as_ref().map_or("", Metadata::as_json);
+        Sha256::of(format!("{said}{metadata}").as_bytes())
     }
 
     /// Checks every value. `known` are the registered models with their workers; `policy` says where
@@ -173,7 +176,7 @@ impl Submission {
 
     fn check_metadata(&self, errors: &mut Vec<FieldError>) {
         let Some(metadata) = &self.metadata else { return };
-        let size_bytes = serde_json::to_vec(metadata).expect("JSON is always JSON").len();
+        let size_bytes = metadata.as_json().len();
         if size_bytes > MAX_METADATA_BYTES {
             let message = format!("{size_bytes} bytes of JSON; {MAX_METADATA_BYTES} is the limit");
             errors.push(FieldError::new("metadata", message));

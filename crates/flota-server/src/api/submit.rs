@@ -18,6 +18,7 @@ use super::{
     state::Api,
     submission::{Checked, Submission},
 };
+use crate::intake::Taken;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -45,17 +46,17 @@ pub(crate) async fn submit_request(
     body: Incoming,
 ) -> Result<Response, Problem> {
     let submission: Submission = read_json(body).await?;
-    let (id, accepted) = accept(&api, &headers, submission).await?;
-    let is_new = accepted.is_some();
+    let (id, taken, request) = accept(&api, &headers, submission).await?;
+    let is_new = taken.accepted == Accepted::New;
     let mut wait = preferred_wait(&headers);
     if let Some(longest) = wait
         && !api.until_finished(id, longest).await?
     {
         wait = None;
     }
-    let view = match accepted {
-        Some(request) if wait.is_none() => RequestView::accepted(request),
-        _ => RequestView::load(&api, id, Page::first()).await?,
+    let view = match is_new && !taken.is_begun && wait.is_none() {
+        true => RequestView::accepted(request),
+        false => RequestView::load(&api, id, Page::first()).await?,
     };
     let is_done = wait.is_some() && view.is_terminal();
     let status = if is_done { StatusCode::OK } else { StatusCode::ACCEPTED };
@@ -74,12 +75,12 @@ pub(crate) async fn submit_request(
     Ok(response)
 }
 
-/// Keeps the request and sends its tasks; its id, and the request where it is new.
+/// Keeps the request and sends its tasks; its id, or that of the one that was submitted before.
 async fn accept(
     api: &Api,
     headers: &HeaderMap,
     submission: Submission,
-) -> Result<(RequestId, Option<Request>), Problem> {
+) -> Result<(RequestId, Taken, Request), Problem> {
     let client = ClientName::default();
     let idempotency = idempotency_key(headers, &client, &submission)?;
     let now = api.platform.clock.now();
@@ -96,9 +97,10 @@ async fn accept(
         metadata,
         created_at: now,
     };
-    match api.intake.accept(request.clone(), idempotency).await? {
-        Accepted::New => Ok((request.id, Some(request))),
-        Accepted::Same(id) => Ok((id, None)),
+    let taken = api.intake.accept(request.clone(), idempotency).await?;
+    match taken.accepted {
+        Accepted::New => Ok((request.id, taken, request)),
+        Accepted::Same(id) => Ok((id, taken, request)),
         Accepted::Conflict => {
             let detail = "another body was submitted under this idempotency key";
             Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail))

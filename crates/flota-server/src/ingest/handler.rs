@@ -34,7 +34,11 @@ impl Handler for Ingest {
 
     async fn handle(&self, delivery: Delivery, _lease: Lease) -> PortResult<Handled> {
         let mut wanted = Vec::new();
-        for read in uploads(&delivery.body) {
+        let uploads = uploads(&delivery.body);
+        if uploads.is_empty() {
+            counter!("flota_uploads_total", "result" => "foreign").increment(1);
+        }
+        for read in uploads {
             match read {
                 Ok(address) => wanted.extend(self.follow_rules(address).await?),
                 Err(error) => self.put_away(&delivery, &error).await?,

@@ -4,29 +4,25 @@ use std::{
 };
 
 use flota_core::{
-    ClientName, EventsId, Lane, ModelName, ObjectAddress, ObjectIdentity, Origin, PortError,
-    PortResult, PredictionKey, QueueName, TaskMessage, TasksMessage, WorkerName,
+    ClientName, EventsId, Lane, ModelName, ObjectAddress, Origin, PortError, PortResult, QueueName,
+    TaskMessage, TasksMessage, WorkerName,
     limits::{MAX_PACK_TASKS, MAX_QUEUE_BATCH},
-    ports::{Aliases, Clock, NewMessage, Predictions, Queue, Registration},
+    ports::{Clock, NewMessage, Queue, Registration},
 };
 use metrics::counter;
 use tracing::warn;
 
 use super::{gatherer::Arrival, served::Served};
-
-/// Most keys of one look-up: what DynamoDB takes in one call.
-const MAX_KEYS: usize = 100;
+use crate::cache::{PredictionCache, Query};
 
 /// Puts tasks of uploads on their workers' queues, by the pack.
 pub(super) struct Packer {
     pub(super) served: Served,
     pub(super) queue: Arc<dyn Queue>,
-    pub(super) aliases: Arc<dyn Aliases>,
-    pub(super) predictions: Arc<dyn Predictions>,
+    pub(super) cache: PredictionCache,
     pub(super) clock: Arc<dyn Clock>,
     /// The beginning of the queues' names.
     pub(super) prefix: String,
-    pub(super) trust_etag: bool,
 }
 
 /// One object for one model, however many events ask for it.
@@ -61,7 +57,7 @@ impl Packer {
                 }
             }
         }
-        self.leave_out_known(&mut loads, &served).await;
+        self.leave_out_cached(&mut loads, &served).await;
         for ((worker, lane), load) in &loads {
             self.send_load(
                 &QueueName::tasks(&self.prefix, worker, *lane),
@@ -96,58 +92,36 @@ impl Packer {
 
     /// Drops the tasks whose object is known, with a prediction of the model's current version. It
     /// saves work and nothing else: where the store does not answer, nothing is known.
-    async fn leave_out_known(
+    async fn leave_out_cached(
         &self,
         loads: &mut BTreeMap<(WorkerName, Lane), Load>,
         served: &BTreeMap<ModelName, PortResult<Registration>>,
     ) {
         let tasks: BTreeSet<Task> = loads.values().flat_map(BTreeMap::keys).cloned().collect();
-        match self.known(&tasks, served).await {
-            Ok(known) => {
-                counter!("flota_uploads_total", "result" => "cached").increment(known.len() as u64);
+        match self.cached(&tasks, served).await {
+            Ok(cached) => {
+                let count = cached.len() as u64;
+                counter!("flota_uploads_total", "result" => "cached").increment(count);
                 for load in loads.values_mut() {
-                    load.retain(|task, _| !known.contains(task));
+                    load.retain(|task, _| !cached.contains(task));
                 }
             }
-            Err(error) => warn!(%error, "what is known of uploads could not be looked up"),
+            Err(error) => warn!(%error, "prediction cache lookup failed"),
         }
     }
 
-    async fn known(
+    async fn cached(
         &self,
         tasks: &BTreeSet<Task>,
         served: &BTreeMap<ModelName, PortResult<Registration>>,
     ) -> PortResult<BTreeSet<Task>> {
-        let identity = |task: &Task| {
-            ObjectIdentity::of(&task.object).filter(|it| it.is_trusted(self.trust_etag))
-        };
-        let objects: BTreeSet<ObjectIdentity> = tasks.iter().filter_map(identity).collect();
-        let mut contents = BTreeMap::new();
-        for objects in Vec::from_iter(objects).chunks(MAX_KEYS) {
-            let found = self.aliases.get(objects).await?;
-            contents.extend(found.into_iter().map(|alias| (alias.object, alias.sha256)));
-        }
-        let key = |task: &Task| {
-            let sha256 = *contents.get(&identity(task)?)?;
+        let query = |task: &Task| {
+            let content = self.cache.object(&task.object)?;
             let version = served[&task.model].as_ref().ok()?.manifest.version.clone();
-            let is_kept = !version.is_dev();
-            is_kept.then(|| PredictionKey { sha256, model: task.model.clone(), version })
+            Some(Query { key: task.clone(), content, model: task.model.clone(), version })
         };
-        let mut by_key: BTreeMap<PredictionKey, Vec<&Task>> = BTreeMap::new();
-        for task in tasks {
-            if let Some(key) = key(task) {
-                by_key.entry(key).or_default().push(task);
-            }
-        }
-        let keys: Vec<PredictionKey> = by_key.keys().cloned().collect();
-        let mut known = BTreeSet::new();
-        for keys in keys.chunks(MAX_KEYS) {
-            for prediction in self.predictions.get(keys).await? {
-                let tasks = by_key.get(&prediction.key).into_iter().flatten();
-                known.extend(tasks.map(|task| (*task).clone()));
-            }
-        }
-        Ok(known)
+        let queries: Vec<_> = tasks.iter().filter_map(query).collect();
+        Ok(self.cache.find(&queries).await?.into_keys().collect())
     }
 
     /// Sends a load by the pack. Of a pack that is not sent, all who wait for it are `failures`.
@@ -201,6 +175,6 @@ impl Packer {
         let body = message.encode().expect("a pack of the longest addresses fits a message");
         let group = message.client.to_string();
         let trace = Some(message.origin.trace());
-        NewMessage { trace, ..NewMessage::new(body, group) }
+        NewMessage { trace, tasks: message.task_counts(), ..NewMessage::new(body, group) }
     }
 }

@@ -44,7 +44,7 @@ impl Requester {
             created_at: self.clock.now(),
         };
         let idempotency = idempotency_key(rule, callback_url, address);
-        if self.intake.accept(request, idempotency).await? != Accepted::New {
+        if self.intake.accept(request, idempotency).await?.accepted != Accepted::New {
             counter!("flota_uploads_total", "result" => "repeated").increment(1);
         }
         Ok(())

@@ -36,11 +36,9 @@ pub(crate) fn consumer(
     let packer = Packer {
         served: served.clone(),
         queue: platform.queue.clone(),
-        aliases: platform.aliases.clone(),
-        predictions: platform.predictions.clone(),
+        cache: intake.cache.clone(),
         clock: clock.clone(),
         prefix: settings.prefix.clone(),
-        trust_etag: settings.objects.trust_etag,
     };
     let handler = Ingest {
         rules: ingest.rules.clone(),

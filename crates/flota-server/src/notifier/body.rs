@@ -1,5 +1,5 @@
 use flota_core::{
-    Callback, Outcome, Output, PortResult,
+    Callback, Metadata, Outcome, Output, PortResult,
     ports::{Predictions, Requests},
 };
 use jiff::Timestamp;
@@ -46,7 +46,7 @@ pub(crate) struct Data<'a> {
     /// What the client submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
-    metadata: Option<&'a serde_json::Map<String, serde_json::Value>>,
+    metadata: Option<&'a Metadata>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<OutcomeData>>, nullable = false)]
     outcomes: Option<&'a [OutcomeData]>,

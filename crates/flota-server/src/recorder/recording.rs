@@ -43,22 +43,33 @@ impl Recording {
                 "outcomes of an unknown pack dropped");
             return Ok(());
         };
+        self.record_pack(&request, &pack, message).await
+    }
+
+    /// As [`record`](Self::record), for one who has the request, and the pack with the tasks that its round
+    /// runs.
+    pub(crate) async fn record_pack(
+        &self,
+        request: &Request,
+        pack: &Pack,
+        message: &OutcomesMessage,
+    ) -> PortResult<()> {
         let ours = |outcome: &&TaskOutcome| pack.tasks.contains(&outcome.n);
         let outcomes: Vec<TaskOutcome> = message.outcomes.iter().filter(ours).cloned().collect();
         drop_outcomes("unknown_task", message.outcomes.len() - outcomes.len());
 
         self.keep_what_was_seen(message).await?;
-        let round = RoundKey { request: id, round: message.round };
+        let round = RoundKey { request: request.id, round: message.round };
         let key = PackKey { round, pack: message.pack };
         let recorded = self.requests.record(key, &outcomes).await?;
-        count(&request, &outcomes, &recorded);
+        count(request, &outcomes, &recorded);
         for letter in &message.dead_letters {
             if is_beside_its_outcome(letter, round, message, &recorded) {
                 self.dead_letters.put(letter).await?;
             }
         }
-        if recorded.pack.is_complete(&pack) {
-            self.complete(&request, key).await?;
+        if recorded.pack.is_complete(pack) {
+            self.complete(request, key).await?;
         }
         Ok(())
     }

@@ -221,7 +221,10 @@ impl Reruns {
     }
 
     async fn send(&self, queue: &QueueName, body: String, group: &ClientName) -> PortResult<()> {
-        let message = NewMessage::new(body, group.to_string());
+        // Outcomes and events hold no tasks.
+        let tasks =
+            TasksMessage::decode(&body).map_or_else(|_| BTreeMap::new(), |it| it.task_counts());
+        let message = NewMessage { tasks, ..NewMessage::new(body, group.to_string()) };
         self.queue.send(queue, &[message]).await?.into_iter().collect()
     }
 

@@ -3,7 +3,7 @@ use flota_core::Code;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::testing::{Fixture, failed, sha_of, succeeded, until};
+use crate::testing::{Fixture, failed, register, sha_of, succeeded, until};
 
 #[tokio::test(start_paused = true)]
 async fn an_accepted_request_is_kept_and_its_tasks_are_on_their_queues() {
@@ -34,6 +34,25 @@ async fn an_accepted_request_is_kept_and_its_tasks_are_on_their_queues() {
     let dogs = fixture.take_tasks("dog").await;
     assert_eq!(dogs[0].tasks.iter().map(|task| task.n).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(dogs[0].tasks[0].image, "https://images.example/1.jpg");
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_comes_back_as_it_was_written() {
+    let fixture = Fixture::new().await;
+    fixture.start();
+    let metadata = r#"{ "id":10000000000000000000000000000001,"b":[1.0, 1e999],"a":"\u00e9" }"#;
+    let body = format!(
+        r#"{{"images":[{{"url":"https://images.example/1.jpg"}}],"models":["cat"],
+            "callback":{{"url":"https://client.example/hook"}},"metadata":{metadata}}}"#
+    );
+    let answer = fixture.call_raw("POST", "/v1/requests", body).await;
+    let wanted = format!(r#""metadata":{metadata},"#);
+    assert!(answer.contains(&wanted), "{answer}");
+    fixture.work("cat").await;
+    until(async || !fixture.receivers.of("client.example").is_empty()).await;
+    let callback = fixture.receivers.of("client.example").remove(0);
+    let callback = String::from_utf8(callback.body.to_vec()).unwrap();
+    assert!(callback.contains(&wanted), "{callback}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,4 +162,40 @@ async fn what_is_known_of_an_image_can_be_asked() {
     assert_eq!(dogs["predictions"][0]["output"]["kind"], "softmax");
     let unknown = fixture.get(&format!("/v1/predictions?image={}", sha_of("x"))).await.json;
     assert_eq!(unknown["predictions"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cached_is_answered_at_submission_without_the_queue() {
+    let fixture = Fixture::new().await;
+    fixture.start();
+    let image = |n: u8| json!({"url": format!("flota://sha256/{}", flota_core::Sha256::of(&[n]))});
+    let submit = async |images: &[u8], models: &[&str]| {
+        let images: Vec<_> = images.iter().map(|n| image(*n)).collect();
+        let callback = json!({"url": "https://client.example/hook"});
+        let body = json!({"images": images, "models": models, "callback": callback});
+        fixture.post("/v1/requests", &body.to_string()).await.json
+    };
+    submit(&[1, 2], &["cat"]).await;
+    fixture.work("cat").await;
+    until(async || fixture.receivers.of("client.example").len() == 1).await;
+
+    let whole = submit(&[2, 1], &["cat"]).await;
+    assert_eq!((&whole["status"], &whole["counts"]["succeeded"]), (&json!("succeeded"), &json!(2)));
+    let outcome = &whole["outcomes"][0];
+    assert_eq!((&outcome["cached"], &outcome["attempts"]), (&json!(true), &json!(0)));
+    assert!(outcome["prediction"].is_object(), "{whole}");
+    until(async || fixture.receivers.of("client.example").len() == 2).await;
+
+    let part = submit(&[1, 3], &["cat", "dog"]).await;
+    assert_eq!(part["counts"]["succeeded"], 1, "{part}");
+    let sent = |messages: &[flota_core::TasksMessage]| {
+        let tasks = messages.iter().flat_map(|message| &message.tasks);
+        tasks.map(|task| task.n).collect::<Vec<_>>()
+    };
+    assert_eq!(sent(&fixture.take_tasks("cat").await), [2], "only what is not cached");
+    assert_eq!(sent(&fixture.take_tasks("dog").await), [1, 3]);
+
+    register(&fixture.platform, "cat", "2", "cat").await;
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    assert_eq!(submit(&[1], &["cat"]).await["counts"]["succeeded"], 0, "another version");
 }

@@ -1,13 +1,14 @@
 //! Who serves which model, as submissions ask it again and again.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use flota_core::{
-    PortResult, Route,
-    ports::{Clock, Models},
+    ModelName, ModelVersion, PortResult, Route,
+    ports::{Clock, Models, Registration},
 };
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ pub(crate) struct Routes {
 struct Read {
     at: Instant,
     routes: Arc<[Route]>,
+    versions: Arc<BTreeMap<ModelName, ModelVersion>>,
 }
 
 impl Routes {
@@ -35,25 +37,35 @@ impl Routes {
     /// All routes, among them those of `wanted` models as far as there are any: what is not known is
     /// always looked up.
     pub(crate) async fn of(&self, wanted: &[String]) -> PortResult<Arc<[Route]>> {
+        Ok(self.read(wanted).await?.routes)
+    }
+
+    /// The current versions of the models.
+    pub(crate) async fn versions(&self) -> PortResult<Arc<BTreeMap<ModelName, ModelVersion>>> {
+        Ok(self.read(&[]).await?.versions)
+    }
+
+    async fn read(&self, wanted: &[String]) -> PortResult<Read> {
         let read = self.read.lock().expect("nothing panics under this lock").clone();
         let is_known = |routes: &[Route], name: &String| {
             routes.iter().any(|route| route.model.as_str() == name)
         };
-        if let Some(Read { at, routes }) = read
-            && at.elapsed() < MAX_AGE
-            && wanted.iter().all(|name| is_known(&routes, name))
+        if let Some(read) = read
+            && read.at.elapsed() < MAX_AGE
+            && wanted.iter().all(|name| is_known(&read.routes, name))
         {
-            return Ok(routes);
+            return Ok(read);
         }
         let at = Instant::now();
-        let known = self.models.list(self.clock.now()).await?.into_iter();
-        let routes: Arc<[Route]> = known
-            .map(|model| model.registration)
-            .map(|known| Route { model: known.manifest.name, worker: known.worker })
-            .collect();
-        let read = Read { at, routes: Arc::clone(&routes) };
-        *self.read.lock().expect("nothing panics under this lock") = Some(read);
-        Ok(routes)
+        let (mut routes, mut versions) = (Vec::new(), BTreeMap::new());
+        for model in self.models.list(self.clock.now()).await? {
+            let Registration { manifest, worker, .. } = model.registration;
+            versions.insert(manifest.name.clone(), manifest.version);
+            routes.push(Route { model: manifest.name, worker });
+        }
+        let read = Read { at, routes: routes.into(), versions: Arc::new(versions) };
+        *self.read.lock().expect("nothing panics under this lock") = Some(read.clone());
+        Ok(read)
     }
 }
 

@@ -1,0 +1,148 @@
+//! What a client wants back unread.
+
+use std::{collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::limits::MAX_METADATA_BYTES;
+
+/// How deep it may be nested: as deep as most programs read JSON.
+const MAX_DEPTH: usize = 128;
+
+/// A JSON object that nobody here reads: it comes back byte for byte, with the numbers, the order and the
+/// spaces that the client wrote. No name stands in an object twice, for readers do not agree on what that
+/// means.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Metadata(Box<RawValue>);
+
+impl Metadata {
+    /// The JSON, as it was written.
+    pub fn as_json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_json() == other.as_json()
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        // What is too large is refused as such, and not looked into.
+        if raw.get().len() <= MAX_METADATA_BYTES {
+            check_names(&raw, "", MAX_DEPTH).map_err(D::Error::custom)?;
+        }
+        Ok(Self(raw))
+    }
+}
+
+/// The names and values of an object, as they were written.
+struct Members<'j>(Vec<(String, &'j RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// Looks for a name that stands twice in an object, in the value at `path` and all within it. The outermost
+/// must be an object. Numbers are not read: they may be larger than anything that holds one.
+///
+/// # Errors
+/// The parser's sentence.
+fn check_names(value: &RawValue, path: &str, depth_left: usize) -> Result<(), String> {
+    if depth_left == 0 {
+        return Err("recursion limit exceeded".to_owned());
+    }
+    let text = value.get();
+    if text.starts_with('[') && depth_left < MAX_DEPTH {
+        let values: Vec<&RawValue> = read(text)?;
+        let mut numbered = values.iter().enumerate();
+        return numbered
+            .try_for_each(|(i, it)| check_names(it, &format!("{path}[{i}]"), depth_left - 1));
+    }
+    if !text.starts_with('{') && depth_left < MAX_DEPTH {
+        return Ok(());
+    }
+    let Members(members) = read(text)?;
+    let mut seen = HashSet::new();
+    for (name, value) in &members {
+        let dot = if path.is_empty() { "" } else { "." };
+        let path = format!("{path}{dot}{name}");
+        if !seen.insert(name) {
+            return Err(format!("duplicate field `{path}`"));
+        }
+        check_names(value, &path, depth_left - 1)?;
+    }
+    Ok(())
+}
+
+fn read<'j, T: Deserialize<'j>>(text: &'j str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        text.rsplit_once(" at line ").map_or(text.clone(), |(text, _)| text.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_error(text: &str) -> String {
+        serde_json::from_str::<Metadata>(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn it_comes_back_byte_for_byte() {
+        for text in [
+            "{}",
+            r#"{ "b" : 1 , "a":[ 1.0,1e2, -0, 10000000000000000000000000000001, 1e999, 0.1000 ]}"#,
+            "{\"é\":\"\\u00e9\\ud83d\\ude00\",\n\t\"x\":{\"x\":{\"x\":null}}}",
+        ] {
+            let metadata: Metadata = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&metadata).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_named() {
+        let twice = "duplicate field `a`";
+        assert!(read_error(r#"{"a":1,"b":2,"\u0061":3}"#).starts_with(twice));
+        let deep = read_error(r#"{"a":[{"b":1},{"b":{"c":1,"c":1}}]}"#);
+        assert!(deep.starts_with("duplicate field `a[1].b.c`"), "{deep}");
+        serde_json::from_str::<Metadata>(r#"{"a":{"a":[{"a":1},{"a":1}]}}"#).unwrap();
+    }
+
+    #[test]
+    fn only_an_object_that_is_not_too_deep_will_do() {
+        assert!(read_error("[1]").starts_with("invalid type: sequence, expected a map"));
+        assert!(read_error("7").contains("expected a map"));
+        let deep = |n: usize| format!("{}1{}", r#"{"a":"#.repeat(n), "}".repeat(n));
+        serde_json::from_str::<Metadata>(&deep(MAX_DEPTH - 1)).unwrap();
+        assert!(read_error(&deep(MAX_DEPTH + 1)).starts_with("recursion limit exceeded"));
+    }
+}

@@ -1,0 +1,104 @@
+//! Which predictions are cached of images whose content is known without fetching them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use flota_core::{
+    ModelName, ModelVersion, ObjectAddress, ObjectIdentity, PortResult, PredictionKey, Sha256,
+    ports::{Aliases, Predictions, UPLOADED_PREFIX},
+};
+
+/// Most keys of one look-up: what DynamoDB takes in one call.
+const MAX_KEYS: usize = 100;
+
+/// Looks predictions up.
+#[derive(Clone)]
+pub(crate) struct PredictionCache {
+    pub(crate) aliases: Arc<dyn Aliases>,
+    pub(crate) predictions: Arc<dyn Predictions>,
+    /// Whether an ETag alone is believed to name a content.
+    pub(crate) trust_etag: bool,
+}
+
+/// What is known of an image's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// It is this one: the image was uploaded to us.
+    Uploaded(Sha256),
+    /// It is that of an object, which may have been seen.
+    Object(ObjectIdentity),
+}
+
+/// An image that a version of a model is to look at, under the asker's own key.
+pub(crate) struct Query<K> {
+    pub(crate) key: K,
+    pub(crate) content: Content,
+    pub(crate) model: ModelName,
+    pub(crate) version: ModelVersion,
+}
+
+impl PredictionCache {
+    /// The content of the image at `url`, if its address alone says which it is.
+    pub(crate) fn content(&self, url: &str) -> Option<Content> {
+        if let Some(digest) = url.strip_prefix(UPLOADED_PREFIX) {
+            return digest.parse().ok().map(Content::Uploaded);
+        }
+        self.object(&url.parse().ok()?)
+    }
+
+    /// The content of `object`, if something names it that can be trusted.
+    pub(crate) fn object(&self, object: &ObjectAddress) -> Option<Content> {
+        let identity = ObjectIdentity::of(object)?;
+        identity.is_trusted(self.trust_etag).then_some(Content::Object(identity))
+    }
+
+    /// Those of `queries` whose prediction is cached. Versions for development never are.
+    pub(crate) async fn find<K: Ord + Clone>(
+        &self,
+        queries: &[Query<K>],
+    ) -> PortResult<BTreeMap<K, PredictionKey>> {
+        let contents = self.contents(queries).await?;
+        let mut by_prediction: BTreeMap<PredictionKey, Vec<&K>> = BTreeMap::new();
+        for Query { key, content, model, version } in queries {
+            let sha256 = match content {
+                Content::Uploaded(sha256) => Some(sha256),
+                Content::Object(object) => contents.get(object),
+            };
+            if let Some(sha256) = sha256.filter(|_| !version.is_dev()) {
+                let (model, version) = (model.clone(), version.clone());
+                let prediction = PredictionKey { sha256: *sha256, model, version };
+                by_prediction.entry(prediction).or_default().push(key);
+            }
+        }
+        let mut cached = BTreeMap::new();
+        for keys in Vec::from_iter(by_prediction.keys().cloned()).chunks(MAX_KEYS) {
+            for prediction in self.predictions.get(keys).await? {
+                for key in by_prediction.get(&prediction.key).into_iter().flatten() {
+                    cached.insert((*key).clone(), prediction.key.clone());
+                }
+            }
+        }
+        Ok(cached)
+    }
+
+    async fn contents<K>(
+        &self,
+        queries: &[Query<K>],
+    ) -> PortResult<BTreeMap<ObjectIdentity, Sha256>> {
+        let objects: BTreeSet<ObjectIdentity> = queries
+            .iter()
+            .filter_map(|query| match &query.content {
+                Content::Uploaded(_) => None,
+                Content::Object(object) => Some(object.clone()),
+            })
+            .collect();
+        let mut contents = BTreeMap::new();
+        for objects in Vec::from_iter(objects).chunks(MAX_KEYS) {
+            let found = self.aliases.get(objects).await?;
+            contents.extend(found.into_iter().map(|alias| (alias.object, alias.sha256)));
+        }
+        Ok(contents)
+    }
+}
