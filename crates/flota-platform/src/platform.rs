@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    Staging, Store, SystemClock, aws, embedded, memory,
+    DiskReserve, Staging, Store, SystemClock, aws, embedded, memory,
     net::{AddressedImages, ClientError, GuardedClient, HostGate, HttpImages, HttpPoster},
     settings::{Backend, Settings},
 };
@@ -36,6 +36,8 @@ pub struct Platform {
     pub images: Arc<dyn Images>,
     /// Uploaded images that are arriving.
     pub staging: Staging,
+    /// The room that is left where all this is stored.
+    pub disk: DiskReserve,
     /// HTTP out.
     pub poster: Arc<dyn Poster>,
     /// Time, randomness and ids.
@@ -70,15 +72,17 @@ impl Platform {
     /// The platform that `settings` name, on the machine's clock.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut disk = DiskReserve::default();
         let store = match settings.backend {
             Backend::Embedded => {
+                disk = DiskReserve::of(settings.data_dir.clone(), settings.embedded.min_free_bytes);
                 let (data_dir, clock) = (settings.data_dir.clone(), clock.clone());
                 let opened = spawn_blocking(move || embedded::open(&data_dir, clock)).await;
                 opened.expect("opening a store does not panic")?
             }
             Backend::Aws => aws::open(settings).await?,
         };
-        Self::over(store, settings, clock)
+        Ok(Self { disk, ..Self::over(store, settings, clock)? })
     }
 
     /// A platform whose store is an empty one in this process's memory, for unit tests and
@@ -108,6 +112,7 @@ impl Platform {
             models: store.models,
             images: Arc::new(AddressedImages::new(store.images, objects, web)),
             staging: store.staging,
+            disk: DiskReserve::default(),
             poster: Arc::new(HttpPoster::new(client)),
             clock,
         })

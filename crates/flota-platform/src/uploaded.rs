@@ -22,6 +22,11 @@ pub fn not_kept(error: io::Error) -> PortError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             PortError::full(format!("{KEEPING}: the disk is full"), error)
         }
+        io::ErrorKind::FileTooLarge => {
+            let what =
+                format!("{KEEPING}: the disk is full, for files may not be larger (ulimit -f)");
+            PortError::full(what, error)
+        }
         _ if is(Errno::MFILE) || is(Errno::NFILE) => PortError::transient(KEEPING, error),
         _ => PortError::permanent(KEEPING, error),
     }
@@ -57,6 +62,7 @@ mod tests {
         for (kind, is_full) in [
             (io::ErrorKind::StorageFull, true),
             (io::ErrorKind::QuotaExceeded, true),
+            (io::ErrorKind::FileTooLarge, true),
             (io::ErrorKind::PermissionDenied, false),
         ] {
             let error = not_kept(kind.into());

@@ -85,7 +85,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ),
     Metric::counter(
         "flota_dispatch_failures_total",
-        "Messages that could not be sent to a queue; the sweeper sends them.",
+        "Messages that could not be sent to a queue in time; the sweeper sends them.",
         &[&[]],
     ),
     Metric::counter(
@@ -168,6 +168,10 @@ pub(crate) const GAUGES: &[Metric] = &[
     ),
     Metric::gauge("flota_dead_letters_open", "Dead letters neither replayed nor discarded."),
     Metric::gauge("flota_callbacks_pending", "Callbacks not delivered yet."),
+    Metric::gauge(
+        "flota_disk_free_bytes",
+        "Free bytes on the disk of the data folder, where the backend is embedded.",
+    ),
 ];
 
 /// A task of `model`, accepted at `accepted_at`, has this outcome, and it is durable.

@@ -4,7 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use flota_platform::{Platform, settings::Settings, shutdown::Shutdown, telemetry};
+use flota_platform::{
+    Platform, ignore_file_size_signal, settings::Settings, shutdown::Shutdown, telemetry,
+};
 
 use crate::{HealthArgs, WorkerProcess, exit_code, health, memory::share_one_heap};
 
@@ -66,6 +68,7 @@ pub fn run(worker: WorkerProcess, flags: &WorkerFlags) -> ExitCode {
 
 fn try_run(worker: WorkerProcess, flags: &WorkerFlags) -> Result<()> {
     share_one_heap();
+    ignore_file_size_signal();
     let settings = Settings::load(flags.config.as_deref(), &flags.set)?;
     telemetry::init(&settings.log)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;

@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use flota_platform::ignore_file_size_signal;
 use flota_worker::WorkerProcess;
 
 use crate::{
@@ -16,6 +17,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
+    ignore_file_size_signal();
     let ended = match Cli::parse().command {
         // A worker makes its own runtime: its threads are part of what it is.
         Command::Worker(args) => return worker(args),

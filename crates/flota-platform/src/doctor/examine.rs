@@ -21,7 +21,8 @@ pub async fn examine(
     let is_there = match settings.backend {
         Backend::Embedded => {
             let data_dir = settings.data_dir.clone();
-            let looked = spawn_blocking(move || embedded::examine(&data_dir)).await;
+            let min_free_bytes = settings.embedded.min_free_bytes;
+            let looked = spawn_blocking(move || embedded::examine(&data_dir, min_free_bytes)).await;
             checks.extend(looked.expect("looking at a folder does not panic"));
             settings.data_dir.exists()
         }

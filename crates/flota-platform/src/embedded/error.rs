@@ -4,7 +4,8 @@ use std::{
 };
 
 use flota_core::PortError;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
+use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 
 /// Why a data folder cannot be used.
@@ -121,11 +122,28 @@ fn is_transient(error: &rusqlite::Error) -> bool {
 }
 
 fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || is_file_too_large(error)
+}
+
+/// Whether a file would pass the limit of file size. SQLite does not say so, but a write seldom fails
+/// otherwise where there is such a limit.
+fn is_file_too_large(error: &rusqlite::Error) -> bool {
+    is_failed_write(error) && getrlimit(Resource::Fsize).current.is_some()
+}
+
+/// Whether bytes could not be added to a file. SQLite knows a full disk by another code.
+fn is_failed_write(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE))
 }
 
 /// What an operator can act on, where the error is of that kind.
 fn sentence(error: &rusqlite::Error) -> Option<&'static str> {
+    if is_file_too_large(error) {
+        return Some(
+            "the disk of the data folder is full, for files may not be larger (ulimit -f)",
+        );
+    }
     Some(match error.sqlite_error_code()? {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => "the database stayed locked",
         ErrorCode::DiskFull => "the disk of the data folder is full",
@@ -138,8 +156,6 @@ fn sentence(error: &rusqlite::Error) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
 
     #[test]

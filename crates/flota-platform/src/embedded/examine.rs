@@ -1,25 +1,20 @@
 //! What is wrong with a data folder.
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::statvfs;
 
 use super::schema::{QUEUE, RECORDS, Schema};
-use crate::doctor::Check;
+use crate::{DiskSpace, doctor::Check};
 
-/// Least free space in bytes: SQLite's log may grow to 64 MiB twice while a day's outcomes and
-/// uploads come in.
-const MIN_FREE_BYTES: u64 = 1024 * 1024 * 1024;
-
-/// Looks at the folder, its room, and each database in it. It blocks, reads every page, and changes
+/// Looks at the folder, its room, of which `min_free_bytes` are reserved, and each database in it. It blocks, reads every page, and changes
 /// nothing but a file that it makes and removes again.
-pub fn examine(data_dir: &Path) -> Vec<Check> {
+pub fn examine(data_dir: &Path, min_free_bytes: u64) -> Vec<Check> {
     if !data_dir.exists() {
         let about = format!("data folder {}", data_dir.display());
         return vec![Check::good(about, "not there yet: the first start makes it")];
     }
-    let mut checks = vec![writable(data_dir), room(data_dir)];
+    let mut checks = vec![writable(data_dir), room(data_dir, min_free_bytes)];
     for (file, schema) in [("queue.sqlite", &QUEUE), ("records.sqlite", &RECORDS)] {
         let path = data_dir.join(file);
         let about = format!("database {}", path.display());
@@ -43,24 +38,27 @@ fn writable(data_dir: &Path) -> Check {
     }
 }
 
-fn room(data_dir: &Path) -> Check {
+fn room(data_dir: &Path, min_free_bytes: u64) -> Check {
     let about = format!("free space for {}", data_dir.display());
-    let free_bytes = match statvfs(data_dir) {
-        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+    let space = match DiskSpace::of(data_dir) {
+        Ok(space) => space,
         Err(error) => {
-            let problem = format!("it cannot be told: {}", io::Error::from(error));
+            let problem = format!("it cannot be told: {error}");
             return Check::wrong(about, problem, "see that the disk is mounted");
         }
     };
-    let free_mib = free_bytes / (1024 * 1024);
-    match free_bytes >= MIN_FREE_BYTES {
-        true => Check::good(about, format!("{free_mib} MiB")),
-        false => Check::wrong(
-            about,
-            format!("{free_mib} MiB: soon nothing is accepted, recorded or uploaded any more"),
-            format!("free {} MiB, or move the folder", MIN_FREE_BYTES / (1024 * 1024)),
-        ),
+    let mib = |bytes: u64| bytes / (1024 * 1024);
+    let (free, reserved) = (space.free_bytes, space.reserved_bytes(min_free_bytes));
+    let seen = format!("{} MiB, {} MiB of them reserved", mib(free), mib(reserved));
+    if let Err(low) = space.check(min_free_bytes) {
+        let problem = format!("new requests and uploads are answered 507: {low}");
+        return Check::wrong(about, problem, "free some space, or move the folder");
     }
+    if free < reserved.saturating_mul(2) {
+        let problem = format!("{seen}: soon new requests and uploads are answered 507");
+        return Check::doubtful(about, problem, "free some space, or move the folder");
+    }
+    Check::good(about, seen)
 }
 
 fn database(about: String, path: &Path, schema: &Schema) -> Check {
@@ -107,11 +105,21 @@ mod tests {
     #[test]
     fn a_folder_that_was_opened_is_well() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(wrong(examine(&dir.path().join("none"))).is_empty());
+        assert!(wrong(examine(&dir.path().join("none"), 0)).is_empty());
         let store = open(dir.path(), Arc::new(SystemClock)).unwrap();
-        let checks = examine(dir.path());
+        let checks = examine(dir.path(), 0);
         assert!(checks.len() == 4 && wrong(checks.clone()).is_empty(), "{checks:?}");
         drop(store);
+    }
+
+    #[test]
+    fn a_disk_with_only_the_reserve_left_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = DiskSpace::of(dir.path()).unwrap();
+        // What may be reserved is a tenth of the disk: this disk may have more free.
+        let is_low = space.free_bytes < space.total_bytes / 10;
+        let wrong = wrong(examine(dir.path(), u64::MAX));
+        assert_eq!(wrong.iter().any(|problem| problem.contains("507")), is_low, "{wrong:?}");
     }
 
     #[test]
@@ -126,7 +134,7 @@ mod tests {
         // The second page is the table's.
         bytes[4096..8192].fill(0xff);
         fs::write(&path, bytes).unwrap();
-        let wrong = wrong(examine(dir.path()));
+        let wrong = wrong(examine(dir.path(), 0));
         assert!(matches!(&wrong[..], [one] if one.contains("records.sqlite")), "{wrong:?}");
     }
 
@@ -135,7 +143,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let connection = Connection::open(dir.path().join("queue.sqlite")).unwrap();
         connection.pragma_update(None, "user_version", 1_000).unwrap();
-        let wrong = wrong(examine(dir.path()));
+        let wrong = wrong(examine(dir.path(), 0));
         assert!(matches!(&wrong[..], [one] if one.contains("version 1000")), "{wrong:?}");
     }
 }

@@ -22,7 +22,7 @@ pub use ingest::{IngestRule, IngestSettings, ObjectSettings};
 pub use parse::Secret;
 pub use roles::{NotifierSettings, RecorderSettings, Role, SweeperSettings, WorkerSettings};
 pub use sections::{
-    AwsSettings, Backend, LogFormat, LogSettings, ModelSettings, NetworkSettings, QueueSettings,
-    ServerSettings, Settings,
+    AwsSettings, Backend, EmbeddedSettings, LogFormat, LogSettings, ModelSettings, NetworkSettings,
+    QueueSettings, ServerSettings, Settings,
 };
 pub use sources::{FILE_NAME, variable_name};

@@ -25,6 +25,8 @@ pub struct Settings {
     pub backend: Backend,
     /// The beginning of the names of queues and tables.
     pub prefix: String,
+    /// The data folder, where the backend is embedded.
+    pub embedded: EmbeddedSettings,
     /// AWS, where that is the backend.
     pub aws: AwsSettings,
     /// The API.
@@ -64,6 +66,15 @@ pub enum Backend {
     Embedded,
     /// SQS, DynamoDB and S3.
     Aws,
+}
+
+/// The data folder of one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddedSettings {
+    /// Where less is free on its disk, nothing new is accepted; see
+    /// [`DiskSpace::reserved_bytes`](crate::DiskSpace::reserved_bytes).
+    pub min_free_bytes: u64,
 }
 
 /// AWS.

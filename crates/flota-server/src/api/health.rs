@@ -45,7 +45,8 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Says whether the roles that poll hear from their queues, and whether every planned worker runs.
+/// Says whether the roles that poll hear from their queues, whether every planned worker runs, and whether
+/// the disk has room for new requests.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -69,6 +70,9 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
             }
             Some(_) => {}
         }
+    }
+    if let Err(low) = api.platform.disk.check().await {
+        return not_ready(format!("new requests and uploads are refused: {low}"));
     }
     let planned = &api.settings.models.planned;
     if !planned.is_empty() {
@@ -104,6 +108,7 @@ struct Gauges {
     backlogs: BTreeMap<ModelName, ModelBacklog>,
     open_dead_letters: Option<u64>,
     pending_callbacks: Option<u64>,
+    disk_free_bytes: Option<u64>,
 }
 
 impl Gauges {
@@ -120,6 +125,7 @@ impl Gauges {
         }
         gauges.open_dead_letters = known(platform.dead_letters.open_count().await, "dead letters");
         gauges.pending_callbacks = known(platform.callbacks.pending_count().await, "callbacks");
+        gauges.disk_free_bytes = platform.disk.space().await.map(|space| space.free_bytes);
         gauges
     }
 
@@ -156,6 +162,9 @@ impl Gauges {
             }
             if let Some(count) = self.pending_callbacks {
                 gauge!("flota_callbacks_pending").set(count as f64);
+            }
+            if let Some(bytes) = self.disk_free_bytes {
+                gauge!("flota_disk_free_bytes").set(bytes as f64);
             }
         })
     }

@@ -41,7 +41,7 @@ pub(crate) struct UploadedImage {
         (status = 201, description = "Kept; the same bytes have the same address", body = UploadedImage),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
         (status = 503, description = "There is no room for its bytes; try again after `Retry-After`", body = problem::Body, content_type = "application/problem+json"),
-        (status = 507, description = "The disk is full", body = problem::Body, content_type = "application/problem+json"),
+        (status = 507, description = "Nothing was stored: the disk is full, or only its reserve for accepted requests is left", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn upload_image(
@@ -52,6 +52,9 @@ pub(crate) async fn upload_image(
         Ok(encodings) => encodings,
         Err(problem) => return Err(incoming.refuse(problem).await),
     };
+    if let Err(low) = api.platform.disk.check().await {
+        return Err(incoming.refuse(low.into()).await);
+    }
     let limit = api.settings.server.max_upload_bytes;
     let mut arriving = incoming.within(limit).await?;
     let mut image = api.platform.staging.begin();

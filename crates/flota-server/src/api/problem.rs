@@ -4,6 +4,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flota_core::{PortError, with_causes};
+use flota_platform::DiskLow;
 use serde::Serialize;
 use tracing::{error, warn};
 use utoipa::ToSchema;
@@ -217,8 +218,8 @@ impl From<PortError> for Problem {
                 Self::new(ProblemCode::StoreUnavailable, "try again in a moment")
             }
             PortError::Full { .. } => {
-                error!(error = cause, "a call failed: nothing can be kept until there is room");
-                let detail = "nothing was kept: the disk of the server's data is full; try again \
+                error!(error = cause, "a call failed: nothing can be stored until there is room");
+                let detail = "nothing was stored: the disk of the server's data is full; try again \
                               when its operator has made room";
                 Self::new(ProblemCode::StorageFull, detail)
             }
@@ -231,6 +232,12 @@ impl From<PortError> for Problem {
                 Self::new(ProblemCode::Internal, "the cause is in the server's log")
             }
         }
+    }
+}
+
+impl From<DiskLow> for Problem {
+    fn from(low: DiskLow) -> Self {
+        Self::new(ProblemCode::StorageFull, format!("nothing was stored: {low}"))
     }
 }
 

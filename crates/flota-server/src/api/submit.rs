@@ -37,7 +37,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
         (status = 202, description = "Kept", body = RequestView),
         (status = 200, description = "Kept and finished within the wait", body = RequestView),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
-        (status = 507, description = "The disk is full", body = problem::Body, content_type = "application/problem+json"),
+        (status = 507, description = "Nothing was stored: the disk is full, or only its reserve for accepted requests is left", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn submit_request(
@@ -45,6 +45,9 @@ pub(crate) async fn submit_request(
     headers: HeaderMap,
     body: Incoming,
 ) -> Result<Response, Problem> {
+    if let Err(low) = api.platform.disk.check().await {
+        return Err(body.refuse(low.into()).await);
+    }
     let submission: Submission = read_json(body).await?;
     let (id, taken, request) = accept(&api, &headers, submission).await?;
     let is_new = taken.accepted == Accepted::New;

@@ -2,6 +2,7 @@ mod bad_input;
 mod bodies;
 mod callers;
 mod dead_letters;
+mod disk;
 mod json_bodies;
 mod requests;
 mod surface;
