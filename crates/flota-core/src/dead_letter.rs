@@ -9,8 +9,8 @@ use crate::{
 
 /// The longest text that is kept of a body that nobody can read, in bytes.
 pub const MAX_KEPT_BODY_BYTES: usize = 16 * 1024;
-/// Longest name of who decided about a dead letter, in bytes.
-pub const MAX_BY_BYTES: usize = 100;
+/// Longest name of who decided about a dead letter, in characters.
+pub const MAX_BY_CHARS: usize = 100;
 
 /// Kept to be inspected and replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +122,7 @@ pub enum DeadLetterState {
         round: u32,
         /// Since then.
         at: Timestamp,
-        /// Who wanted it: the id of a replay, or a person, cut to [`MAX_BY_BYTES`].
+        /// Who wanted it: the id of a replay, or a person, cut to [`MAX_BY_CHARS`].
         #[serde(default)]
         by: String,
         /// How the task of an upload event ended in that round, once it has.
@@ -133,7 +133,7 @@ pub enum DeadLetterState {
     Discarded {
         /// When.
         at: Timestamp,
-        /// Who did it, cut to [`MAX_BY_BYTES`].
+        /// Who did it, cut to [`MAX_BY_CHARS`].
         #[serde(default)]
         by: String,
     },

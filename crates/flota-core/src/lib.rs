@@ -36,7 +36,7 @@ pub use backoff::backoff;
 pub use callback::{Callback, CallbackAttempt, CallbackState};
 pub use code::Code;
 pub use dead_letter::{
-    DeadLetter, DeadLetterState, MAX_BY_BYTES, MAX_KEPT_BODY_BYTES, Reason, Subject,
+    DeadLetter, DeadLetterState, MAX_BY_CHARS, MAX_KEPT_BODY_BYTES, Reason, Subject,
 };
 pub use embedding::{BeyondF16, Embedding, MAX_EMBEDDING_LENGTH, VectorEncoding};
 pub use error::{PortError, PortResult, with_causes};
@@ -57,7 +57,7 @@ pub use replay::{
 };
 pub use request::{CallbackEvent, CallbackTarget, ImageRef, Pack, Request, Route, Task};
 pub use round::{Counts, PackKey, PackRecord, Resend, Round, RoundKey, Status};
-pub use selection::{DeadLetterSelection, MAX_SEARCH_BYTES};
+pub use selection::{DeadLetterSelection, MAX_SEARCH_CHARS};
 pub use sha::{Sha256, Sha256Error, Sha256Hasher};
 pub use trace::TraceParent;
 pub use upload::{UploadError, uploads};

@@ -20,7 +20,7 @@ pub struct Replay {
     pub model: ModelName,
     /// What is to be done.
     pub plan: ReplayPlan,
-    /// Who wanted it, cut to [`MAX_BY_BYTES`](crate::MAX_BY_BYTES).
+    /// Who wanted it, cut to [`MAX_BY_CHARS`](crate::MAX_BY_CHARS).
     pub by: String,
     /// When it was started.
     pub created_at: Timestamp,
@@ -141,8 +141,8 @@ impl Replay {
         self.state == ReplayState::Running
     }
 
-    /// How many more dead letters may be taken now: the canary's first, the others once it is
-    /// judged.
+    /// How many more dead letters may be taken now: the canary's first, the others once it is judged. Those
+    /// of one request are taken together, even if that is more.
     pub fn room(&self) -> usize {
         let in_hand = self.progress.in_hand.len();
         let canary = self.plan.canary_count.saturating_sub(self.progress.judged_count());
@@ -156,7 +156,7 @@ impl Replay {
     }
 
     /// How many more the limit allows; what was skipped does not count.
-    fn left(&self) -> usize {
+    pub fn left(&self) -> usize {
         let progress = &self.progress;
         let begun = (progress.judged_count() + progress.resent_count) as usize;
         let limit = self.plan.limit.map_or(usize::MAX, |limit| limit as usize);

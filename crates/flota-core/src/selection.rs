@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Code, DeadLetter, ModelName, Reason, Subject};
 
-/// Longest text that is looked for, in bytes.
-pub const MAX_SEARCH_BYTES: usize = 200;
+/// Longest text that is looked for, in characters.
+pub const MAX_SEARCH_CHARS: usize = 200;
 
 /// Which dead letters are meant: those that meet every condition; all where there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

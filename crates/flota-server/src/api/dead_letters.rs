@@ -1,6 +1,6 @@
 use axum::{Json, extract::State};
 use flota_core::{
-    Code, DeadLetter, DeadLetterSelection, MAX_SEARCH_BYTES, ModelName, Reason,
+    Code, DeadLetter, DeadLetterSelection, MAX_SEARCH_CHARS, ModelName, Reason,
     ports::DeadLetterFilter,
 };
 use jiff::Timestamp;
@@ -176,8 +176,8 @@ pub(super) async fn find(api: &Api, id: &str) -> Result<DeadLetter, Problem> {
 impl ListParams {
     fn selection(self) -> Result<DeadLetterSelection, Problem> {
         let Self { model, reason, code, since, until, text, .. } = self;
-        if text.as_ref().is_some_and(|text| text.len() > MAX_SEARCH_BYTES) {
-            let detail = format!("`text` may have {MAX_SEARCH_BYTES} bytes");
+        if text.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
+            let detail = format!("`text` may have {MAX_SEARCH_CHARS} characters");
             return Err(Problem::new(ProblemCode::InvalidQuery, detail));
         }
         Ok(DeadLetterSelection { model, reason, code, since, until, text })

@@ -1,6 +1,6 @@
 use axum::{Json, extract::State};
 use flota_core::{
-    ClientName, Code, DeadLetterSelection, DeadLetterState, MAX_BY_BYTES, MAX_SEARCH_BYTES,
+    ClientName, Code, DeadLetterSelection, DeadLetterState, MAX_BY_CHARS, MAX_SEARCH_CHARS,
     ModelName, Reason, ports::DeadLetterFilter,
 };
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use super::{
     dead_letter_view::DeadLetterView,
     dead_letters::find,
     extract::{Id, read_optional_json},
+    json::whole,
     problem::{self, FieldError, Problem, ProblemCode},
     state::Api,
 };
@@ -63,7 +64,8 @@ pub(crate) struct DiscardBody {
     /// Those after this id.
     after: Option<String>,
     /// At most so many: 1000 if absent, and at most.
-    limit: Option<usize>,
+    #[serde(deserialize_with = "whole")]
+    limit: Option<u32>,
     /// Whom to name in the record.
     by: Option<String>,
 }
@@ -166,7 +168,7 @@ pub(crate) async fn discard_dead_letters(
         let detail = "name one condition at least: nothing is given up by mistake";
         return Err(Problem::new(ProblemCode::InvalidValue, detail));
     }
-    let limit = limit.unwrap_or(MAX_DISCARD).clamp(1, MAX_DISCARD);
+    let limit = limit.map_or(MAX_DISCARD, |limit| limit as usize).clamp(1, MAX_DISCARD);
     let filter = DeadLetterFilter { selection, decided: false, after, limit };
     let page = api.platform.dead_letters.list(&filter).await?;
     let state = DeadLetterState::Discarded { at: api.platform.clock.now(), by: by.clone() };
@@ -181,8 +183,8 @@ pub(crate) async fn discard_dead_letters(
 /// Who decides, as the caller says.
 pub(super) fn who(by: Option<String>) -> Result<String, Problem> {
     let by = by.unwrap_or_else(|| ClientName::default().to_string());
-    if by.is_empty() || by.len() > MAX_BY_BYTES {
-        let message = format!("1 to {MAX_BY_BYTES} bytes are wanted");
+    if by.is_empty() || by.chars().count() > MAX_BY_CHARS {
+        let message = format!("1 to {MAX_BY_CHARS} characters are wanted");
         let wrong = vec![FieldError::new("by", message)];
         return Err(Problem::fields(ProblemCode::InvalidValue, wrong));
     }
@@ -191,8 +193,8 @@ pub(super) fn who(by: Option<String>) -> Result<String, Problem> {
 
 /// A selection whose text is of a length that is looked for.
 pub(super) fn checked(selection: DeadLetterSelection) -> Result<DeadLetterSelection, Problem> {
-    if selection.text.as_ref().is_some_and(|text| text.len() > MAX_SEARCH_BYTES) {
-        let message = format!("{MAX_SEARCH_BYTES} bytes at most are wanted");
+    if selection.text.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
+        let message = format!("{MAX_SEARCH_CHARS} characters at most are wanted");
         let wrong = vec![FieldError::new("text", message)];
         return Err(Problem::fields(ProblemCode::InvalidValue, wrong));
     }

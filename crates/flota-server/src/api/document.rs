@@ -1,6 +1,8 @@
 //! What `/openapi.json` says beside the calls themselves: their problems, the callback, and examples.
 
-use flota_core::{CallbackEvent, Code, Reason, limits::MAX_IDEMPOTENCY_KEY_BYTES};
+use flota_core::{
+    CallbackEvent, Code, MAX_BY_CHARS, MAX_SEARCH_CHARS, Reason, limits::MAX_IDEMPOTENCY_KEY_BYTES,
+};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 use utoipa::openapi::OpenApi;
@@ -124,6 +126,11 @@ fn narrow(name: &str, schema: &mut Value) {
             schema["enum"] = words(Reason::iter().map(|reason| reason.to_string()).collect())
         }
         "code" => schema["enum"] = words(Code::iter().map(|code| code.to_string()).collect()),
+        "text" => schema["maxLength"] = MAX_SEARCH_CHARS.into(),
+        "by" => {
+            schema["minLength"] = 1.into();
+            schema["maxLength"] = MAX_BY_CHARS.into();
+        }
         "since" | "until" => schema["format"] = "date-time".into(),
         "model" => schema["pattern"] = "^[a-z0-9-]{1,40}$".into(),
         "image" => schema["pattern"] = IMAGE.into(),

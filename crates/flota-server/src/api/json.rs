@@ -2,8 +2,12 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{
+        DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer,
+    },
 };
+
+use serde_json::Number;
 
 use super::problem::{FieldError, Problem, ProblemCode};
 
@@ -11,7 +15,8 @@ use super::problem::{FieldError, Problem, ProblemCode};
 const MAX_FIELD_CHARS: usize = 200;
 
 /// What the parser expects, in the words of JSON.
-const WORDS: [(&str, &str); 4] = [
+const WORDS: [(&str, &str); 5] = [
+    ("a JSON number", "a whole number"),
     ("a map", "an object"),
     ("a sequence", "an array"),
     ("usize", "a whole number"),
@@ -41,6 +46,21 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map)).map(Object)
     }
+}
+
+/// Reads a whole number, also one that is written with a decimal point: JSON Schema takes `1.0` for one.
+pub(super) fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    // Up to there a double holds every whole number.
+    let exact = 0.0..=(1_u64 << 53) as f64;
+    let decimal = || number.as_f64().filter(|it| it.fract() == 0.0 && exact.contains(it));
+    let whole = number.as_u64().or_else(|| decimal().map(|it| it as u64));
+    let whole = whole.and_then(|it| T::try_from(it).ok());
+    whole.map(Some).ok_or_else(|| D::Error::custom("invalid value, expected u32"))
 }
 
 /// Reads a JSON object; a field that is wrong is named with its path.

@@ -20,6 +20,7 @@ use super::{
     dead_letters::GroupsView,
     decisions::{checked, refusal, who},
     extract::read_optional_json,
+    json::whole,
     problem::{self, FieldError, Problem, ProblemCode},
     replays::ReplayView,
     state::Api,
@@ -57,8 +58,12 @@ pub(crate) struct ReplayBody {
     /// In which this stands: in an id, the last error, the image's address, the queue or the body.
     text: Option<String>,
     /// At most so many.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1)]
     limit: Option<u32>,
     /// At most so many in a second.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 10_000)]
     rate_per_second: Option<u32>,
     /// The version of the model that is to run: refused where it is not the current one.
     to_version: Option<String>,

@@ -1,7 +1,9 @@
 //! One step of a replay: look at what is in hand, and take more.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use flota_core::{
-    DeadLetter, Judgement, PortResult, Replay, ReplayState, StopReason, Subject,
+    DeadLetter, Ending, Judgement, PortResult, Replay, ReplayState, StopReason, Subject,
     ports::DeadLetterFilter,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -10,6 +12,7 @@ use metrics::counter;
 use tracing::{debug, info, warn};
 
 use super::{Replayer, Rerun, driven::Driven, judge::judge};
+use crate::standing::Standing;
 
 /// Dead letters read at the same time.
 const READS_AT_ONCE: usize = 8;
@@ -145,13 +148,52 @@ impl Replayer {
             limit,
         };
         let page = self.dead_letters.list(&filter).await?;
-        replay.take(page.letters.iter().map(|letter| letter.id.clone()), now);
-        driven.allowance -= page.letters.len() as f64;
         match page.next_after {
             Some(after) => replay.progress.after = Some(after),
             None => replay.progress.is_listed = true,
         }
-        Ok(page.letters)
+        let letters = self.of_whole_requests(replay, page.letters).await?;
+        replay.take(letters.iter().map(|letter| letter.id.clone()), now);
+        driven.allowance -= letters.len() as f64;
+        Ok(letters)
+    }
+
+    /// Those of `letters` that are not in hand, with all others of their requests that are meant, as far as
+    /// the limit allows: so a request's tasks run in one round, which is called back once.
+    async fn of_whole_requests(
+        &self,
+        replay: &Replay,
+        letters: Vec<DeadLetter>,
+    ) -> PortResult<Vec<DeadLetter>> {
+        let mut whole: BTreeMap<String, DeadLetter> = BTreeMap::new();
+        let mut requests = BTreeSet::new();
+        for letter in letters {
+            if let Subject::Task { task, .. } = &letter.subject {
+                requests.insert(task.request);
+            }
+            whole.insert(letter.id.clone(), letter);
+        }
+        whole.retain(|id, _| !is_in_hand(replay, id));
+        for request in requests {
+            let standing = Standing::load(self.reruns.requests.as_ref(), request).await?;
+            let Some(standing) = standing else { continue };
+            let failed = (0..standing.request.task_count())
+                .filter_map(|n| Some((n, standing.latest(n)?)))
+                .filter(|(_, (_, outcome))| matches!(outcome.ending, Ending::Failed { .. }))
+                .map(|(n, (round, _))| DeadLetter::task_id(request, n, round));
+            let others: Vec<String> =
+                failed.filter(|id| !whole.contains_key(id) && !is_in_hand(replay, id)).collect();
+            let read = stream::iter(others).map(async |id| self.dead_letters.get(&id).await);
+            let read: Vec<_> = read.buffered(READS_AT_ONCE).try_collect().await?;
+            let meant =
+                |letter: &DeadLetter| letter.is_open() && replay.plan.selection.contains(letter);
+            for letter in read.into_iter().flatten().filter(meant) {
+                if whole.len() < replay.left() {
+                    whole.insert(letter.id.clone(), letter);
+                }
+            }
+        }
+        Ok(whole.into_values().collect())
     }
 
     /// Keeps what has changed, and the claim. False where somebody else wrote first.

@@ -64,6 +64,27 @@ async fn what_is_wanted_is_said_in_the_words_of_json() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn texts_are_counted_in_characters_and_a_whole_number_may_have_a_point() {
+    let fixture = Fixture::new().await;
+    let replay = async |body: serde_json::Value| {
+        let answer = fixture.post("/v1/dead-letters/replay", &body.to_string()).await;
+        (answer.status.as_u16(), answer.json)
+    };
+    let taken = json!({
+        "model": "cat", "limit": 2.0, "rate_per_second": 1e2, "text": "é".repeat(200),
+        "by": "猫".repeat(100), "dry_run": true,
+    });
+    let (status, answer) = replay(taken.clone()).await;
+    assert_eq!(status, 200, "{answer}");
+    for (field, text) in [("text", "é".repeat(201)), ("by", "猫".repeat(101))] {
+        let mut body = taken.clone();
+        body[field] = text.into();
+        let (status, answer) = replay(body).await;
+        assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!(field)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_field_that_is_missing_or_there_twice_is_named() {
     assert_eq!(told(r#"{"models": ["cat"]}"#, "images").await, "it is missing");
     assert_eq!(told(r#"{"images": []}"#, "models").await, "it is missing");
