@@ -15,6 +15,7 @@ mod memory;
 mod metrics;
 mod pipeline;
 mod process;
+mod ready;
 mod registering;
 
 pub use ask::{HealthArgs, health};
@@ -27,3 +28,4 @@ pub use folder::{
 pub use golden::{Compared, EXAMPLES_FILE, Example, Examples, GoldenMismatch};
 pub use pipeline::BeforeInfer;
 pub use process::WorkerProcess;
+pub use ready::{ReadyModel, ReadyReport};

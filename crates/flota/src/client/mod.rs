@@ -3,9 +3,11 @@
 mod answer;
 mod dead_letters;
 mod http;
+mod retry;
 mod submission;
 
 pub(crate) use answer::{EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer};
 pub(crate) use dead_letters::{DeadLetterAnswer, GroupsAnswer, ReplayAnswer, ReplayOrder};
-pub(crate) use http::Client;
+pub(crate) use http::{Client, UploadSource};
+pub(crate) use retry::{Refusal, patiently};
 pub(crate) use submission::{Submission, SubmittedImage};
