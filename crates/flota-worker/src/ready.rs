@@ -1,4 +1,4 @@
-//! What a worker reports once it is ready to whoever started it and reads its standard output.
+//! What a worker reports on its standard output, once it is ready, to the process that started it.
 
 use std::io::{self, Write};
 
@@ -33,7 +33,7 @@ pub struct ReadyModel {
 }
 
 impl ReadyReport {
-    /// Writes it to standard output as one line. Where nobody reads there, nobody misses it.
+    /// Writes it to standard output as one line. A closed output is no error: the report is not needed then.
     pub(crate) fn write(&self) {
         let json = serde_json::to_string(self).expect("plain data is always JSON");
         let mut output = io::stdout().lock();

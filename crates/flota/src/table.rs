@@ -1,5 +1,7 @@
 //! Tables that people read, whatever the width of their terminal, and that programs cut at tabs.
 
+use std::io::{self, IsTerminal};
+
 use comfy_table::{ColumnConstraint, ContentArrangement, Width, presets};
 
 use crate::print::plain;
@@ -16,10 +18,13 @@ pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// The width of the terminal in characters; `None` where there is no terminal, or one that does not
-/// know its width.
+/// The width of a terminal that does not know its own.
+const USUAL_WIDTH: u16 = 80;
+
+/// The width of the terminal in characters; `None` where standard output is no terminal.
 pub(crate) fn terminal_width() -> Option<u16> {
-    comfy_table::Table::new().width().filter(|width| *width > 0)
+    let width = comfy_table::Table::new().width().filter(|width| *width > 0);
+    io::stdout().is_terminal().then(|| width.unwrap_or(USUAL_WIDTH))
 }
 
 impl Table {

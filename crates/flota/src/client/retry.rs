@@ -22,7 +22,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct Refusal {
     /// With which status.
     pub status: StatusCode,
-    /// After which time it would have the call again.
+    /// After which time the server takes the call again.
     pub retry_after: Option<Duration>,
     /// What it says.
     pub sentence: String,

@@ -249,7 +249,7 @@ output: {name: o, kind: regression}";
         put(dir.path(), "mine", "{file: w.onnx}");
         let mine = ("mine".to_owned(), false);
         let named = [dir.path().join("mine")];
-        assert_eq!(found(&settings, &named, &[], &[]), [mine.clone()]);
+        assert_eq!(found(&settings, &named, &[], &[]), std::slice::from_ref(&mine));
         let quality = ("image-quality".to_owned(), true);
         let both = [quality, mine.clone()];
         assert_eq!(found(&settings, &named, &["image-quality"], &[]), both);

@@ -54,7 +54,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// Finds everything on a thread of its own; the channel ends with it. Whoever stops receiving stops it.
+    /// Finds everything on a thread of its own; the channel ends with it. Dropping the receiver stops it.
     pub fn find(self) -> (mpsc::Receiver<Input>, tokio::task::JoinHandle<Remarks>) {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let finding = tokio::task::spawn_blocking(move || {
@@ -72,7 +72,7 @@ struct Finder {
     remarks: Remarks,
 }
 
-/// Nobody receives any more.
+/// The receiver is gone.
 struct Gone;
 
 impl Finder {

@@ -40,12 +40,12 @@ impl Progress {
         self.bar.reset();
         self.bar.set_length(0);
         self.bar.set_message(what);
-        self.bar.enable_steady_tick(TICK);
     }
 
     /// There is so much more to do.
     pub fn expect(&self, count: u64) {
         self.bar.inc_length(count);
+        self.bar.enable_steady_tick(TICK);
     }
 
     /// So much was done.
