@@ -101,6 +101,9 @@ async fn compiled_in_models_go_by_their_names() {
     let unknown = run(alone(&home, &["demo", "--models", "no-such-model"])).await;
     let said = stderr(&unknown);
     assert!(said.contains("found: embedded-text, image-category, image-quality"), "{said}");
+    let unknown = run(alone(&home, &["up", "--models", "no-such-model"])).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(!home.data_dir().exists(), "nothing is unpacked for a name that is not known");
     let left: Vec<_> = fs::read_dir(home.path().join("empty")).expect("it is there").collect();
     assert!(left.is_empty(), "{left:?}");
 }

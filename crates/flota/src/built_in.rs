@@ -48,12 +48,8 @@ fn manifest_of(files: &[File]) -> Option<&File> {
 }
 
 impl BuiltInModel {
-    /// Writes the model into a folder under `dir` that is named by its content, and returns that folder.
-    /// What is there is compared byte for byte and written again where it differs.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn unpack(&self, dir: &Path) -> anyhow::Result<PathBuf> {
+    /// The folder under `dir` that it is unpacked into; its name says its content.
+    pub fn folder_in(&self, dir: &Path) -> PathBuf {
         let mut hasher = Sha256Hasher::default();
         for (path, bytes) in self.files {
             hasher.update(&(path.len() as u64).to_le_bytes());
@@ -63,7 +59,16 @@ impl BuiltInModel {
         }
         let mut content = hasher.finish().to_string();
         content.truncate(HASH_DIGITS);
-        let folder = dir.join(content).join(self.name);
+        dir.join(content).join(self.name)
+    }
+
+    /// Writes the model into [its folder](Self::folder_in) under `dir` and returns that folder. What is
+    /// there is compared byte for byte and written again where it differs.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn unpack(&self, dir: &Path) -> anyhow::Result<PathBuf> {
+        let folder = self.folder_in(dir);
         // Its manifest makes a folder a model: it is there once all the rest is.
         let (manifest, others): (Vec<File>, Vec<File>) =
             self.files.iter().partition(|(path, _)| *path == MANIFEST_FILE);

@@ -16,7 +16,8 @@ pub(crate) fn registrations(
 ) -> anyhow::Result<Vec<Registration>> {
     let temporary = TempDir::with_prefix("flota-models-").context("no temporary folder")?;
     let (named, groups) = (&args.model_dir, &settings.models.groups);
-    let found = fleet::find_or_unpack(settings, named, &[], groups, temporary.path())?;
+    let found = fleet::find_all(settings, named, &[], groups, temporary.path())?;
+    fleet::unpack(&found, temporary.path())?;
     let now = SystemClock.now();
     let looked = found.iter().map(|model| {
         flota_worker::look(&model.folder, |name| settings.models.worker_of(name), now)

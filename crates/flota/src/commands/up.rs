@@ -70,9 +70,11 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
 /// The models that the arguments and the settings name.
 pub(crate) fn choose(args: &ModelArgs, settings: &Settings) -> anyhow::Result<Chosen> {
     let (groups, unpacked) = (groups(args, settings), built_in::unpacked_dir(settings));
-    let found = fleet::find_or_unpack(settings, &args.model_dir, &args.models, groups, &unpacked)?;
+    let found = fleet::find_all(settings, &args.model_dir, &args.models, groups, &unpacked)?;
     fleet::check_groups(groups, &found)?;
-    fleet::choose(found, &args.models, &settings.weights_dir())
+    let chosen = fleet::choose(found, &args.models, &settings.weights_dir())?;
+    fleet::unpack(&chosen.models, &unpacked)?;
+    Ok(chosen)
 }
 
 /// The workers of what was chosen.

@@ -9,7 +9,7 @@ use flota_core::{Asset, LabelSource, Manifest, ModelName, Sha256};
 use flota_platform::settings::{ModelGroup, Settings};
 use flota_worker::{MANIFEST_FILE, ModelFolder};
 
-use crate::built_in;
+use crate::built_in::{self, BuiltInModel};
 
 /// A model folder and what its manifest says.
 #[derive(Debug, Clone)]
@@ -33,12 +33,12 @@ pub(crate) struct Chosen {
 
 /// The models that may run: those under the folders of the settings and under `named` ones, see [`find`].
 /// Of the compiled-in models the others are added that `wanted` or `groups` name, or all where no folder
-/// holds a model; they are unpacked into `unpacked`. A model in a folder goes before the compiled-in one
-/// of its name.
+/// holds a model; their folders are those that [`unpack`] writes under `unpacked`. A model in a folder goes
+/// before the compiled-in one of its name.
 ///
 /// # Errors
-/// As of [`find`], or if a compiled-in model cannot be unpacked.
-pub(crate) fn find_or_unpack(
+/// As of [`find`].
+pub(crate) fn find_all(
     settings: &Settings,
     named: &[PathBuf],
     wanted: &[ModelName],
@@ -52,12 +52,27 @@ pub(crate) fn find_or_unpack(
         let is_named = wanted.contains(name) || ModelGroup::of(groups, name).is_some();
         let is_found = found.iter().any(|found| found.manifest.name == *name);
         if !is_found && (is_alone || is_named) {
-            let folder = model.unpack(unpacked)?;
+            let folder = model.folder_in(unpacked);
             found.push(FoundModel { folder, manifest: model.manifest, is_built_in: true });
         }
     }
     found.sort_by(|a, b| a.manifest.name.cmp(&b.manifest.name));
     Ok(found)
+}
+
+/// Writes the compiled-in ones of `models` under `unpacked`, where they are not there.
+///
+/// # Errors
+/// If they cannot be written.
+pub(crate) fn unpack(models: &[FoundModel], unpacked: &Path) -> anyhow::Result<()> {
+    let is_wanted = |built_in: &BuiltInModel| {
+        let is_it = |model: &FoundModel| model.manifest.name == built_in.manifest.name;
+        models.iter().any(|model| model.is_built_in && is_it(model))
+    };
+    for model in built_in::models()?.iter().filter(|model| is_wanted(model)) {
+        model.unpack(unpacked)?;
+    }
+    Ok(())
 }
 
 /// The models under `usual` folders, which may be absent, and under `named` ones, which may not.
@@ -239,7 +254,9 @@ output: {name: o, kind: regression}";
         let found = |settings: &Settings, named: &[PathBuf], wanted: &[&str], groups: &[&str]| {
             let wanted: Vec<ModelName> = wanted.iter().map(|name| name.parse().unwrap()).collect();
             let groups: Vec<ModelGroup> = groups.iter().map(|text| text.parse().unwrap()).collect();
-            let found = find_or_unpack(settings, named, &wanted, &groups, unpacked.path()).unwrap();
+            let found = find_all(settings, named, &wanted, &groups, unpacked.path()).unwrap();
+            unpack(&found, unpacked.path()).unwrap();
+            assert!(found.iter().all(|model| model.folder.join(MANIFEST_FILE).is_file()));
             let name = |model: &FoundModel| (model.manifest.name.to_string(), model.is_built_in);
             found.iter().map(name).collect::<Vec<_>>()
         };
