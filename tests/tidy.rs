@@ -4,8 +4,10 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
+use cargo_metadata::MetadataCommand;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::harness::project_dir;
@@ -84,6 +86,28 @@ fn every_metric_is_described() {
         all(&["Metric::counter(", "Metric::gauge(", "Metric::histogram("]);
     let missing: Vec<_> = used.difference(&described).collect();
     assert!(!used.is_empty() && missing.is_empty(), "have no help text: {missing:?}");
+}
+
+#[test]
+fn the_rust_that_the_readme_asks_for_is_the_one_that_is_needed() {
+    let host = Command::new("rustc").arg("-vV").output().expect("cargo has a rustc beside it");
+    let host = String::from_utf8(host.stdout).expect("it is text");
+    let host =
+        host.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc says its host");
+    let options = ["--offline", "--filter-platform", host].map(ToOwned::to_owned);
+    let mut command = MetadataCommand::new();
+    let metadata = command.current_dir(project_dir()).other_options(options).exec();
+    let metadata = metadata.expect("what the tests were built of is there");
+    let members = metadata.workspace_packages();
+    let ours = members[0].rust_version.clone().expect("Cargo.toml has a rust-version");
+    assert!(members.iter().all(|package| package.rust_version.as_ref() == Some(&ours)));
+    let readme = fs::read_to_string(project_dir().join("README.md")).expect("there is one");
+    let wanted = format!("Rust {}.{} or later", ours.major, ours.minor);
+    assert!(readme.contains(&wanted), "README.md does not say `{wanted}`");
+    let later =
+        metadata.packages.iter().filter(|package| package.rust_version > Some(ours.clone()));
+    let later: Vec<_> = later.map(|package| (&package.name, &package.rust_version)).collect();
+    assert!(later.is_empty(), "need a later Rust than Cargo.toml says: {later:?}");
 }
 
 #[test]

@@ -143,6 +143,7 @@ fn copy_project(to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     fs::copy(project_dir().join("Cargo.lock"), to.join("Cargo.lock"))?;
     let mut manifest = fs::read_to_string(project_dir().join("Cargo.toml"))?;
+    copy_folder(&project_dir().join("examples"), &to.join(INSIDE).join("examples"))?;
     for folder in ["crates", "workers", "tests"] {
         manifest = manifest.replace(&format!("\"{folder}"), &format!("\"{INSIDE}/{folder}"));
         copy_folder(&project_dir().join(folder), &to.join(INSIDE).join(folder))?;

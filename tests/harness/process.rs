@@ -4,7 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     ops::Range,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -120,6 +120,7 @@ impl Home {
         command.args(args).current_dir(self.folder.path());
         command.envs(&self.settings).env_remove("FLOTA_URL").env("NO_COLOR", "1");
         command.env("FLOTA__DATA_DIR", self.data_dir());
+        command.env("XDG_STATE_HOME", self.folder.path().join("state"));
         command.env("FLOTA__SERVER__LISTEN", self.address().to_string());
         command
     }
@@ -174,12 +175,23 @@ impl Home {
     }
 
     /// Starts a process of this home; its log is shown if the test fails.
-    pub fn start(&self, mut command: Command, name: &str) -> Process {
+    pub fn start(&self, command: Command, name: &str) -> Process {
+        self.start_into(command, name, Stdio::null())
+    }
+
+    /// The same, with what it writes to standard output.
+    pub fn start_heard(&self, command: Command, name: &str) -> (Process, ChildStdout) {
+        let mut process = self.start_into(command, name, Stdio::piped());
+        let stdout = process.child.stdout.take().expect("it is piped");
+        (process, stdout)
+    }
+
+    fn start_into(&self, mut command: Command, name: &str, stdout: Stdio) -> Process {
         let log = self.folder.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log).expect("it can be written");
         let child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(file)
             .spawn()
             .expect("the executable was built with this test");

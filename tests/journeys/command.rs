@@ -27,7 +27,7 @@ pub(super) async fn run(command: Command) -> Output {
 }
 
 /// Runs a command to its end that writes its standard output to `output`.
-async fn run_into(mut command: Command, output: impl Into<Stdio>) -> Output {
+pub(super) async fn run_into(mut command: Command, output: impl Into<Stdio>) -> Output {
     command.stdout(output).stderr(Stdio::piped()).stdin(Stdio::null());
     let waiting = tokio::task::spawn_blocking(move || {
         command.spawn().and_then(std::process::Child::wait_with_output)
@@ -316,7 +316,10 @@ async fn the_other_commands_ask_a_running_fleet() {
 
     let _fleet = home.start_fleet(&receiver).await;
     let models = run(asked(&["models"])).await;
-    assert!(stdout(&models).contains(MODEL), "{}", stdout(&models));
+    let listed = stdout(&models);
+    let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(lines[0][..3], ["model", "version", "worker"], "{listed}");
+    assert_eq!(lines[1][..3], [MODEL, "1", MODEL], "{listed}");
     let folder = images(&home, 3);
     let submit = ["submit", &folder, "--model", MODEL, "--wait", "--json", "--callback"];
     let submitted = run(asked(&[submit.as_slice(), &[&receiver.url()]].concat())).await;

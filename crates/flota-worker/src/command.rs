@@ -19,7 +19,8 @@ pub struct WorkerFlags {
     /// A setting, such as `worker.attempts=3`; may be given again.
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
-    /// Stop when standard input closes, so that the worker does not outlive whoever started it.
+    /// Stop when standard input closes, so that the worker does not outlive whoever started it, and write
+    /// a line to standard output when it is ready.
     #[arg(long)]
     pub stop_on_stdin_close: bool,
 }
@@ -78,6 +79,7 @@ fn try_run(worker: WorkerProcess, flags: &WorkerFlags) -> Result<()> {
             shutdown = shutdown.and_on_stdin_close().context("watching standard input")?;
         }
         let platform = Platform::open(&settings).await?;
+        let worker = if flags.stop_on_stdin_close { worker.reporting_ready() } else { worker };
         worker.run(settings, platform, shutdown.token()).await
     });
     // A decoder that hangs on its thread must not keep the process.

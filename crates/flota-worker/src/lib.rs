@@ -15,6 +15,7 @@ mod memory;
 mod metrics;
 mod pipeline;
 mod process;
+mod ready;
 mod registering;
 mod throughput;
 
@@ -28,3 +29,4 @@ pub use folder::{
 pub use golden::{Compared, EXAMPLES_FILE, Example, Examples, GoldenMismatch};
 pub use pipeline::BeforeInfer;
 pub use process::WorkerProcess;
+pub use ready::{ReadyModel, ReadyReport};

@@ -18,6 +18,7 @@ use crate::{
     load::{self, Ready},
     metrics::{self, METRICS},
     pipeline::{Parts, Pipeline},
+    ready::{ReadyModel, ReadyReport},
     registering::{self, Refused},
     throughput::ThroughputMeter,
 };
@@ -30,19 +31,27 @@ pub struct WorkerProcess {
     name: Option<WorkerName>,
     folders: Vec<PathBuf>,
     before_infer: Option<BeforeInfer>,
+    reports_ready: bool,
 }
 
 impl WorkerProcess {
     /// The worker `name` that serves the models in `folders`. One that serves a single model may be
     /// without a name, and has the model's.
     pub fn new(name: Option<WorkerName>, folders: Vec<PathBuf>) -> Self {
-        Self { name, folders, before_infer: None }
+        Self { name, folders, before_infer: None, reports_ready: false }
     }
 
     /// Has `hook` called with each image before it is inferred, for tests of crashes.
     #[must_use]
     pub fn before_infer(mut self, hook: BeforeInfer) -> Self {
         self.before_infer = Some(hook);
+        self
+    }
+
+    /// Has it write a [`ReadyReport`] to standard output when it is ready.
+    #[must_use]
+    pub(crate) fn reporting_ready(mut self) -> Self {
+        self.reports_ready = true;
         self
     }
 
@@ -73,11 +82,20 @@ impl WorkerProcess {
             return Ok(());
         }
         let (mut registrations, mut models) = (Vec::new(), Vec::new());
+        let mut report = ReadyReport { models: Vec::new() };
         for Ready { registration, loaded } in ready {
             let Manifest { name, version, .. } = &registration.manifest;
             tracing::info!(model = %name, %version, sessions = loaded.sessions.len(),
                 threads = loaded.threads, batch_size = loaded.batch_size,
                 engine = %loaded.model.runtime(), "model loaded");
+            report.models.push(ReadyModel {
+                name: name.clone(),
+                version: version.clone(),
+                engine: loaded.model.runtime().to_string(),
+                session_count: loaded.sessions.len(),
+                thread_count: loaded.threads,
+                batch_size: loaded.batch_size,
+            });
             metrics::serve(name);
             warn_of_group(&settings, name, &worker);
             registrations.push(registration);
@@ -118,6 +136,9 @@ impl WorkerProcess {
         let superseded = registering::register(&platform, registrations, &queue).await?;
         tracing::info!(queue = %queue, worker.instance = line.instance,
             "worker ready on http://{address}");
+        if self.reports_ready {
+            report.write();
+        }
         let later = registering::take_over_later(platform.clone(), superseded, stop.clone());
         let later = tokio::spawn(later);
         let life =

@@ -79,35 +79,59 @@ impl Found {
     }
 
     fn search(&mut self, folder: &Path) -> anyhow::Result<()> {
-        let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-        for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path())) {
+        for entry in search(folder) {
             match entry {
-                Ok(entry) if !entry.file_type().is_file() => {}
-                Ok(entry) if has_image_extension(entry.path()) => {
-                    self.files.push(entry.into_path());
-                }
-                Ok(_) => self.other_count += 1,
-                Err(error) if error.depth() == 0 => {
-                    return Err(error).with_context(|| format!("cannot search {}", shown(folder)));
-                }
-                Err(error) => self.skip(&error),
+                Entry::Image(path) => self.files.push(path),
+                Entry::Other => self.other_count += 1,
+                Entry::Unreadable(why) => self.unreadable.push(why),
+                Entry::Unsearchable(why) => bail!(why),
             }
         }
         Ok(())
     }
+}
 
-    fn skip(&mut self, error: &walkdir::Error) {
-        let path = error.path().unwrap_or(Path::new(""));
-        if is_hidden(path) {
-            return;
+/// What a folder holds.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// A file that is named like an image.
+    Image(PathBuf),
+    /// A file that is not.
+    Other,
+    /// Something that cannot be read, in a sentence.
+    Unreadable(String),
+    /// The folder itself cannot be read, in a sentence.
+    Unsearchable(String),
+}
+
+/// What `folder` and its folders hold, one after the other, in the order of the names. Hidden files and
+/// folders are passed over.
+pub(crate) fn search(folder: &Path) -> impl Iterator<Item = Entry> + use<> {
+    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
+    let walk = walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
+    let folder = shown(folder);
+    walk.filter_map(move |entry| match entry {
+        Ok(entry) if !entry.file_type().is_file() => None,
+        Ok(entry) if has_image_extension(entry.path()) => Some(Entry::Image(entry.into_path())),
+        Ok(_) => Some(Entry::Other),
+        Err(error) if error.depth() == 0 => {
+            Some(Entry::Unsearchable(format!("cannot search {folder}: {error}")))
         }
-        let why = match (error.io_error(), error.loop_ancestor()) {
-            (Some(cause), _) => cause.to_string(),
-            (None, Some(ancestor)) => format!("it leads back to {}", shown(ancestor)),
-            (None, None) => error.to_string(),
-        };
-        self.unreadable.push(format!("skipped {}: {why}", shown(path)));
+        Err(error) => skipped(&error).map(Entry::Unreadable),
+    })
+}
+
+fn skipped(error: &walkdir::Error) -> Option<String> {
+    let path = error.path().unwrap_or(Path::new(""));
+    if is_hidden(path) {
+        return None;
     }
+    let why = match (error.io_error(), error.loop_ancestor()) {
+        (Some(cause), _) => cause.to_string(),
+        (None, Some(ancestor)) => format!("it leads back to {}", shown(ancestor)),
+        (None, None) => error.to_string(),
+    };
+    Some(format!("skipped {}: {why}", shown(path)))
 }
 
 /// A path as people read it.

@@ -1,5 +1,6 @@
 //! The command `flota`: it starts the fleet, asks it, and checks models.
 
+mod built_in;
 mod check;
 mod cli;
 mod client;
@@ -10,6 +11,8 @@ mod image_files;
 mod print;
 mod run;
 mod show;
+mod submit;
 mod table;
+mod times;
 
 pub use run::main;

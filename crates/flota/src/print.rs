@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    env,
     fmt::Display,
     io::{self, ErrorKind, IsTerminal, Write},
 };
@@ -21,10 +22,10 @@ impl OutputError {
     }
 }
 
-/// Writes `text` and the end of its line to standard output, for people: control characters other
-/// than the ends of lines are escaped.
+/// Writes `text` and the end of its line to standard output: control characters are escaped, but for the
+/// ends of lines and the tabs between the cells of a table.
 pub(crate) fn print(text: impl Display) -> Result<(), OutputError> {
-    Ok(write_line(io::stdout().lock(), &without_control(&text.to_string(), &['\n']))?)
+    Ok(write_line(io::stdout().lock(), &without_control(&text.to_string(), &['\n', '\t']))?)
 }
 
 /// Writes `value` to standard output as one line of JSON. On a terminal, what would steer it is escaped.
@@ -54,7 +55,8 @@ pub(crate) fn note(text: impl Display) {
 
 /// Writes the sentence of an error to standard error, escaped as [`print`] does.
 pub(crate) fn error(sentence: &str) {
-    let mark = style("error:").red().bold().force_styling(io::stderr().is_terminal());
+    let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let mark = style("error:").red().bold().force_styling(io::stderr().is_terminal() && !is_plain);
     let line = format!("{mark} {}", without_control(sentence, &['\n']));
     let _ = write_line(io::stderr().lock(), &line);
 }

@@ -1,15 +1,16 @@
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use flota_platform::ignore_file_size_signal;
-use flota_worker::WorkerProcess;
+use flota_platform::{ignore_file_size_signal, settings::Settings};
+use flota_worker::{WorkerFlags, WorkerProcess};
 
 use crate::{
-    check,
+    built_in, check,
     cli::{Cli, Command, ModelCommand, WorkerArgs},
     commands, demo,
     print::{self, OutputError},
+    submit,
 };
 
 /// What a shell sees of a command that Ctrl-C ended.
@@ -33,12 +34,13 @@ pub fn main() -> ExitCode {
                 flota_worker::exit_code(&error).into()
             });
         }
-        Command::Submit(args) => on_runtime(commands::submit(args)),
+        Command::Submit(args) => on_runtime(submit::submit(args)),
         Command::Status(args) => on_runtime(commands::status(args)),
         Command::Models(args) => on_runtime(commands::models(args)),
         Command::DeadLetters(command) => on_runtime(commands::dead_letters(command)),
         Command::Model(ModelCommand::Check(args)) => on_runtime(check::check(args)),
         Command::Model(ModelCommand::Predict(args)) => on_runtime(commands::predict(args)),
+        Command::Completions(args) => commands::completions(&args),
         Command::Engine(command) => on_runtime(commands::engine(command)),
     };
     ended.unwrap_or_else(|error| report(&error))
@@ -49,7 +51,25 @@ fn worker(WorkerArgs { folders, name, flags }: WorkerArgs) -> ExitCode {
         let wanted = "a worker of several models needs a name: --name NAME";
         Cli::command().error(ErrorKind::MissingRequiredArgument, wanted).exit();
     }
-    flota_worker::run(WorkerProcess::new(name, folders), &flags)
+    match unpacked(folders, &flags) {
+        Ok(folders) => flota_worker::run(WorkerProcess::new(name, folders), &flags),
+        Err(error) => {
+            report(&error);
+            flota_worker::exit_code(&error).into()
+        }
+    }
+}
+
+/// The folders of a worker, those of compiled-in models in the data folder.
+fn unpacked(given: Vec<PathBuf>, flags: &WorkerFlags) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = |given: PathBuf| match built_in::named(&given)? {
+        None => Ok(given),
+        Some(model) => {
+            let settings = Settings::load(flags.config.as_deref(), &flags.set)?;
+            model.unpack(&built_in::unpacked_dir(&settings))
+        }
+    };
+    given.into_iter().map(folder).collect()
 }
 
 fn on_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {

@@ -1,4 +1,6 @@
-//! Tables that people read, whatever the width of their terminal.
+//! Tables that people read, whatever the width of their terminal, and that programs cut at tabs.
+
+use std::io::{self, IsTerminal};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Width, presets};
 
@@ -16,10 +18,13 @@ pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// The width of the terminal in characters; `None` where there is no terminal, or one that does not
-/// know its width.
+/// The width of a terminal that does not know its own.
+const USUAL_WIDTH: u16 = 80;
+
+/// The width of the terminal in characters; `None` where standard output is no terminal.
 pub(crate) fn terminal_width() -> Option<u16> {
-    comfy_table::Table::new().width().filter(|width| *width > 0)
+    let width = comfy_table::Table::new().width().filter(|width| *width > 0);
+    io::stdout().is_terminal().then(|| width.unwrap_or(USUAL_WIDTH))
 }
 
 impl Table {
@@ -43,15 +48,23 @@ impl Table {
     }
 
     /// Draws it as a table where that [fits](Self::fits), else row by row with a line for each
-    /// cell. Numbers are not broken.
+    /// cell. Numbers are not broken. Without a terminal it is the headings and the rows, a line each,
+    /// with a tab between cells.
     pub fn draw(&self, width: Option<u16>) -> String {
-        match self.fits(width) {
-            true => self.as_table(width),
-            false => self.as_records(width),
+        match width {
+            None => self.as_lines(),
+            Some(width) if self.fits(Some(width)) => self.as_table(width),
+            Some(width) => self.as_records(width),
         }
     }
 
-    fn as_table(&self, width: Option<u16>) -> String {
+    /// Cells hold no tab and no end of a line: both are escaped in them.
+    fn as_lines(&self) -> String {
+        let rows = [&self.headings].into_iter().chain(&self.rows);
+        rows.map(|row| row.join("\t")).collect::<Vec<_>>().join("\n")
+    }
+
+    fn as_table(&self, width: u16) -> String {
         let mut table = drawing(width);
         table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header(&self.headings).add_rows(&self.rows);
@@ -62,7 +75,7 @@ impl Table {
         table.to_string()
     }
 
-    fn as_records(&self, width: Option<u16>) -> String {
+    fn as_records(&self, width: u16) -> String {
         let record = |row: &Vec<String>| {
             let mut record = drawing(width);
             record.load_style(presets::NOTHING);
@@ -95,12 +108,9 @@ impl Table {
     }
 }
 
-fn drawing(width: Option<u16>) -> comfy_table::Table {
+fn drawing(width: u16) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    match width {
-        Some(width) => table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
+    table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 
@@ -132,6 +142,18 @@ mod tests {
         let drawn = example().draw(Some(45));
         assert!(drawn.contains("\n noise level  0.79!\n"), "{drawn}");
         assert!(drawn.contains("\n\n image        b\\u{1b}[2J.png\n"), "{drawn}");
-        assert!(example().draw(None).starts_with('┌'));
+        assert!(example().draw(Some(120)).starts_with('┌'));
+    }
+
+    #[test]
+    fn without_a_terminal_a_table_is_lines_of_cells_with_tabs_between() {
+        let drawn = example().draw(None);
+        let lines: Vec<Vec<&str>> = drawn.lines().map(|line| line.split('\t').collect()).collect();
+        assert_eq!(lines[0], ["image", "noise level", "outcome"]);
+        assert_eq!(lines[2], [r"b\u{1b}[2J.png", "12.25", "DECODE_UNSUPPORTED: not an image"]);
+        assert_eq!(lines.len(), 3);
+        let mut table = Table::new(&["a"]);
+        table.add(["1\t2\n3"]);
+        assert_eq!(table.draw(None), "a\n1\\t2\\n3", "a cell stays one cell");
     }
 }

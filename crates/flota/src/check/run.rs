@@ -9,6 +9,7 @@ use super::{
     input, output,
 };
 use crate::{
+    built_in,
     cli::CheckArgs,
     print::{plain, print, print_json},
     show,
@@ -45,7 +46,8 @@ struct GoldenResult {
 /// Checks a model folder; exit code 1 where something is wrong or a golden example comes out otherwise.
 pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
-    let folder = ModelFolder::open(&args.folder, &settings.weights_dir()).await?;
+    let (dir, _unpacked) = built_in::folder_of(&args.folder)?;
+    let folder = ModelFolder::open(&dir, &settings.weights_dir()).await?;
     let manifest = folder.manifest().clone();
     let digest = folder.digest().to_string();
     if !args.json {
@@ -71,10 +73,10 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         golden_examples: Vec::new(),
         tolerance: None,
     };
-    if let Some(examples) = Examples::read(&args.folder)? {
+    if let Some(examples) = Examples::read(&dir)? {
         report.tolerance = Some(examples.tolerance);
         for example in &examples.examples {
-            let compared = examples.compare(example, &args.folder, &model, session.as_mut())?;
+            let compared = examples.compare(example, &dir, &model, session.as_mut())?;
             report.golden_examples.push(GoldenResult::of(&example.image, compared));
         }
     }

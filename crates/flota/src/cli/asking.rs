@@ -14,17 +14,33 @@ pub(crate) struct Server {
 
 /// Submit images to a running fleet.
 ///
-/// Files are uploaded; addresses are fetched by the workers. More than a thousand tasks become
-/// several requests.
+/// Files are uploaded; workers fetch URLs. Any number of images is taken: they become requests of up to
+/// a thousand tasks, and each request is submitted as soon as its images are uploaded.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+An image that cannot be read or is refused is named on standard error, and the others go on. A server that
+has no room (429, 503) or loses connections is tried again for up to five minutes per call.
+
+After Ctrl-C, or when the fleet is gone for longer, run the same command in the same folder again: within
+a day it resumes where it stopped, and submits nothing twice. A command that has finished submits
+everything again.
+
+Exit code 1 if an image could not be submitted or, with --wait, a task failed.
+
 Examples:
   flota submit photo.jpg --model image-quality --wait
-  flota submit https://example.org/a.jpg --model image-quality --callback https://example.org/hook")]
+  flota submit photos/ https://example.org/a.jpg --model image-quality,embedded-text
+  curl -s https://example.org/a.jpg | flota submit - --model image-quality --wait
+  find photos -name '*.jpg' -mtime -1 | flota submit --from-file - --model image-quality
+  flota submit photos/ --model image-quality --callback https://example.org/hook")]
 pub(crate) struct SubmitArgs {
-    /// Files, folders of images, or http(s) addresses
-    #[arg(required = true, value_name = "PATH|URL")]
+    /// Files, folders of images, http(s) URLs, or `-` for one image on standard input
+    #[arg(required_unless_present = "from_file", value_name = "PATH|URL|-")]
     pub images: Vec<String>,
+
+    /// Also what this file lists, a path or URL in each line; `-` reads the list from standard input
+    #[arg(long, visible_alias = "list", value_name = "FILE")]
+    pub from_file: Option<String>,
 
     /// Model that looks at the images; may be repeated
     #[arg(long = "model", required = true, value_name = "NAME", value_delimiter = ',')]
@@ -34,13 +50,25 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     pub wait: bool,
 
-    /// Address that is told when it is finished
+    /// URL that receives a callback when a request is finished
     #[arg(long, value_name = "URL")]
     pub callback: Option<Url>,
 
-    /// Print JSON, one request a line
+    /// Images uploaded at the same time
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub uploads: u8,
+
+    /// Submit everything again, even if the same command was interrupted before
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Print JSON, one request a line with all its outcomes
     #[arg(long)]
     pub json: bool,
+
+    /// Print ids alone, and no progress
+    #[arg(short, long, conflicts_with = "json")]
+    pub quiet: bool,
 
     #[command(flatten)]
     pub server: Server,
@@ -70,4 +98,17 @@ pub(crate) struct ModelsArgs {
 
     #[command(flatten)]
     pub server: Server,
+}
+
+/// Print the completions of this command line for a shell.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flota completions bash > ~/.local/share/bash-completion/completions/flota
+  flota completions zsh > \"${fpath[1]}/_flota\"
+  flota completions fish > ~/.config/fish/completions/flota.fish")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
 }

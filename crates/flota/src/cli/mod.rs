@@ -7,7 +7,7 @@ mod model;
 mod operating;
 mod starting;
 
-pub(crate) use asking::{ModelsArgs, StatusArgs, SubmitArgs};
+pub(crate) use asking::{CompletionsArgs, ModelsArgs, StatusArgs, SubmitArgs};
 pub(crate) use dead_letters::{
     DeadLettersCommand, DiscardArgs, GroupsArgs, ListArgs, ReplayArgs, ReplaysArgs, ShowArgs,
     StopArgs, WatchArgs,
@@ -22,9 +22,12 @@ use clap::{Parser, Subcommand};
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    something failed: the sentence on standard error says what
-  2    the command was typed wrongly
-  78   a worker's model can never be served as it is: starting again does not help
+  1    something failed, such as a task, an image or a check: standard error says what
+  2    usage error
+  3    `provision --dry-run` found something missing or different
+  70   a worker: its model hung or panicked
+  75   `serve` or a worker: it cannot work now, and another start may
+  78   `serve` or a worker: it can never work as it is set up
   130  interrupted
 
 Settings come from compiled-in defaults, then ./flota.toml or --config FILE, then variables such as
@@ -69,6 +72,8 @@ pub(crate) enum Command {
     /// Fetch the engine that runs models fastest, or say which one would
     #[command(subcommand)]
     Engine(EngineCommand),
+    /// Print the completions of this command line for a shell
+    Completions(CompletionsArgs),
 }
 
 #[cfg(test)]

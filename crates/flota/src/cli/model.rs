@@ -25,9 +25,10 @@ Golden examples stand in DIR/golden/examples.json:
   {\"tolerance\": 1e-3, \"examples\": [{\"image\": \"golden/x.png\", \"output\": {…}}]}
 
 Example:
-  flota model check workers/image-quality")]
+  flota model check workers/image-quality
+  flota model check image-quality         # the compiled-in one")]
 pub(crate) struct CheckArgs {
-    /// The folder with model.yaml
+    /// The folder with model.yaml, or the name of a compiled-in model
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 
@@ -49,7 +50,7 @@ Examples:
   flota model predict workers/image-quality photo.jpg
   flota model predict my-model ~/Pictures --json | jq .predictions")]
 pub(crate) struct PredictArgs {
-    /// The folder with model.yaml
+    /// The folder with model.yaml, or the name of a compiled-in model
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 

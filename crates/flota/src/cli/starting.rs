@@ -43,11 +43,13 @@ fn role(text: &str) -> Result<Role, &'static str> {
 /// Which models run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ModelArgs {
-    /// Models to start, by name [default: all whose weights are on this machine]
+    /// Models to start, by name [default: all whose weights are on this machine]; the compiled-in models
+    /// are started where no folder holds a model, or when they are named here or in a group
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub models: Vec<ModelName>,
 
-    /// One more model folder, or a folder of such folders; may be repeated
+    /// One more model folder, or a folder of such folders; may be repeated. A model in a folder goes
+    /// before the compiled-in one of its name
     #[arg(long, value_name = "DIR")]
     pub model_dir: Vec<PathBuf>,
 
@@ -95,8 +97,8 @@ Examples:
   flota demo ~/Pictures --models image-quality
   flota demo photo.jpg --json | jq .predictions")]
 pub(crate) struct DemoArgs {
-    /// Images, or folders that are searched for images
-    #[arg(value_name = "PATH", default_value = "examples/images")]
+    /// Images, or folders that are searched for images [default: the example images of this command]
+    #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -141,9 +143,10 @@ pub(crate) struct ServeArgs {
 #[command(after_help = "\
 Examples:
   flota worker workers/image-quality
+  flota worker image-quality
   flota worker workers/image-quality workers/embedded-text --name photo")]
 pub(crate) struct WorkerArgs {
-    /// Folders with a model.yaml each
+    /// Folders with a model.yaml each, or names of compiled-in models
     #[arg(value_name = "DIR", required = true)]
     pub folders: Vec<PathBuf>,
 

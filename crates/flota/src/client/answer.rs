@@ -1,6 +1,7 @@
 use flota_core::{
     Counts, ImageFacts, ImageRef, ModelName, ModelVersion, Output, RequestId, Status, WorkerName,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// An uploaded image.
@@ -21,10 +22,21 @@ pub(crate) struct RequestAnswer {
     pub terminal: bool,
     /// How many tasks stand where.
     pub counts: Counts,
+    /// When what happened.
+    pub timings: TimingsAnswer,
     /// How tasks ended.
     pub outcomes: Vec<OutcomeAnswer>,
     /// There are more, after the task of this number.
     pub next_after: Option<u32>,
+}
+
+/// When a request was accepted and finished.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TimingsAnswer {
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// From then until it was finished.
+    pub duration_ms: Option<u64>,
 }
 
 /// How a task ended.

@@ -1,12 +1,20 @@
-use std::{path::Path, time::Duration};
+use std::{borrow::Cow, io, path::PathBuf, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
+use bytes::{Bytes, BytesMut};
 use flota_core::{RequestId, limits::MAX_CLIENT_WAIT};
-use reqwest::{Method, RequestBuilder, StatusCode, Url, header::CONTENT_TYPE};
+use futures::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use reqwest::{Body, Method, RequestBuilder, StatusCode, Url, header::CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::{fs::File, io::AsyncReadExt};
 
-use super::{ModelAnswer, OutcomeAnswer, RequestAnswer, Submission, UploadAnswer};
+use super::{
+    ModelAnswer, OutcomeAnswer, Refusal, RequestAnswer, Submission, UploadAnswer,
+    retry::retry_after,
+};
 use crate::print::plain;
 
 /// An answer that takes longer than the longest wait that can be asked for is none.
@@ -16,6 +24,23 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Outcomes asked for at once: the most that the API gives.
 const OUTCOMES_PAGE: u32 = 200;
+
+/// How much of a file is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// An image to upload.
+#[derive(Debug, Clone)]
+pub(crate) enum UploadSource {
+    /// The file there.
+    File(PathBuf),
+    /// These bytes.
+    Memory {
+        /// What people call it.
+        name: String,
+        /// The bytes.
+        bytes: Bytes,
+    },
+}
 
 /// A fleet, by its address.
 #[derive(Debug, Clone)]
@@ -36,21 +61,29 @@ impl Client {
         Self { base, http }
     }
 
-    /// Uploads the image file at `path`.
-    pub async fn upload(&self, path: &Path) -> anyhow::Result<UploadAnswer> {
-        let name = path.to_string_lossy();
-        let bytes =
-            tokio::fs::read(path).await.with_context(|| format!("cannot read {}", plain(&name)))?;
+    /// Uploads an image; a file is not read into memory at once.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the server does not take it; the sentence names it.
+    pub async fn upload(&self, image: &UploadSource) -> anyhow::Result<UploadAnswer> {
         let call = self
             .call(Method::POST, "v1/images")
             .header(CONTENT_TYPE, "application/octet-stream")
-            .body(bytes);
-        self.answer(call).await.with_context(|| format!("cannot upload {}", plain(&name)))
+            .body(image.body().await?);
+        self.answer(call).await.with_context(|| format!("cannot upload {}", image.name()))
     }
 
-    /// Submits a request.
-    pub async fn submit(&self, submission: &Submission) -> anyhow::Result<RequestAnswer> {
-        self.answer(self.call(Method::POST, "v1/requests").json(submission)).await
+    /// Submits a request; where `key` was taken with the same request before, nothing is started.
+    pub async fn submit(
+        &self,
+        submission: &Submission,
+        key: Option<&str>,
+    ) -> anyhow::Result<RequestAnswer> {
+        let mut call = self.call(Method::POST, "v1/requests").json(submission);
+        if let Some(key) = key {
+            call = call.header("Idempotency-Key", key);
+        }
+        self.answer(call).await
     }
 
     /// Where a request stands, with every outcome, as the server writes it.
@@ -126,9 +159,10 @@ impl Client {
     ) -> anyhow::Result<T> {
         let answer = call.send().await.map_err(|error| self.unreachable(error))?;
         let status = answer.status();
+        let retry_after = retry_after(answer.headers());
         let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
         if !status.is_success() {
-            return Err(problem(status, &body));
+            return Err(problem(status, retry_after, &body).into());
         }
         serde_json::from_slice(&body)
             .with_context(|| format!("{} does not answer as a fleet would", self.base))
@@ -146,15 +180,44 @@ impl Client {
     }
 }
 
+impl UploadSource {
+    /// Its name for people.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::File(path) => plain(&path.to_string_lossy()).into_owned().into(),
+            Self::Memory { name, .. } => plain(name),
+        }
+    }
+
+    async fn body(&self) -> anyhow::Result<Body> {
+        let path = match self {
+            Self::Memory { bytes, .. } => return Ok(bytes.clone().into()),
+            Self::File(path) => path,
+        };
+        let unread = || format!("cannot read {}", self.name());
+        let file = File::open(path).await.with_context(unread)?;
+        if file.metadata().await.with_context(unread)?.is_dir() {
+            bail!("{}: it is a folder", unread());
+        }
+        let chunks = stream::try_unfold(file, async |mut file| {
+            let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+            let is_end = file.read_buf(&mut chunk).await? == 0;
+            io::Result::Ok((!is_end).then(|| (Frame::data(chunk.freeze()), file)))
+        });
+        Ok(Body::wrap(StreamBody::new(chunks)))
+    }
+}
+
 /// The sentence of a problem (RFC 9457), with its code.
-fn problem(status: StatusCode, body: &[u8]) -> anyhow::Error {
+fn problem(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Refusal {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |field: &str| problem.get(field).and_then(Value::as_str);
-    match (text("detail").or_else(|| text("title")), text("code")) {
-        (Some(sentence), Some(code)) => anyhow!("{sentence} ({code})"),
-        (Some(sentence), None) => anyhow!("{sentence} (status {status})"),
-        (None, _) => anyhow!("the server answered with status {status}"),
-    }
+    let sentence = match (text("detail").or_else(|| text("title")), text("code")) {
+        (Some(sentence), Some(code)) => format!("{sentence} ({code})"),
+        (Some(sentence), None) => format!("{sentence} (status {status})"),
+        (None, _) => format!("the server answered with status {status}"),
+    };
+    Refusal { status, retry_after, sentence }
 }
 
 #[cfg(test)]
@@ -181,7 +244,10 @@ mod tests {
         let client = Client::new(url.parse().unwrap());
         for size in [1, LARGE] {
             file.as_file().set_len(size as u64).unwrap();
-            let error = format!("{:#}", client.upload(file.path()).await.unwrap_err());
+            let error = format!(
+                "{:#}",
+                client.upload(&UploadSource::File(file.path().into())).await.unwrap_err()
+            );
             assert!(error.starts_with("cannot upload "), "{error}");
             assert!(error.ends_with(": the disk is full (STORAGE_FULL)"), "{size}: {error}");
         }

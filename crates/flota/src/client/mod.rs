@@ -3,11 +3,13 @@
 mod answer;
 mod dead_letters;
 mod http;
+mod retry;
 mod submission;
 
 pub(crate) use answer::{
     BacklogAnswer, EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer,
 };
 pub(crate) use dead_letters::{DeadLetterAnswer, GroupsAnswer, ReplayAnswer, ReplayOrder};
-pub(crate) use http::Client;
+pub(crate) use http::{Client, UploadSource};
+pub(crate) use retry::{Refusal, patiently};
 pub(crate) use submission::{Submission, SubmittedImage};

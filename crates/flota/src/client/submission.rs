@@ -35,6 +35,22 @@ pub(crate) struct Callback {
 }
 
 impl Submission {
+    /// How many images a request for `models` may have.
+    ///
+    /// # Panics
+    /// If there are no models.
+    pub fn max_images(models: &[ModelName]) -> usize {
+        assert!(!models.is_empty(), "a request has models");
+        // More models than a request may have tasks is for the server to refuse.
+        (MAX_REQUEST_TASKS / models.len()).max(1)
+    }
+
+    /// A request.
+    pub fn new(images: Vec<SubmittedImage>, models: &[ModelName], callback: Option<&str>) -> Self {
+        let callback = callback.map(|url| Callback { url: url.to_owned() });
+        Self { images, models: models.to_vec(), callback }
+    }
+
     /// Cuts images into as few requests as the limit on tasks allows.
     ///
     /// # Panics
@@ -44,16 +60,8 @@ impl Submission {
         models: &[ModelName],
         callback: Option<&str>,
     ) -> Vec<Self> {
-        assert!(!models.is_empty(), "a request has models");
-        let callback = callback.map(|url| Callback { url: url.to_owned() });
-        // More models than a request may have tasks is for the server to refuse.
-        let image_count = (MAX_REQUEST_TASKS / models.len()).max(1);
-        let request = |images: &[SubmittedImage]| Self {
-            images: images.to_vec(),
-            models: models.to_vec(),
-            callback: callback.clone(),
-        };
-        images.chunks(image_count).map(request).collect()
+        let request = |images: &[SubmittedImage]| Self::new(images.to_vec(), models, callback);
+        images.chunks(Self::max_images(models)).map(request).collect()
     }
 }
 

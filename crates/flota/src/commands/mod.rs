@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod completions;
 mod dead_letters;
 mod doctor;
 mod engine;
@@ -9,9 +10,9 @@ mod predict;
 mod provision;
 mod serve;
 mod status;
-mod submit;
 mod up;
 
+pub(crate) use completions::completions;
 pub(crate) use dead_letters::dead_letters;
 pub(crate) use doctor::doctor;
 pub(crate) use engine::engine;
@@ -19,6 +20,5 @@ pub(crate) use models::models;
 pub(crate) use predict::predict;
 pub(crate) use provision::provision;
 pub(crate) use serve::serve;
-pub(crate) use status::status;
-pub(crate) use submit::{submit, upload};
+pub(crate) use status::{print_request, status};
 pub(crate) use up::{choose, up, workers};

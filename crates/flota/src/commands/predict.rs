@@ -7,6 +7,7 @@ use indicatif::ProgressIterator;
 use serde::Serialize;
 
 use crate::{
+    built_in,
     cli::PredictArgs,
     image_files,
     print::{note, print, print_json},
@@ -42,7 +43,8 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
     let found = image_files::find(&args.paths)?;
     found.notes().iter().for_each(note);
-    let folder = ModelFolder::open(&args.folder, &settings.weights_dir()).await?;
+    let (dir, _unpacked) = built_in::folder_of(&args.folder)?;
+    let folder = ModelFolder::open(&dir, &settings.weights_dir()).await?;
     let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
     let model = folder.load(&Engines::open(&settings.engine)?)?;
     let mut session = model.session(1)?;

@@ -2,10 +2,11 @@ use std::{process::ExitCode, time::Duration};
 
 use crate::{
     cli::StatusArgs,
-    client::{Client, RequestAnswer},
+    client::{Client, OutcomeAnswer, RequestAnswer},
     print::{print, print_json},
     show,
     table::{Table, terminal_width},
+    times,
 };
 
 /// Shows where a request stands.
@@ -16,12 +17,16 @@ pub(crate) async fn status(args: StatusArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let request = client.request(args.id, Duration::ZERO).await?;
-    print_request(&client, &request).await?;
+    let outcomes = client.outcomes(request.id).await?;
+    print_request(&request, &outcomes)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes where a request stands, and a line for each task that ended.
-pub(crate) async fn print_request(client: &Client, request: &RequestAnswer) -> anyhow::Result<()> {
+pub(crate) fn print_request(
+    request: &RequestAnswer,
+    outcomes: &[OutcomeAnswer],
+) -> anyhow::Result<()> {
     let counts = &request.counts;
     let others = [
         (counts.open, "open"),
@@ -32,13 +37,18 @@ pub(crate) async fn print_request(client: &Client, request: &RequestAnswer) -> a
     ];
     let parts = others.iter().filter(|(number, _)| *number > 0);
     let parts: Vec<_> = parts.map(|(number, what)| format!("{number} {what}")).collect();
-    print(format!("{}: {} ({})", request.id, request.status, parts.join(", ")))?;
-    let outcomes = client.outcomes(request.id).await?;
+    let submitted = times::shown(request.timings.created_at);
+    let took = match request.timings.duration_ms {
+        Some(ms) => format!(", took {:.1} s", ms as f64 / 1_000.0),
+        None => String::new(),
+    };
+    let (id, status, parts) = (request.id, request.status, parts.join(", "));
+    print(format!("{id}: {status} ({parts}), submitted {submitted}{took}"))?;
     if outcomes.is_empty() {
         return Ok(());
     }
     let mut table = Table::new(&["image", "model", "outcome"]);
-    for outcome in &outcomes {
+    for outcome in outcomes {
         let image = outcome.image.id.as_deref().unwrap_or(&outcome.image.url);
         table.add([image, outcome.model.as_str(), &show::ending(&outcome.ending)]);
     }

@@ -1,21 +1,30 @@
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
-use flota_core::Sha256;
+use flota_core::{
+    Sha256,
+    ports::{Clock, RegistrationOutcome},
+};
 use flota_platform::{
+    Platform, SystemClock,
     settings::{Backend, ModelGroup, Settings},
     telemetry,
 };
-use reqwest::Url;
+use flota_worker::{ReadyModel, ReadyReport};
 
 use crate::{
+    built_in,
     cli::{ModelArgs, UpArgs},
     fleet::{self, Chosen, Fleet, Plan, PlannedWorker, Stop},
     image_files,
     print::{OutputError, note, plain, print},
+    show,
 };
 
-/// The pictures that come with the project.
+/// The images that come with the project.
 const EXAMPLES: &str = "examples/images";
 
 /// Starts the whole fleet and stays until it is told to stop.
@@ -36,35 +45,36 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     prepared?;
-    let workers = workers(&chosen, &models, &settings)?;
     let plan = Plan {
-        workers: workers.clone(),
+        workers: workers(&chosen, &models, &settings)?,
         config: sources.config,
         set: sources.set,
         data_dir: (settings.backend == Backend::Embedded).then(|| settings.data_dir.clone()),
         drain: settings.worker.drain.max(settings.recorder.drain),
         logs: None,
     };
-    let mut fleet = match Fleet::start(plan, &stop).await {
+    let mut fleet = match Fleet::start_server(&plan, &stop).await {
         Ok(fleet) => fleet,
         Err(_) if stop.orderly.is_cancelled() => return Ok(ExitCode::SUCCESS),
         Err(error) => return Err(error),
     };
-    let ended = match greet(&fleet.url(), &chosen, &workers, &settings) {
-        Ok(()) => stay(&mut fleet, &stop).await,
-        Err(error) => Err(error.into()),
-    };
+    let ended = run(&mut fleet, &plan, &chosen, &settings, &stop).await;
     fleet.stop().await;
-    ended?;
+    if !stop.orderly.is_cancelled() {
+        ended?;
+    }
     print("stopped")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The models that the arguments and the settings name.
 pub(crate) fn choose(args: &ModelArgs, settings: &Settings) -> anyhow::Result<Chosen> {
-    let found = fleet::find(&settings.models.dirs, &args.model_dir, &args.models)?;
-    fleet::check_groups(groups(args, settings), &found)?;
-    fleet::choose(found, &args.models, &settings.weights_dir())
+    let (groups, unpacked) = (groups(args, settings), built_in::unpacked_dir(settings));
+    let found = fleet::find_all(settings, &args.model_dir, &args.models, groups, &unpacked)?;
+    fleet::check_groups(groups, &found)?;
+    let chosen = fleet::choose(found, &args.models, &settings.weights_dir())?;
+    fleet::unpack(&chosen.models, &unpacked)?;
+    Ok(chosen)
 }
 
 /// The workers of what was chosen.
@@ -79,6 +89,49 @@ pub(crate) fn workers(
 /// The groups that the arguments name, or else the settings.
 fn groups<'a>(args: &'a ModelArgs, settings: &'a Settings) -> &'a [ModelGroup] {
     if args.group.is_empty() { &settings.models.groups } else { &args.group }
+}
+
+/// From a server that listens to the end; an error where the fleet cannot work, or no longer.
+async fn run(
+    fleet: &mut Fleet,
+    plan: &Plan,
+    chosen: &Chosen,
+    settings: &Settings,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    register(&plan.workers, settings).await?;
+    greet(fleet.url().as_str().trim_end_matches('/'), chosen, &plan.workers, settings)?;
+    fleet.start_workers(plan)?;
+    fleet.workers_ready(plan, |worker, report| Ok(print(ready(worker, report))?)).await?;
+    stay(fleet, stop).await
+}
+
+/// Makes the models known that no worker serves, so that the API takes requests for them before their
+/// workers are ready. A worker that serves a model decides itself when another takes over.
+async fn register(workers: &[PlannedWorker], settings: &Settings) -> anyhow::Result<()> {
+    let platform = Platform::open(settings).await?;
+    for worker in workers {
+        for model in &worker.models {
+            let now = SystemClock.now();
+            let name = &model.manifest.name;
+            let known = platform.models.get(name, now).await;
+            let known = known.with_context(|| format!("cannot look for the model {name}"))?;
+            if known.is_some_and(|known| known.workers_alive > 0) {
+                continue;
+            }
+            let registration = flota_worker::look(&model.folder, |_| worker.name.clone(), now)?;
+            let outcome = platform.models.register(&registration).await;
+            match outcome.with_context(|| format!("cannot register the model {name}"))? {
+                RegistrationOutcome::Registered => {}
+                RegistrationOutcome::Conflict(_) => bail!(
+                    "version {} of {name} is known with other contents: bump the `version` in its \
+                     model.yaml",
+                    model.manifest.version
+                ),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns when the fleet is to stop; an error where it can no longer work.
@@ -109,14 +162,15 @@ async fn stay(fleet: &mut Fleet, stop: &Stop) -> anyhow::Result<()> {
 }
 
 fn greet(
-    url: &Url,
+    url: &str,
     chosen: &Chosen,
     workers: &[PlannedWorker],
     settings: &Settings,
 ) -> Result<(), OutputError> {
-    let url = url.as_str().trim_end_matches('/');
-    let versions =
-        chosen.models.iter().map(|m| format!("{} {}", m.manifest.name, m.manifest.version));
+    let versions = chosen.models.iter().map(|model| {
+        let built_in = if model.is_built_in { " (compiled in)" } else { "" };
+        format!("{} {}{built_in}", model.manifest.name, model.manifest.version)
+    });
     let data_dir = settings.data_dir.to_string_lossy();
     print(format!("Flota is up at {url}, its data in {}", plain(&data_dir)))?;
     print(format!("models: {}", versions.collect::<Vec<_>>().join(", ")))?;
@@ -129,21 +183,72 @@ fn greet(
             "left out: {name}, whose weights are not on this machine; --models {name} fetches them"
         ))?;
     }
-    let example = example(url, chosen).unwrap_or_else(|| format!("curl {url}/v1/models"));
+    let example = example(url, chosen, settings).unwrap_or_else(|| format!("curl {url}/v1/models"));
     print(format!("try it:\n  {example}"))?;
-    print("Ctrl-C stops it")
+    print("Ctrl-C stops it; its workers start now, and what is submitted meanwhile waits for them")
 }
 
-/// A line for the shell that uploads a picture of the project and has the first model look at it.
-fn example(url: &str, chosen: &Chosen) -> Option<String> {
+/// A line for the shell that uploads an example image and has the first model look at it.
+fn example(url: &str, chosen: &Chosen, settings: &Settings) -> Option<String> {
     let model = &chosen.models.first()?.manifest.name;
-    let file = image_files::find(&[PathBuf::from(EXAMPLES)]).ok()?.files.into_iter().next()?;
+    let file = example_image(&settings.data_dir)?;
     let sha256 = Sha256::of(&std::fs::read(&file).ok()?);
     let request =
         format!(r#"{{"images":[{{"url":"flota://sha256/{sha256}"}}],"models":["{model}"]}}"#);
     Some(format!(
-        "curl -sS -w '\\n' --data-binary @{} {url}/v1/images && \\\n  curl -sS -H 'Prefer: wait=30' -H \
+        "curl -sS -w '\\n' --data-binary @{} {url}/v1/images && \\\n  curl -sS -H 'Prefer: wait=60' -H \
          'Content-Type: application/json' -d '{request}' {url}/v1/requests",
-        file.display()
+        quoted(&file.to_string_lossy())
     ))
+}
+
+/// An image of the project where this is its folder, else a compiled-in one.
+fn example_image(data_dir: &Path) -> Option<PathBuf> {
+    let files = match image_files::find(&[PathBuf::from(EXAMPLES)]) {
+        Ok(found) => found.files,
+        Err(_) => built_in::unpack_images(&data_dir.join("examples")).ok()?,
+    };
+    files.into_iter().next()
+}
+
+/// `text` as a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+/// The line for a worker that is ready.
+fn ready(worker: &PlannedWorker, report: Option<ReadyReport>) -> String {
+    let model = |model: &ReadyModel| {
+        let ReadyModel { name, version, engine, .. } = model;
+        format!(
+            "{name} {version} on {engine}, {} of {}, {} at once",
+            show::count(model.session_count, "session"),
+            show::count(model.thread_count, "thread"),
+            show::count(model.batch_size as usize, "image"),
+        )
+    };
+    let models: Vec<String> = match report {
+        Some(report) => report.models.iter().map(model).collect(),
+        None => {
+            let manifests = worker.models.iter().map(|model| &model.manifest);
+            manifests.map(|manifest| format!("{} {}", manifest.name, manifest.version)).collect()
+        }
+    };
+    format!("worker {} is ready: {}", worker.name, models.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        assert_eq!(quoted("flota-data/examples/a.jpg"), "flota-data/examples/a.jpg");
+        assert_eq!(quoted("my data/it's"), r"'my data/it'\''s'");
+        assert_eq!(quoted("$(rm)"), "'$(rm)'");
+    }
 }

@@ -93,7 +93,8 @@ impl Report {
         let mut parts: Vec<_> = self.tables(width).iter().map(|table| table.draw(width)).collect();
         parts.extend(self.failures());
         parts.push(self.summary());
-        parts.join("\n")
+        // A program takes what stands between empty lines for one table.
+        parts.join(if width.is_some() { "\n" } else { "\n\n" })
     }
 
     /// A table for each model that measures several values, and one for all the others.
@@ -242,7 +243,8 @@ mod tests {
     fn values_have_columns_where_there_is_room_and_else_only_what_is_flagged_is_shown() {
         for width in [None, Some(120)] {
             let text = report().text(width);
-            assert!(text.contains("0.53!") && text.contains("0.50 "), "{text}");
+            assert!(text.contains("0.53!") && text.contains("0.50"), "{text}");
+            assert_eq!(text.contains('│'), width.is_some(), "{text}");
         }
         for width in [80, 60, 40] {
             let text = report().text(Some(width));

@@ -14,13 +14,15 @@ use tempfile::TempDir;
 
 use super::{receiver::Receiver, report::Report};
 use crate::{
+    built_in,
     cli::{DemoArgs, SettingsArgs},
     client::{Client, OutcomeAnswer, Submission},
-    commands::{choose, upload, workers},
+    commands::{choose, workers},
     fleet::{self, Fleet, FoundModel, Plan, PlannedWorker, Stop},
     image_files,
     print::{note, print, print_json},
     run::INTERRUPTED,
+    submit::upload,
     table::terminal_width,
 };
 
@@ -34,9 +36,16 @@ const CALLBACK_WAIT: Duration = Duration::from_secs(60);
 /// Runs images through a fleet of its own and shows what came back.
 pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals().context("cannot listen for signals")?;
-    let found = image_files::find(&args.paths)?;
-    found.notes().iter().for_each(note);
     let temporary = TempDir::with_prefix("flota-demo-").context("no temporary folder")?;
+    let examples = temporary.path().join("examples");
+    let files = match args.paths.is_empty() {
+        true => built_in::unpack_images(&examples)?,
+        false => {
+            let found = image_files::find(&args.paths)?;
+            found.notes().iter().for_each(note);
+            found.files
+        }
+    };
     let data_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
     let (settings, sources) = settings(args.settings, &data_dir)?;
     let chosen = choose(&args.models, &settings)?;
@@ -47,7 +56,7 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     }
     let workers = workers(&chosen, &args.models, &settings)?;
     let (models, is_quiet) = (chosen.models, args.json);
-    let demo = Demo { files: found.files, models, workers, settings, is_quiet };
+    let demo = Demo { files, examples, models, workers, settings, is_quiet };
     let logs = temporary.path().to_owned();
     let run = demo.run(sources, logs, &stop).await;
     let is_interrupted = run.is_err() && stop.orderly.is_cancelled();
@@ -88,6 +97,8 @@ fn settings(
 
 struct Demo {
     files: Vec<PathBuf>,
+    /// The folder that the names of the example images are without.
+    examples: PathBuf,
     models: Vec<FoundModel>,
     workers: Vec<PlannedWorker>,
     settings: Settings,
@@ -113,7 +124,7 @@ impl Demo {
             drain: self.settings.worker.drain,
             logs: Some(logs),
         };
-        let mut fleet = Fleet::start(plan, stop).await?;
+        let mut fleet = Fleet::start(&plan, stop).await?;
         let client = Client::new(fleet.url());
         let report = tokio::select! {
             report = self.journey(&client) => report,
@@ -136,7 +147,7 @@ impl Demo {
         bar.finish_and_clear();
         let mut requests = Vec::new();
         for submission in Submission::cut(&images, &names, Some(&receiver.url())) {
-            requests.push((client.submit(&submission).await?.id, submission.images.len()));
+            requests.push((client.submit(&submission, None).await?.id, submission.images.len()));
         }
         let ids: Vec<RequestId> = requests.iter().map(|(id, _)| *id).collect();
         self.finished(client, &ids, self.files.len() * names.len()).await?;
@@ -196,7 +207,8 @@ impl Demo {
             for outcome in client.outcomes(*id).await? {
                 let index = outcome.n as usize / model_count;
                 let file = of_request.get(index).context("the fleet counts images otherwise")?;
-                named.push((file.display().to_string(), outcome));
+                let name = file.strip_prefix(&self.examples).unwrap_or(file);
+                named.push((name.display().to_string(), outcome));
             }
         }
         Ok(named)

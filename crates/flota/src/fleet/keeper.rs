@@ -1,9 +1,20 @@
-use std::{path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::ExitStatus,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use flota_core::{backoff, ports::Clock};
 use flota_platform::embedded;
-use flota_worker::{EXIT_CONFIG, EXIT_NOT_NOW};
-use tokio::{sync::mpsc, time::Instant};
+use flota_worker::{EXIT_CONFIG, EXIT_NOT_NOW, ReadyReport};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::ChildStdout,
+    sync::mpsc,
+    time::Instant,
+};
 use tracing::{error, info, warn};
 
 use super::{
@@ -86,6 +97,28 @@ impl Ended {
     }
 }
 
+/// What workers have reported of themselves, by their names.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadyReports(Arc<Mutex<BTreeMap<String, ReadyReport>>>);
+
+impl ReadyReports {
+    /// The last report of `worker`.
+    pub fn of(&self, worker: &str) -> Option<ReadyReport> {
+        self.0.lock().expect("nothing panics under this lock").get(worker).cloned()
+    }
+
+    /// Takes the reports out of what `worker` writes, to its end.
+    async fn read(self, worker: String, stdout: ChildStdout) {
+        let mut lines = BufReader::new(stdout).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Some(report) = ReadyReport::parse(&line) {
+                let mut reports = self.0.lock().expect("nothing panics under this lock");
+                reports.insert(worker.clone(), report);
+            }
+        }
+    }
+}
+
 /// Keeps one child running until the fleet stops.
 pub(crate) struct Keeper {
     /// How it is started again.
@@ -94,6 +127,8 @@ pub(crate) struct Keeper {
     pub stop_bound: Duration,
     /// Where its ends are told.
     pub ends: mpsc::Sender<Ended>,
+    /// Where the reports of workers go.
+    pub reports: ReadyReports,
     /// The data folder of a store on this machine, where the leases of a child are ended that ended.
     pub data_dir: Option<PathBuf>,
     /// The randomness of the back-off.
@@ -107,7 +142,10 @@ impl Keeper {
         let mut in_a_row = 0;
         let mut running = Some(child);
         loop {
-            if let Some(child) = running {
+            if let Some(mut child) = running {
+                if let Some(stdout) = child.take_stdout() {
+                    tokio::spawn(self.reports.clone().read(self.spec.name.clone(), stdout));
+                }
                 let (started, id) = (Instant::now(), child.id());
                 let Some(status) = self.watch(child, &stop).await else { return };
                 in_a_row = if started.elapsed() >= HEALTHY { 1 } else { in_a_row + 1 };

@@ -6,8 +6,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use flota_core::{Asset, LabelSource, Manifest, ModelName, Sha256};
-use flota_platform::settings::Settings;
+use flota_platform::settings::{ModelGroup, Settings};
 use flota_worker::{MANIFEST_FILE, ModelFolder};
+
+use crate::built_in::{self, BuiltInModel};
 
 /// A model folder and what its manifest says.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub(crate) struct FoundModel {
     pub folder: PathBuf,
     /// Its manifest.
     pub manifest: Manifest,
+    /// Whether it was compiled into this command.
+    pub is_built_in: bool,
 }
 
 /// Which of the models that were found are to run.
@@ -27,13 +31,57 @@ pub(crate) struct Chosen {
     pub left_out: Vec<ModelName>,
 }
 
+/// The models that may run: those under the folders of the settings and under `named` ones, see [`find`].
+/// Of the compiled-in models the others are added that `wanted` or `groups` name, or all where no folder
+/// holds a model; their folders are those that [`unpack`] writes under `unpacked`. A model in a folder goes
+/// before the compiled-in one of its name.
+///
+/// # Errors
+/// As of [`find`].
+pub(crate) fn find_all(
+    settings: &Settings,
+    named: &[PathBuf],
+    wanted: &[ModelName],
+    groups: &[ModelGroup],
+    unpacked: &Path,
+) -> anyhow::Result<Vec<FoundModel>> {
+    let mut found = find(&settings.models.dirs, named, wanted)?;
+    let is_alone = found.is_empty();
+    for model in built_in::models()? {
+        let name = &model.manifest.name;
+        let is_named = wanted.contains(name) || ModelGroup::of(groups, name).is_some();
+        let is_found = found.iter().any(|found| found.manifest.name == *name);
+        if !is_found && (is_alone || is_named) {
+            let folder = model.folder_in(unpacked);
+            found.push(FoundModel { folder, manifest: model.manifest, is_built_in: true });
+        }
+    }
+    found.sort_by(|a, b| a.manifest.name.cmp(&b.manifest.name));
+    Ok(found)
+}
+
+/// Writes the compiled-in ones of `models` under `unpacked`, where they are not there.
+///
+/// # Errors
+/// If they cannot be written.
+pub(crate) fn unpack(models: &[FoundModel], unpacked: &Path) -> anyhow::Result<()> {
+    let is_wanted = |built_in: &BuiltInModel| {
+        let is_it = |model: &FoundModel| model.manifest.name == built_in.manifest.name;
+        models.iter().any(|model| model.is_built_in && is_it(model))
+    };
+    for model in built_in::models()?.iter().filter(|model| is_wanted(model)) {
+        model.unpack(unpacked)?;
+    }
+    Ok(())
+}
+
 /// The models under `usual` folders, which may be absent, and under `named` ones, which may not.
 /// A folder is a model, or holds models. Where `wanted` is not empty, the manifests of other
 /// folders are not read if they cannot be.
 ///
 /// # Errors
 /// If a manifest is wrong, two models have one name, or a named folder holds no model.
-pub(crate) fn find(
+fn find(
     usual: &[PathBuf],
     named: &[PathBuf],
     wanted: &[ModelName],
@@ -97,7 +145,7 @@ pub(crate) fn choose(
         bail!("the weights of every model would have to be fetched: name one, --models {name}");
     }
     if models.is_empty() {
-        bail!("no model found: give a model folder by --model-dir DIR, or start in the project");
+        bail!("no model found: give a model folder by --model-dir DIR");
     }
     Ok(Chosen { models, left_out })
 }
@@ -138,7 +186,7 @@ fn read(folder: &Path) -> anyhow::Result<FoundModel> {
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let manifest = Manifest::parse(&path.display().to_string(), &text)?;
-    Ok(FoundModel { folder: folder.to_owned(), manifest })
+    Ok(FoundModel { folder: folder.to_owned(), manifest, is_built_in: false })
 }
 
 fn is_of_another(folder: &Path, wanted: &[ModelName]) -> bool {
@@ -196,6 +244,38 @@ output: {name: o, kind: regression}";
         assert_eq!(names(&choose(found.clone(), &far, cache.path()).unwrap().models), ["far"]);
         fs::write(cache.path().join(hash.to_string()), "weights").unwrap();
         assert_eq!(choose(found, &[], cache.path()).unwrap().models.len(), 2);
+    }
+
+    #[test]
+    fn compiled_in_models_run_where_there_are_no_others_and_where_they_are_named() {
+        let (dir, unpacked) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut settings = Settings::default();
+        settings.models.dirs = vec![dir.path().join("workers")];
+        let found = |settings: &Settings, named: &[PathBuf], wanted: &[&str], groups: &[&str]| {
+            let wanted: Vec<ModelName> = wanted.iter().map(|name| name.parse().unwrap()).collect();
+            let groups: Vec<ModelGroup> = groups.iter().map(|text| text.parse().unwrap()).collect();
+            let found = find_all(settings, named, &wanted, &groups, unpacked.path()).unwrap();
+            unpack(&found, unpacked.path()).unwrap();
+            assert!(found.iter().all(|model| model.folder.join(MANIFEST_FILE).is_file()));
+            let name = |model: &FoundModel| (model.manifest.name.to_string(), model.is_built_in);
+            found.iter().map(name).collect::<Vec<_>>()
+        };
+        let all = found(&settings, &[], &[], &[]);
+        assert!(all.contains(&("image-quality".to_owned(), true)), "{all:?}");
+
+        put(dir.path(), "mine", "{file: w.onnx}");
+        let mine = ("mine".to_owned(), false);
+        let named = [dir.path().join("mine")];
+        assert_eq!(found(&settings, &named, &[], &[]), std::slice::from_ref(&mine));
+        let quality = ("image-quality".to_owned(), true);
+        let both = [quality, mine.clone()];
+        assert_eq!(found(&settings, &named, &["image-quality"], &[]), both);
+        assert_eq!(found(&settings, &named, &[], &["photo=mine,image-quality"]), both);
+
+        // One of the same name in a folder goes before it.
+        put(&dir.path().join("workers"), "image-quality", "{file: w.onnx}");
+        let theirs = ("image-quality".to_owned(), false);
+        assert_eq!(found(&settings, &named, &["image-quality"], &[]), [theirs, mine]);
     }
 
     #[test]

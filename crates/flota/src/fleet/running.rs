@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use flota_core::ModelName;
 use flota_platform::SystemClock;
+use flota_worker::ReadyReport;
 use reqwest::Url;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -17,9 +17,9 @@ use tokio::{
 };
 
 use super::{
-    Plan, Stop,
+    FoundModel, Plan, PlannedWorker, Stop,
     child::{Child, ChildSpec, describe},
-    keeper::{Ended, Keeper},
+    keeper::{Ended, Keeper, ReadyReports},
     plan::{log_file, set},
 };
 use crate::{client::Client, print::note};
@@ -42,32 +42,93 @@ pub(crate) struct Fleet {
     pub address: SocketAddr,
     keepers: JoinSet<()>,
     ends: mpsc::Receiver<Ended>,
+    ends_in: mpsc::Sender<Ended>,
+    reports: ReadyReports,
     stop: Stop,
     logs: Option<PathBuf>,
 }
 
 impl Fleet {
-    /// Starts the server, then the workers, and returns when each of them is ready.
+    /// Starts the server and the workers, and returns when each of them is ready.
     ///
     /// # Errors
     /// If a child refuses to run or cannot get ready; then none is left running.
-    pub async fn start(plan: Plan, stop: &Stop) -> anyhow::Result<Self> {
-        let stop = stop.child();
-        let (ends_in, ends) = mpsc::channel(ENDS_IN_HAND);
-        let mut spec = plan.server()?;
-        let (child, address) = start_server(&spec, &stop, plan.drain).await?;
-        // Started again, the server is where its clients know it to be.
-        spec.args.extend(set("server.listen", &address.to_string()));
-        let logs = plan.logs.clone();
-        let mut fleet = Self { address, keepers: JoinSet::new(), ends, stop, logs };
-        fleet.keep(spec, child, &plan, ends_in.clone());
-        match fleet.start_workers(&plan, &ends_in).await {
+    pub async fn start(plan: &Plan, stop: &Stop) -> anyhow::Result<Self> {
+        let mut fleet = Self::start_server(plan, stop).await?;
+        let ready = match fleet.start_workers(plan) {
+            Ok(()) => fleet.workers_ready(plan, |_, _| Ok(())).await,
+            Err(error) => Err(error),
+        };
+        match ready {
             Ok(()) => Ok(fleet),
             Err(error) => {
                 fleet.stop().await;
                 Err(error)
             }
         }
+    }
+
+    /// Starts the server alone and returns when it listens.
+    ///
+    /// # Errors
+    /// If it refuses to run; then it is not left running.
+    pub async fn start_server(plan: &Plan, stop: &Stop) -> anyhow::Result<Self> {
+        let stop = stop.child();
+        let (ends_in, ends) = mpsc::channel(ENDS_IN_HAND);
+        let mut spec = plan.server()?;
+        let (child, address) = start_server(&spec, &stop, plan.drain).await?;
+        // Started again, the server is where its clients know it to be.
+        spec.args.extend(set("server.listen", &address.to_string()));
+        let (keepers, reports, logs) = (JoinSet::new(), ReadyReports::default(), plan.logs.clone());
+        let mut fleet = Self { address, keepers, ends, ends_in, reports, stop, logs };
+        fleet.keep(spec, child, plan);
+        Ok(fleet)
+    }
+
+    /// Starts the workers, and does not wait until they are ready.
+    ///
+    /// # Errors
+    /// If the process of one cannot be started.
+    pub fn start_workers(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        for worker in &plan.workers {
+            let spec = plan.worker(worker)?;
+            let child = Child::start(&spec)?;
+            self.keep(spec, child, plan);
+        }
+        Ok(())
+    }
+
+    /// Returns when each worker is ready, and calls `on_ready` for each as soon as it is, with what it
+    /// reports of itself.
+    ///
+    /// # Errors
+    /// If a child refuses to run or cannot get ready, the fleet is to stop, or `on_ready` fails.
+    pub async fn workers_ready(
+        &mut self,
+        plan: &Plan,
+        mut on_ready: impl FnMut(&PlannedWorker, Option<ReadyReport>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let client = Client::new(self.url());
+        let mut starting: Vec<&PlannedWorker> = plan.workers.iter().collect();
+        while !starting.is_empty() {
+            let looked = self.unless_hopeless(async {
+                tokio::time::sleep(READY_POLL).await;
+                // An error only means "not yet": the ends tell when the server is not there.
+                client.models().await.unwrap_or_default()
+            });
+            let known = looked.await?;
+            let is_alive = |model: &FoundModel| {
+                let name = &model.manifest.name;
+                known.iter().any(|known| known.name == *name && known.workers_alive > 0)
+            };
+            let (ready, others): (Vec<_>, Vec<_>) =
+                starting.into_iter().partition(|worker| worker.models.iter().all(is_alive));
+            for worker in ready {
+                on_ready(worker, self.reports.of(worker.name.as_str()))?;
+            }
+            starting = others;
+        }
+        Ok(())
     }
 
     /// The address as clients write it.
@@ -79,7 +140,7 @@ impl Fleet {
     pub async fn next_end(&mut self) -> Ended {
         match self.ends.recv().await {
             Some(ended) => ended,
-            // Every keeper is gone, so that nothing will end any more.
+            // Cannot be: the fleet itself holds a sender.
             None => std::future::pending().await,
         }
     }
@@ -95,47 +156,24 @@ impl Fleet {
         self.logs.as_deref().map(|logs| last_words(&log_file(logs, child))).unwrap_or_default()
     }
 
-    async fn start_workers(
-        &mut self,
-        plan: &Plan,
-        ends: &mpsc::Sender<Ended>,
-    ) -> anyhow::Result<()> {
-        for worker in &plan.workers {
-            let spec = plan.worker(worker)?;
-            let child = Child::start(&spec)?;
-            self.keep(spec, child, plan, ends.clone());
-        }
-        let models = plan.workers.iter().flat_map(|worker| &worker.models);
-        let names: Vec<_> = models.map(|model| &model.manifest.name).collect();
-        self.ready(&names).await
-    }
-
-    fn keep(&mut self, spec: ChildSpec, child: Child, plan: &Plan, ends: mpsc::Sender<Ended>) {
-        let stop_bound = plan.drain.saturating_add(STOP_MARGIN);
-        let data_dir = plan.data_dir.clone();
-        let keeper = Keeper { spec, stop_bound, ends, data_dir, clock: Arc::new(SystemClock) };
+    fn keep(&mut self, spec: ChildSpec, child: Child, plan: &Plan) {
+        let keeper = Keeper {
+            spec,
+            stop_bound: plan.drain.saturating_add(STOP_MARGIN),
+            ends: self.ends_in.clone(),
+            reports: self.reports.clone(),
+            data_dir: plan.data_dir.clone(),
+            clock: Arc::new(SystemClock),
+        };
         self.keepers.spawn(keeper.run(child, self.stop.clone()));
     }
 
-    async fn ready(&mut self, names: &[&ModelName]) -> anyhow::Result<()> {
-        let client = Client::new(self.url());
-        let all_alive = async {
-            loop {
-                // An error only means "not yet": the ends tell when the server is not there.
-                let models = client.models().await.unwrap_or_default();
-                let is_alive = |name: &&ModelName| {
-                    models.iter().any(|model| model.name == **name && model.workers_alive > 0)
-                };
-                if names.iter().all(is_alive) {
-                    return;
-                }
-                tokio::time::sleep(READY_POLL).await;
-            }
-        };
-        tokio::pin!(all_alive);
+    /// What `work` comes to, unless a child ends for good before, or the fleet is to stop.
+    async fn unless_hopeless<T>(&mut self, work: impl Future<Output = T>) -> anyhow::Result<T> {
+        tokio::pin!(work);
         loop {
             tokio::select! {
-                () = &mut all_alive => return Ok(()),
+                done = &mut work => return Ok(done),
                 () = self.stop.orderly.cancelled() => bail!("interrupted"),
                 Some(ended) = self.ends.recv() => {
                     let is_hopeless = match ended.is_not_now() {

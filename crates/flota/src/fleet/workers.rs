@@ -91,7 +91,7 @@ mod tests {
              input: {{width: 8, height: 8, resize: {{mode: exact}}}}, output: {{kind: regression}}}}"
         );
         let manifest = Manifest::parse("model.yaml", &text).unwrap();
-        FoundModel { folder: name.into(), manifest }
+        FoundModel { folder: name.into(), manifest, is_built_in: false }
     }
 
     #[track_caller]

@@ -7,6 +7,7 @@ use crate::{
     client::{Client, DeadLetterAnswer, GroupsAnswer},
     print::{print, print_json},
     table::{Table, terminal_width},
+    times,
 };
 
 pub(super) async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
@@ -65,7 +66,7 @@ pub(super) async fn replays(args: ReplaysArgs) -> anyhow::Result<ExitCode> {
             replay.id.to_string(),
             replay.model.to_string(),
             replay.by.clone(),
-            replay.created_at.to_string(),
+            times::shown(replay.created_at),
             state,
             counts.succeeded.to_string(),
             counts.failed.to_string(),
@@ -86,7 +87,7 @@ pub(super) fn letters_table(letters: &[DeadLetterAnswer]) -> String {
             subject(letter),
             letter.reason.clone(),
             letter.attempts.to_string(),
-            letter.created_at.to_string(),
+            times::shown(letter.created_at),
             letter.state.clone(),
             text(letter, "message").to_owned(),
         ]);
@@ -105,8 +106,8 @@ pub(super) fn groups_text(groups: &GroupsAnswer) -> String {
             group.model.as_ref().map_or_else(|| "(no task)".to_owned(), ToString::to_string),
             group.reason.clone(),
             group.count.to_string(),
-            group.oldest_at.to_string(),
-            group.newest_at.to_string(),
+            times::shown(group.oldest_at),
+            times::shown(group.newest_at),
             group.message.clone(),
         ]);
     }

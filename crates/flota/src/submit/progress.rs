@@ -1,0 +1,96 @@
+//! What a submission shows while it runs: a bar and failures on standard error.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::print::note;
+
+/// Most failures that are named: more would hide what comes after.
+const MAX_NAMED: u64 = 1_000;
+/// How often the bar moves where nothing happens, so that it is seen to live.
+const TICK: Duration = Duration::from_millis(200);
+/// How often the fleet is asked where a request stands while somebody watches.
+const STEP: Duration = Duration::from_secs(1);
+
+/// A bar where standard error is a terminal, and what failed.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+    failed_count: AtomicU64,
+}
+
+impl Progress {
+    /// An empty one; a quiet one draws nothing and still names what fails.
+    pub fn new(is_quiet: bool) -> Self {
+        let bar = ProgressBar::new(0);
+        if is_quiet {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {msg}");
+        bar.set_style(style.expect("the template is fixed"));
+        Self { bar, failed_count: AtomicU64::new(0) }
+    }
+
+    /// Begins to count something else.
+    pub fn begin(&self, what: &'static str) {
+        self.bar.reset();
+        self.bar.set_length(0);
+        self.bar.set_message(what);
+    }
+
+    /// There is so much more to do.
+    pub fn expect(&self, count: u64) {
+        self.bar.inc_length(count);
+        self.bar.enable_steady_tick(TICK);
+    }
+
+    /// So much was done.
+    pub fn done(&self, count: u64) {
+        self.bar.inc(count);
+    }
+
+    /// How long to wait for news where somebody watches the bar; `None` where nobody does.
+    pub fn step(&self) -> Option<Duration> {
+        (!self.bar.is_hidden()).then_some(STEP)
+    }
+
+    /// Stands at `count` of all.
+    pub fn stands_at(&self, count: u64) {
+        self.bar.set_position(count);
+    }
+
+    /// Names what cannot be submitted.
+    pub fn failed(&self, sentence: &str) {
+        let before = self.failed_count.fetch_add(1, Relaxed);
+        self.bar.inc(1);
+        match before {
+            0..MAX_NAMED => self.say(sentence),
+            MAX_NAMED => self.say("more failed that are not named"),
+            _ => {}
+        }
+    }
+
+    /// How much could not be submitted.
+    pub fn failed_count(&self) -> u64 {
+        self.failed_count.load(Relaxed)
+    }
+
+    /// Writes a remark without tearing the bar.
+    pub fn say(&self, sentence: &str) {
+        self.bar.suspend(|| note(sentence));
+    }
+
+    /// Lets `write` write to standard output without tearing the bar.
+    pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,174 @@
+//! Uploads the images of a part and submits it.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::PathBuf,
+};
+
+use flota_core::{ModelName, RequestId, Sha256, Sha256Hasher, ports::UPLOADED_PREFIX};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Semaphore;
+
+use super::{
+    input::{Input, path_of},
+    parts::Part,
+    progress::Progress,
+    unfinished::Run,
+};
+use crate::client::{Client, Refusal, Submission, SubmittedImage, UploadSource, patiently};
+
+/// Images uploaded at the same time by the demo, and the default of `flota submit`: enough to keep the store's shared syncs
+/// busy.
+const UPLOADS_AT_ONCE: usize = 8;
+
+/// Uploads files and gives each back as an image of a request, in their order.
+///
+/// # Errors
+/// If one of them cannot be uploaded.
+pub(crate) async fn upload(
+    client: &Client,
+    files: &[PathBuf],
+    uploaded: impl Fn(),
+) -> anyhow::Result<Vec<SubmittedImage>> {
+    let upload = async |path: &PathBuf| {
+        let source = UploadSource::File(path.clone());
+        let answer = patiently(async || client.upload(&source).await).await?;
+        uploaded();
+        anyhow::Ok(SubmittedImage::uploaded(answer.url, path))
+    };
+    stream::iter(files).map(upload).buffered(UPLOADS_AT_ONCE).try_collect().await
+}
+
+/// What the parts of a submission share.
+#[derive(Debug)]
+pub(super) struct Sender {
+    /// The fleet.
+    pub client: Client,
+    /// The models of every request.
+    pub models: Vec<ModelName>,
+    /// Who is called back.
+    pub callback: Option<String>,
+    /// What the server accepted before, and the keys.
+    pub run: Run,
+    /// How many images are uploaded at the same time, and their places, which all parts share.
+    pub upload_count: usize,
+    pub uploads: Semaphore,
+    /// What is shown.
+    pub progress: Progress,
+}
+
+/// A request that the server has accepted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    /// Its id.
+    pub id: RequestId,
+    /// How many images it has.
+    pub image_count: usize,
+}
+
+impl Sender {
+    /// Uploads the images of `part` and submits it; `None` where none of them can be had.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or takes no images or no such request: then no other part fares
+    /// better. What is wrong with one image is shown, and the others are submitted.
+    pub async fn send(&self, part: Part) -> anyhow::Result<Option<Sent>> {
+        self.progress.expect(part.inputs.len() as u64);
+        if let Some(sent) = self.sent_before(&part).await? {
+            self.progress.done(part.inputs.len() as u64);
+            return Ok(Some(sent));
+        }
+        let images = stream::iter(part.inputs).map(|input| self.image(input));
+        let images: Vec<_> = images.buffered(self.upload_count).try_collect().await?;
+        let images: Vec<SubmittedImage> = images.into_iter().flatten().collect();
+        if images.is_empty() {
+            return Ok(None);
+        }
+        let submission = self.submission(images);
+        let key = self.run.key(&submission)?;
+        let text = key.to_string();
+        let request =
+            patiently(async || self.client.submit(&submission, Some(&text)).await).await?;
+        self.run.record(&key, request.id);
+        Ok(Some(Sent { id: request.id, image_count: submission.images.len() }))
+    }
+
+    fn submission(&self, images: Vec<SubmittedImage>) -> Submission {
+        Submission::new(images, &self.models, self.callback.as_deref())
+    }
+
+    /// The request that a run before made of `part`, found without an upload.
+    async fn sent_before(&self, part: &Part) -> anyhow::Result<Option<Sent>> {
+        if self.run.accepted_count() == 0 {
+            return Ok(None);
+        }
+        let inputs = part.inputs.clone();
+        let images = tokio::task::spawn_blocking(move || {
+            inputs.iter().filter_map(|input| hashed(input).ok().flatten()).collect::<Vec<_>>()
+        });
+        let images = images.await?;
+        let image_count = images.len();
+        let key = self.run.key(&self.submission(images))?;
+        Ok(self.run.request(&key).map(|id| Sent { id, image_count }))
+    }
+
+    /// The image of a request; `None` for one that cannot be had.
+    async fn image(&self, input: Input) -> anyhow::Result<Option<SubmittedImage>> {
+        let source = match input {
+            Input::Unreadable(why) => {
+                self.progress.failed(&why);
+                return Ok(None);
+            }
+            Input::Url(url) => {
+                self.progress.done(1);
+                return Ok(Some(SubmittedImage::at(&url)));
+            }
+            Input::Image(source) => source,
+        };
+        let _place = self.uploads.acquire().await?;
+        match patiently(async || self.client.upload(&source).await).await {
+            Ok(answer) => {
+                self.progress.done(1);
+                Ok(Some(SubmittedImage::uploaded(answer.url, &path_of(&source))))
+            }
+            Err(error) if is_of_image(&error) => {
+                self.progress.failed(&format!("{error:#}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether an upload failed for its image: it cannot be read, or the server does not take it.
+fn is_of_image(error: &anyhow::Error) -> bool {
+    let is_lost = error.chain().any(|cause| cause.is::<reqwest::Error>());
+    let is_unread = !is_lost && error.chain().any(|cause| cause.is::<io::Error>());
+    is_unread || Refusal::is_of_content(error)
+}
+
+/// The image that an upload of `input` would give.
+fn hashed(input: &Input) -> io::Result<Option<SubmittedImage>> {
+    let source = match input {
+        Input::Unreadable(_) => return Ok(None),
+        Input::Url(url) => return Ok(Some(SubmittedImage::at(url))),
+        Input::Image(source) => source,
+    };
+    let sha256 = match source {
+        UploadSource::Memory { bytes, .. } => Sha256::of(bytes),
+        UploadSource::File(path) => hash(File::open(path)?)?,
+    };
+    let url = format!("{UPLOADED_PREFIX}{sha256}");
+    Ok(Some(SubmittedImage::uploaded(url, &path_of(source))))
+}
+
+fn hash(mut file: File) -> io::Result<Sha256> {
+    let (mut hasher, mut chunk) = (Sha256Hasher::default(), vec![0; 64 * 1024]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&chunk[..count]),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The command in an empty folder, as somebody first meets it.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use super::command::{interrupt, run, stderr, stdout};
+use crate::harness::{Home, until};
+
+/// A command that has neither a home folder nor anything else in its folder.
+fn alone(home: &Home, args: &[&str]) -> Command {
+    let mut command = home.flota(args);
+    let folder = home.path().join("empty");
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    command.current_dir(folder).env("HOME", "/dev/null").env_remove("XDG_CACHE_HOME");
+    command.env("XDG_STATE_HOME", "/dev/null");
+    command
+}
+
+#[tokio::test]
+async fn the_demo_works_in_an_empty_folder_and_leaves_it_empty() {
+    let home = Home::new();
+    let temporary = home.path().join("tmp");
+    fs::create_dir(&temporary).expect("the folder can be made");
+    let mut command = alone(&home, &["demo"]);
+    command.env("TMPDIR", &temporary);
+    let output = run(command).await;
+    let (shown, said) = (stdout(&output), stderr(&output));
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("--models image-category fetches them"), "{said}");
+    assert!(shown.starts_with("embedded-text\ttext\tcovered\t"), "{shown}");
+    assert!(shown.contains("\nharbour-dark.jpg\t") && !shown.contains(['│', '\u{1b}']), "{shown}");
+    assert!(shown.contains("24 succeeded, 0 failed"), "{shown}");
+    for folder in [home.path().join("empty"), temporary] {
+        let left: Vec<_> = fs::read_dir(&folder).expect("it is there").collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn up_says_what_to_paste_before_its_workers_are_ready_and_it_works_at_once() {
+    let home = Home::new().with("FLOTA__ENGINE__CALIBRATE_MS", "10");
+    // Whoever holds this lock keeps workers from measuring, and so from being ready.
+    let calibrations = home.data_dir().join("weights/calibrations");
+    fs::create_dir_all(&calibrations).expect("the folder can be made");
+    let lock = File::create(calibrations.join("lock")).expect("it can be made");
+    lock.lock().expect("nobody holds it");
+    let command = alone(&home, &["up", "--models", "image-quality"]);
+    let (mut up, output) = home.start_heard(command, "up");
+    let mut lines = BufReader::new(output).lines().map(|line| line.expect("it is text"));
+    let greeting: Vec<String> =
+        lines.by_ref().take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    let greeting = greeting.join("\n");
+    let between = |start: &str, end: &str| {
+        let (_, rest) = greeting.split_once(start).unwrap_or_else(|| panic!("{greeting}"));
+        rest.split_once(end).unwrap_or_else(|| panic!("{greeting}")).0.to_owned()
+    };
+    assert!(greeting.contains("models: image-quality 3.0.0 (compiled in)"), "{greeting}");
+
+    let api = home.api();
+    let (_, known) = api.get("/v1/models").await;
+    assert_eq!(known["models"][0]["name"], "image-quality", "it is registered: {known}");
+    assert_eq!(known["models"][0]["workers_alive"], 0, "its worker is not ready");
+    let image = fs::read(between("@", " ")).expect("the example is there");
+    let uploaded = api.upload(image).await;
+    let request: Value = serde_json::from_str(&between("-d '", "'")).expect("it is JSON");
+    assert_eq!(request["images"][0]["url"], uploaded);
+    let http = reqwest::Client::builder().no_proxy().build().expect("the options are fixed");
+    let url = format!("http://{}/v1/requests", home.address());
+    let answer = http.post(&url).json(&request).send().await.expect("the server answers");
+    assert_eq!(answer.status(), 202);
+    let answer: Value = answer.json().await.expect("it is JSON");
+
+    drop(lock);
+    let ready = tokio::task::spawn_blocking(move || lines.next()).await.expect("it does not panic");
+    let ready = ready.expect("a worker is ready");
+    let wanted = "worker image-quality is ready: image-quality 3.0.0 on tract, ";
+    assert!(ready.starts_with(wanted) && ready.contains("session"), "{ready}");
+    let id = answer["id"].as_str().expect("a request has an id");
+    until("the request to be finished", async || {
+        let state =
+            http.get(format!("{url}/{id}")).send().await.ok()?.json::<Value>().await.ok()?;
+        (state["status"] == "succeeded").then_some(())
+    })
+    .await;
+    interrupt(up.id());
+    assert!(up.ended().await.success(), "{}", up.log());
+}
+
+#[tokio::test]
+async fn compiled_in_models_go_by_their_names() {
+    let home = Home::new();
+    let checked = run(alone(&home, &["model", "check", "image-quality", "--json"])).await;
+    assert!(checked.status.success(), "{}", stderr(&checked));
+    let report: Value = serde_json::from_str(&stdout(&checked)).expect("it is JSON");
+    assert_eq!(report["model"], "image-quality");
+    let unknown = run(alone(&home, &["demo", "--models", "no-such-model"])).await;
+    let said = stderr(&unknown);
+    assert!(said.contains("found: embedded-text, image-category, image-quality"), "{said}");
+    let unknown = run(alone(&home, &["up", "--models", "no-such-model"])).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(!home.data_dir().exists(), "nothing is unpacked for a name that is not known");
+    let left: Vec<_> = fs::read_dir(home.path().join("empty")).expect("it is there").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn every_shell_has_completions() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(home.flota(&["completions", shell])).await;
+        assert!(output.status.success(), "{shell}: {}", stderr(&output));
+        let script = stdout(&output);
+        assert!(script.contains("dead-letters") && script.contains("flota"), "{shell}: {script}");
+    }
+    let other = run(home.flota(&["completions", "csh"])).await;
+    assert_eq!(other.status.code(), Some(2));
+}
