@@ -15,6 +15,7 @@ mod notifier;
 mod queues;
 mod recorder;
 mod replay;
+mod retention;
 mod roles;
 mod server;
 mod shares;

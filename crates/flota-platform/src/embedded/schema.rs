@@ -27,6 +27,7 @@ pub(super) const RECORDS: Schema = Schema {
         include_str!("schema/records_3.sql"),
         include_str!("schema/records_4.sql"),
         include_str!("schema/records_5.sql"),
+        include_str!("schema/records_6.sql"),
     ],
 };
 
