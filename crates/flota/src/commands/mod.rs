@@ -11,6 +11,7 @@ mod serve;
 mod status;
 mod submit;
 mod up;
+mod vacuum;
 
 pub(crate) use dead_letters::dead_letters;
 pub(crate) use doctor::doctor;
@@ -22,3 +23,4 @@ pub(crate) use serve::serve;
 pub(crate) use status::status;
 pub(crate) use submit::{submit, upload};
 pub(crate) use up::{choose, up, workers};
+pub(crate) use vacuum::vacuum;

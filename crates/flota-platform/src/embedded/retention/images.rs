@@ -148,3 +148,49 @@ fn delete_one(
     };
     Ok(remove().map_err(|error| PortError::permanent("deleting an image", error))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use flota_core::ports::{Clock, UPLOADED_PREFIX};
+
+    use super::*;
+    use crate::{embedded, memory::ManualClock};
+
+    #[tokio::test]
+    async fn an_image_that_is_uploaded_or_named_after_it_was_found_old_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(1));
+        let store = embedded::open(folder.path(), clock.clone()).unwrap();
+        let images = folder.path().join("images");
+        let records = Connection::open(folder.path().join("records.sqlite")).unwrap();
+        let sha256 = store.images.put(b"image".as_slice().into()).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        let before = SystemTime::from(clock.now());
+        let name = folder_name(&sha256);
+        let old = || old_files(&images.join(&name), &name, "", before).unwrap();
+        let delete = || delete_one(&records, &images, &sha256, before).unwrap();
+        let address = format!("{UPLOADED_PREFIX}{sha256}");
+
+        assert_eq!(old(), [sha256]);
+        store.images.put(b"image".as_slice().into()).await.unwrap();
+        assert_eq!((delete(), old()), (None, Vec::new()), "it was uploaded again");
+        store.images.fetch(&address, 100).await.unwrap();
+
+        let before = before + Duration::from_secs(60);
+        let delete = || delete_one(&records, &images, &sha256, before).unwrap();
+        let uses = "INSERT INTO image_uses (sha256, request) VALUES (?1, x'01')";
+        records.execute(uses, [sha256.as_bytes()]).unwrap();
+        assert_eq!(delete(), None, "a request names it");
+        records.execute("DELETE FROM image_uses", []).unwrap();
+        let uploading = File::open(images.join(&name)).unwrap();
+        uploading.lock_shared().unwrap();
+        assert_eq!(delete(), None, "somebody uploads to its folder");
+        drop(uploading);
+        assert_eq!(delete(), Some(5));
+        assert!(store.images.fetch(&address, 100).await.is_err());
+        store.images.put(b"image".as_slice().into()).await.unwrap();
+        store.images.fetch(&address, 100).await.unwrap();
+    }
+}
