@@ -4,6 +4,7 @@ mod aws;
 mod bad_input;
 mod checks;
 mod command;
+mod disk;
 mod embeddings;
 mod first_contact;
 mod groups;

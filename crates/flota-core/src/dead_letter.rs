@@ -184,6 +184,24 @@ impl DeadLetter {
             && matches!(self.state, DeadLetterState::Replayed { succeeded: None, .. })
     }
 
+    /// When it was replayed or discarded; `None` while it is open or [awaits its end](Self::awaits_end).
+    pub fn resolved_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            DeadLetterState::Replayed { at, .. } | DeadLetterState::Discarded { at, .. } => {
+                (!self.awaits_end()).then_some(*at)
+            }
+            DeadLetterState::Open => None,
+        }
+    }
+
+    /// The request of its task, where it has one.
+    pub fn request(&self) -> Option<RequestId> {
+        match &self.subject {
+            Subject::Task { task, .. } => Some(task.request),
+            Subject::Upload { .. } | Subject::Message { .. } => None,
+        }
+    }
+
     /// Notes how the task of an upload event ended in `round`. False where it does not run again
     /// in that round, or that was noted before.
     pub fn note_ended(&mut self, round: u32, is_success: bool) -> bool {

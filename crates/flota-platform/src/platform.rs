@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use flota_core::ports::{
     Aliases, Callbacks, Clock, DeadLetters, Images, Models, Poster, Predictions, Queue, Replays,
-    Requests,
+    Requests, Retention,
 };
 use thiserror::Error;
 use tokio::task::spawn_blocking;
@@ -38,6 +38,8 @@ pub struct Platform {
     pub staging: Staging,
     /// The room that is left where all this is stored.
     pub disk: DiskReserve,
+    /// Deletion by age; `None` where the store does that by itself.
+    pub retention: Option<Arc<dyn Retention>>,
     /// HTTP out.
     pub poster: Arc<dyn Poster>,
     /// Time, randomness and ids.
@@ -112,6 +114,7 @@ impl Platform {
             models: store.models,
             images: Arc::new(AddressedImages::new(store.images, objects, web)),
             staging: store.staging,
+            retention: store.retention,
             disk: DiskReserve::default(),
             poster: Arc::new(HttpPoster::new(client)),
             clock,

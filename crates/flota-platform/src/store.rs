@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flota_core::ports::{
     Aliases, Callbacks, DeadLetters, Images, Models, Predictions, Queue, Replays, Requests,
+    Retention,
 };
 
 use crate::Staging;
@@ -31,6 +32,8 @@ pub struct Store {
     /// [`UPLOADED_PREFIX`](flota_core::ports::UPLOADED_PREFIX), and on AWS the objects of S3. Other
     /// addresses are refused here.
     pub images: Arc<dyn Images>,
+    /// Deletion by age; `None` where the store does that by itself.
+    pub retention: Option<Arc<dyn Retention>>,
     /// Uploaded images that are arriving.
     pub staging: Staging,
 }

@@ -17,6 +17,7 @@ mod notifier;
 mod queues;
 mod recorder;
 mod replay;
+mod retention;
 mod roles;
 mod routes;
 mod server;

@@ -19,6 +19,18 @@ const CALLBACK_SECONDS: &str = "flota_callback_seconds";
 const TASK_SECONDS: &str = "flota_task_seconds";
 const STAGE_SECONDS: &str = "flota_task_stage_seconds";
 
+/// What is deleted by its age.
+const KINDS: &[&[(&str, &str)]] = &[
+    &[("kind", "messages")],
+    &[("kind", "requests")],
+    &[("kind", "dead_letters")],
+    &[("kind", "open_dead_letters")],
+    &[("kind", "replays")],
+    &[("kind", "predictions")],
+    &[("kind", "aliases")],
+    &[("kind", "images")],
+];
+
 /// What a server process counts and measures over its life.
 pub(crate) const METRICS: &[Metric] = &[
     Metric::counter("flota_requests_accepted_total", "Requests accepted.", &[&[]]),
@@ -47,12 +59,13 @@ pub(crate) const METRICS: &[Metric] = &[
     Metric::counter("flota_outcomes_total", "Outcomes recorded, by model, outcome and code.", &[]),
     Metric::counter(
         "flota_outcomes_dropped_total",
-        "Outcomes not recorded: a task has one already, or its request is unknown.",
+        "Outcomes not recorded: a task has one already, its request is unknown, or its prediction was deleted.",
         &[
             &[("reason", "duplicate")],
             &[("reason", "unknown_request")],
             &[("reason", "unknown_pack")],
             &[("reason", "unknown_task")],
+            &[("reason", "prediction_deleted")],
         ],
     ),
     Metric::counter("flota_rounds_finished_total", "Rounds of requests finished.", &[&[]]),
@@ -108,6 +121,21 @@ pub(crate) const METRICS: &[Metric] = &[
         "flota_replays_ended_total",
         "Replays ended, by result.",
         &[&[("result", "completed")]],
+    ),
+    Metric::counter(
+        "flota_deleted_total",
+        "Records and images deleted because of their age, by kind.",
+        KINDS,
+    ),
+    Metric::counter(
+        "flota_deleted_bytes_total",
+        "Bytes of the records and images that were deleted because of their age, by kind.",
+        KINDS,
+    ),
+    Metric::counter(
+        "flota_returned_bytes_total",
+        "Bytes by which database files were made smaller.",
+        &[&[]],
     ),
     Metric::counter(
         "flota_http_connections_refused_total",

@@ -33,6 +33,7 @@ use crate::{
     notifier::{Attempts, Notifier, SigningSecrets},
     recorder::{Recorder, Recording},
     replay::{Replayer, Reruns},
+    retention::Retainer,
     routes::Routes,
     shares::Shares,
     sweeper::Sweeper,
@@ -52,6 +53,7 @@ pub(crate) struct Roles {
     pub(crate) replayer: Replayer,
     pub(crate) crash_nets: CrashNets,
     pub(crate) moves: Moves,
+    pub(crate) retainer: Retainer,
 }
 
 impl Roles {
@@ -129,6 +131,11 @@ impl Roles {
             prefix: settings.prefix.clone(),
             complained: Mutex::default(),
         };
+        let retainer = Retainer {
+            retention: platform.retention.clone(),
+            clock: platform.clock.clone(),
+            settings: settings.retention.clone(),
+        };
         let attempts = Attempts {
             callbacks: platform.callbacks.clone(),
             requests: platform.requests.clone(),
@@ -185,7 +192,18 @@ impl Roles {
         };
         let reserve = api::reserve(api.clone());
         let router = api::router(api);
-        Self { router, reserve, recorder, ingest, sweeper, notifier, replayer, crash_nets, moves }
+        Self {
+            router,
+            reserve,
+            recorder,
+            ingest,
+            sweeper,
+            notifier,
+            replayer,
+            crash_nets,
+            moves,
+            retainer,
+        }
     }
 }
 

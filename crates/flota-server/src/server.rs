@@ -57,6 +57,7 @@ pub async fn run(
         working.start("replayer", |stop| roles.replayer.run(stop));
         working.start("crash nets", |stop| roles.crash_nets.run(stop));
         working.start("moving of tasks", |stop| roles.moves.run(stop));
+        working.start("retention", |stop| roles.retainer.run(stop));
     }
     if has(Role::Notifier) {
         delivering.start("notifier", |stop| roles.notifier.run(stop));

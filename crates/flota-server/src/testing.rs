@@ -34,6 +34,8 @@ pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 /// How long a condition is waited for, in steps of [`STEP`] of paused time.
 const MAX_STEPS: usize = 20_000;
 const STEP: Duration = Duration::from_millis(100);
+/// When tasks that crash their worker die: a day before the clock begins, not too long ago to be kept.
+const DEAD_SINCE: &str = "2025-12-31T00:00:00Z";
 
 /// A server whose roles are not running.
 pub(crate) struct Fixture {
@@ -266,6 +268,7 @@ impl Fixture {
             tokio::spawn(roles.replayer.run(stop())),
             tokio::spawn(roles.crash_nets.run(stop())),
             tokio::spawn(roles.moves.run(stop())),
+            tokio::spawn(roles.retainer.run(stop())),
         ];
         running.extend(ingest);
         running
@@ -394,7 +397,7 @@ pub(crate) fn crashed(message: &TasksMessage) -> OutcomesMessage {
             Code::FetchTimeout,
             "no answer",
         )],
-        created_at: jiff::Timestamp::UNIX_EPOCH,
+        created_at: DEAD_SINCE.parse().unwrap(),
         state: flota_core::DeadLetterState::Open,
     };
     OutcomesMessage {

@@ -24,6 +24,7 @@ pub fn main() -> ExitCode {
         Command::Worker(args) => return worker(args),
         Command::Provision(args) => on_runtime(commands::provision(args)),
         Command::Doctor(args) => on_runtime(commands::doctor(args)),
+        Command::Vacuum(args) => on_runtime(commands::vacuum(args)),
         Command::Health(args) => return flota_worker::health(&args),
         Command::Up(args) => on_runtime(commands::up(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),

@@ -50,8 +50,8 @@ pub struct DeadLetterPage {
     pub next_after: Option<String>,
 }
 
-/// Replays of dead letters: one runs at a time for each model. A replay is kept for good: it is
-/// the record of who replayed what, when, and with which result.
+/// Replays of dead letters: one runs at a time for each model. A replay is the
+/// record of who replayed what, when, and with which result.
 #[async_trait]
 pub trait Replays: Send + Sync {
     /// Keeps a new replay, which is running, unless another of its model runs.

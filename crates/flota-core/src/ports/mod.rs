@@ -7,6 +7,7 @@ mod poster;
 mod queue;
 mod records;
 mod registry;
+mod retention;
 
 pub use clock::Clock;
 pub use dead_letters::{DeadLetterFilter, DeadLetterPage, DeadLetters, ReplayStart, Replays};
@@ -19,3 +20,4 @@ pub use records::{
 pub use registry::{
     Models, RegisteredModel, Registration, RegistrationOutcome, Service, Throughput, WorkerLine,
 };
+pub use retention::{Deleted, Retention, StoredKind};

@@ -131,6 +131,13 @@ pub trait Predictions: Send + Sync {
     /// Keeps predictions; one that is there stays as it is, unless its version ends in `-dev`.
     async fn put(&self, predictions: &[Prediction]) -> PortResult<()>;
 
+    /// Those of `keys` that are stored and will be for as long as the outcomes that are recorded next
+    /// name them.
+    async fn used(&self, keys: &[PredictionKey]) -> PortResult<Vec<PredictionKey>> {
+        // Where predictions are never deleted, those that were seen once are there.
+        Ok(keys.to_vec())
+    }
+
     /// All that is known of an image, or what `model` says of it, the newest first.
     async fn of_image(
         &self,

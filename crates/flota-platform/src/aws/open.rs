@@ -52,6 +52,7 @@ pub async fn open_with(clients: Clients, settings: &Settings) -> Result<Store, O
         replays: records.replays,
         models: records.models,
         images: Arc::new(S3Images::new(clients.s3, settings)),
+        retention: None,
         staging: Staging::new(env::temp_dir()),
     })
 }

@@ -7,7 +7,7 @@ use std::{
 use flota_core::PortResult;
 use rusqlite::Connection;
 
-use super::{OpenError, error::Fault, readers::Readers, schema::Schema, writer::Writer};
+use super::{OpenError, error::Fault, readers::Readers, schema::Schema, vacuum, writer::Writer};
 
 /// How long a write waits for other processes; a heartbeat has its own, longer patience.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -36,8 +36,10 @@ impl Database {
     pub(super) fn open(path: &Path, schema: &Schema) -> Result<Self, OpenError> {
         let fail = |source| OpenError::database(path, source);
         let mut connection = connect(path).map_err(fail)?;
+        vacuum::prepare(&connection).map_err(fail)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
         schema.migrate(path, &mut connection)?;
+        vacuum::convert(path, &connection).map_err(fail)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let writer = Writer::start(&format!("write-{name}"), connection)
             .map_err(|source| OpenError::folder(path, source))?;

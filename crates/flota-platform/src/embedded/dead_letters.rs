@@ -96,7 +96,8 @@ impl DeadLetters for EmbeddedDeadLetters {
     }
 }
 
-fn find(connection: &Connection, id: &str) -> Result<Option<DeadLetter>, Fault> {
+/// The dead letter, if there is one.
+pub(super) fn find(connection: &Connection, id: &str) -> Result<Option<DeadLetter>, Fault> {
     let mut select = connection.prepare_cached("SELECT record FROM dead_letters WHERE id = ?1")?;
     let mut rows = select.query([id])?;
     rows.next()?.map(|row| record(row, 0)).transpose()

@@ -4,8 +4,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::schema::{QUEUE, RECORDS, Schema};
+use super::{
+    schema::{QUEUE, RECORDS, Schema},
+    vacuum,
+};
 use crate::{DiskSpace, doctor::Check};
+
+const MIB: u64 = 1024 * 1024;
 
 /// Looks at the folder, its room, of which `min_free_bytes` are reserved, and each database in it. It blocks, reads every page, and changes
 /// nothing but a file that it makes and removes again.
@@ -47,7 +52,7 @@ fn room(data_dir: &Path, min_free_bytes: u64) -> Check {
             return Check::wrong(about, problem, "see that the disk is mounted");
         }
     };
-    let mib = |bytes: u64| bytes / (1024 * 1024);
+    let mib = |bytes: u64| bytes / MIB;
     let (free, reserved) = (space.free_bytes, space.reserved_bytes(min_free_bytes));
     let seen = format!("{} MiB, {} MiB of them reserved", mib(free), mib(reserved));
     if let Err(low) = space.check(min_free_bytes) {
@@ -62,7 +67,7 @@ fn room(data_dir: &Path, min_free_bytes: u64) -> Check {
 }
 
 fn database(about: String, path: &Path, schema: &Schema) -> Check {
-    let (version, damage) = match read(path) {
+    let (version, damage, (size_bytes, free_bytes, is_shrinking)) = match read(path) {
         Ok(read) => read,
         Err(error) => {
             let remedy = "stop the fleet and restore the file from a backup, or see who holds it";
@@ -74,17 +79,35 @@ fn database(about: String, path: &Path, schema: &Schema) -> Check {
         return Check::wrong(about, problem, "use the program that wrote it");
     }
     match damage.as_str() {
-        "ok" => Check::good(about, format!("whole, version {version}")),
+        "ok" if !is_shrinking && !vacuum::is_rewritten_at_start(size_bytes) => Check::doubtful(
+            about,
+            format!(
+                "an earlier version made it: {} MiB of its {} MiB are free, and it does not shrink",
+                free_bytes / MIB,
+                size_bytes / MIB
+            ),
+            "stop the fleet and run `flota vacuum`, for about a minute for each few gigabytes",
+        ),
+        "ok" => {
+            let (size, free) = (size_bytes / MIB, free_bytes / MIB);
+            Check::good(
+                about,
+                format!("whole, version {version}, {size} MiB, {free} MiB of them free"),
+            )
+        }
         damage => Check::wrong(about, damage, "stop the fleet and restore the file from a backup"),
     }
 }
 
-/// The file's version and what SQLite says of its pages and indexes, `ok` where they are whole.
-fn read(path: &Path) -> rusqlite::Result<(usize, String)> {
+/// What is known of a file: its version, what SQLite says of its pages and indexes (`ok` where they are
+/// whole), and its sizes.
+type Read = (usize, String, (u64, u64, bool));
+
+fn read(path: &Path) -> rusqlite::Result<Read> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let damage = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    Ok((version, damage))
+    Ok((version, damage, vacuum::sizes(&connection)?))
 }
 
 #[cfg(test)]

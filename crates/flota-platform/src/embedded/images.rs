@@ -2,13 +2,15 @@ use std::{
     fs::File,
     io::{self, Read, Seek},
     path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use flota_core::{
     Code, PortError, PortResult, Sha256,
-    ports::{FetchError, Images, StagedFile},
+    ports::{Clock, FetchError, Images, StagedFile},
 };
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
@@ -16,9 +18,11 @@ use tokio::task::spawn_blocking;
 use super::{OpenError, create_private_dir};
 use crate::uploaded;
 
-/// Uploaded images as files `ab/cdef…`, named by the hash of what is in them.
+/// Uploaded images as files `ab/cdef…`, named by the hash of what is in them. When a file was modified says
+/// when it was last uploaded.
 pub(super) struct EmbeddedImages {
     folder: PathBuf,
+    clock: Arc<dyn Clock>,
 }
 
 impl EmbeddedImages {
@@ -26,29 +30,29 @@ impl EmbeddedImages {
     ///
     /// # Errors
     /// If the folder cannot be made.
-    pub(super) fn open(folder: PathBuf) -> Result<Self, OpenError> {
+    pub(super) fn open(folder: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         create_private_dir(&folder).map_err(|source| OpenError::folder(&folder, source))?;
-        Ok(Self { folder })
+        Ok(Self { folder, clock })
     }
 }
 
 #[async_trait]
 impl Images for EmbeddedImages {
     async fn put(&self, bytes: Bytes) -> PortResult<Sha256> {
-        let folder = self.folder.clone();
+        let (folder, now) = (self.folder.clone(), self.clock.now().into());
         kept(move || {
             let sha256 = Sha256::of(&bytes);
-            write(&folder, &sha256, &mut &bytes[..]).map(|()| sha256)
+            write(&folder, &sha256, &mut &bytes[..], now).map(|()| sha256)
         })
         .await
     }
 
     async fn put_file(&self, image: StagedFile) -> PortResult<()> {
-        let folder = self.folder.clone();
+        let (folder, now) = (self.folder.clone(), self.clock.now().into());
         kept(move || {
             let StagedFile { mut file, sha256, .. } = image;
             file.rewind()?;
-            write(&folder, &sha256, &mut file)
+            write(&folder, &sha256, &mut file, now)
         })
         .await
     }
@@ -79,20 +83,39 @@ async fn kept<T: Send + 'static>(
     }
 }
 
-/// Writes the whole image or nothing, and returns once it will survive a power cut.
-fn write(images: &Path, sha256: &Sha256, content: &mut impl Read) -> io::Result<()> {
-    let path = path(images, sha256);
-    let folder = path.parent().expect("an image's path has a folder");
-    create_private_dir(folder)?;
-    if !path.is_file() {
-        let mut file = NamedTempFile::new_in(folder)?;
+/// Writes the whole image or nothing, and returns once it will survive a power cut. One that is there is
+/// as good as uploaded `now`.
+fn write(
+    images: &Path,
+    sha256: &Sha256,
+    content: &mut impl Read,
+    now: SystemTime,
+) -> io::Result<()> {
+    let folder = images.join(folder_name(sha256));
+    let path = folder.join(file_name(sha256));
+    create_private_dir(&folder)?;
+    if !renew(&folder, &path, now)? {
+        let mut file = NamedTempFile::new_in(&folder)?;
         io::copy(content, &mut file)?;
+        file.as_file().set_modified(now)?;
         file.as_file().sync_all()?;
         file.persist(&path)?;
     }
     // Also where they were there: another process may have made them a moment ago.
-    sync(folder)?;
+    sync(&folder)?;
     sync(images)
+}
+
+/// Notes that an image was uploaded `now`; false where it is not there. Deletion holds the same lock between
+/// its look at that time and the removal.
+fn renew(folder: &Path, path: &Path, now: SystemTime) -> io::Result<bool> {
+    let lock = File::open(folder)?;
+    lock.lock_shared()?;
+    match File::open(path) {
+        Ok(file) => file.set_modified(now).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn read(path: &Path, max_bytes: u64) -> io::Result<Result<Bytes, FetchError>> {
@@ -107,9 +130,17 @@ fn read(path: &Path, max_bytes: u64) -> io::Result<Result<Bytes, FetchError>> {
 }
 
 fn path(images: &Path, sha256: &Sha256) -> PathBuf {
-    let name = sha256.to_string();
-    let (folder, file) = name.split_at(2);
-    images.join(folder).join(file)
+    images.join(folder_name(sha256)).join(file_name(sha256))
+}
+
+/// The folder that an image is in.
+pub(super) fn folder_name(sha256: &Sha256) -> String {
+    sha256.to_string().split_at(2).0.to_owned()
+}
+
+/// The name of an image in its folder.
+pub(super) fn file_name(sha256: &Sha256) -> String {
+    sha256.to_string().split_at(2).1.to_owned()
 }
 
 fn sync(folder: &Path) -> io::Result<()> {

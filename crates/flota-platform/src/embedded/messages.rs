@@ -50,9 +50,11 @@ pub(super) fn send(
     connection
         .prepare_cached("INSERT OR IGNORE INTO queues (name) VALUES (?1)")?
         .execute([queue])?;
+    let queue_id: i64 = connection
+        .prepare_cached("SELECT id FROM queues WHERE name = ?1")?
+        .query_row([queue], |row| row.get(0))?;
     let mut insert = connection.prepare_cached(
-        "INSERT INTO messages (queue, visible_at, receive_count)
-         VALUES ((SELECT id FROM queues WHERE name = ?1), ?2, 0)",
+        "INSERT INTO messages (queue, visible_at, receive_count) VALUES (?1, ?2, 0)",
     )?;
     let mut insert_body = connection.prepare_cached(
         "INSERT INTO bodies (message, sent_at, body, request, round, pack, tasks)
@@ -61,7 +63,7 @@ pub(super) fn send(
     let now = nanos(now);
     clock_jumps::notice_in_queues(connection, now)?;
     for message in messages {
-        insert.execute(params![queue, after(now, message.delay)])?;
+        insert.execute(params![queue_id, after(now, message.delay)])?;
         insert_body.execute(params![
             connection.last_insert_rowid(),
             now,
@@ -72,7 +74,7 @@ pub(super) fn send(
             (!message.tasks.is_empty()).then(|| json(&message.tasks)).transpose()?
         ])?;
         for (model, count) in &message.tasks {
-            add_to_backlog(connection, queue, model.as_str(), i64::from(*count))?;
+            add_to_backlog(connection, queue_id, model.as_str(), i64::from(*count))?;
         }
     }
     Ok(())
@@ -191,33 +193,40 @@ pub(super) fn settle(
 ) -> Result<(), Fault> {
     let mut delete = connection.prepare_cached(
         "DELETE FROM messages WHERE id = ?2 AND receive_count = ?3
-           AND queue = (SELECT id FROM queues WHERE name = ?1)",
+           AND queue = (SELECT id FROM queues WHERE name = ?1) RETURNING queue",
     )?;
-    let mut delete_body =
-        connection.prepare_cached("DELETE FROM bodies WHERE message = ?1 RETURNING tasks")?;
     for (id, receive_count) in receipts.iter().filter_map(parse) {
-        if delete.execute(params![queue, id, receive_count])? > 0 {
-            let mut deleted = delete_body.query([id])?;
-            let tasks: Option<BTreeMap<String, u32>> =
-                deleted.next()?.map(|row| optional_record(row, 0)).transpose()?.flatten();
-            for (model, count) in tasks.unwrap_or_default() {
-                add_to_backlog(connection, queue, &model, -i64::from(count))?;
-            }
+        let deleted = delete.query_row(params![queue, id, receive_count], |row| row.get(0));
+        if let Some(queue) = deleted.optional()? {
+            delete_body(connection, queue, id)?;
         }
+    }
+    Ok(())
+}
+
+/// Removes the body of a message that was removed from the queue with the id `queue`.
+pub(super) fn delete_body(connection: &Connection, queue: i64, id: i64) -> Result<(), Fault> {
+    let mut delete =
+        connection.prepare_cached("DELETE FROM bodies WHERE message = ?1 RETURNING tasks")?;
+    let mut deleted = delete.query([id])?;
+    let tasks: Option<BTreeMap<String, u32>> =
+        deleted.next()?.map(|row| optional_record(row, 0)).transpose()?.flatten();
+    for (model, count) in tasks.unwrap_or_default() {
+        add_to_backlog(connection, queue, &model, -i64::from(count))?;
     }
     Ok(())
 }
 
 fn add_to_backlog(
     connection: &Connection,
-    queue: &str,
+    queue: i64,
     model: &str,
     count: i64,
 ) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "INSERT INTO backlog (queue, model, tasks)
-             VALUES ((SELECT id FROM queues WHERE name = ?1), ?2, ?3)
+             VALUES (?1, ?2, ?3)
              ON CONFLICT (queue, model) DO UPDATE SET tasks = tasks + excluded.tasks",
         )?
         .execute(params![queue, model, count])?;

@@ -19,8 +19,10 @@ mod queue;
 mod readers;
 mod replays;
 mod requests;
+mod retention;
 mod rounds;
 mod schema;
+mod vacuum;
 mod wakes;
 mod writer;
 
@@ -28,3 +30,4 @@ pub use error::OpenError;
 pub(crate) use examine::examine;
 pub use holders::end_leases;
 pub use open::{create_private_dir, open};
+pub use vacuum::rewrite;

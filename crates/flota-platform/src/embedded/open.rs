@@ -12,7 +12,7 @@ use super::{
     OpenError, aliases::EmbeddedAliases, callbacks::EmbeddedCallbacks, database::Database,
     dead_letters::EmbeddedDeadLetters, images::EmbeddedImages, models::EmbeddedModels,
     predictions::EmbeddedPredictions, queue::EmbeddedQueue, replays::EmbeddedReplays,
-    requests::EmbeddedRequests, schema, wakes::Wakes,
+    requests::EmbeddedRequests, retention::EmbeddedRetention, schema, wakes::Wakes,
 };
 use crate::{Staging, Store};
 
@@ -30,20 +30,28 @@ pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, OpenError> 
         create_private_file(&path).map_err(|source| OpenError::folder(&path, source))?;
         Ok::<_, OpenError>(path)
     };
-    let queue = Database::open(&database("queue.sqlite")?, &schema::QUEUE)?;
+    let queue = Arc::new(Database::open(&database("queue.sqlite")?, &schema::QUEUE)?);
     let records = Arc::new(Database::open(&database("records.sqlite")?, &schema::RECORDS)?);
     let wakes = Wakes::open(data_dir.join("wake"))?;
-    let images = EmbeddedImages::open(data_dir.join("images"))?;
+    let images_dir = data_dir.join("images");
+    let images = EmbeddedImages::open(images_dir.clone(), clock.clone())?;
+    let retention = EmbeddedRetention {
+        queue: queue.clone(),
+        records: records.clone(),
+        images: images_dir,
+        clock: clock.clone(),
+    };
     Ok(Store {
-        queue: Arc::new(EmbeddedQueue::new(queue, wakes, clock)),
+        queue: Arc::new(EmbeddedQueue::new(queue, wakes, clock.clone())),
         requests: Arc::new(EmbeddedRequests::new(records.clone())),
-        predictions: Arc::new(EmbeddedPredictions::new(records.clone())),
+        predictions: Arc::new(EmbeddedPredictions::new(records.clone(), clock)),
         aliases: Arc::new(EmbeddedAliases::new(records.clone())),
         callbacks: Arc::new(EmbeddedCallbacks::new(records.clone())),
         dead_letters: Arc::new(EmbeddedDeadLetters::new(records.clone())),
         replays: Arc::new(EmbeddedReplays::new(records.clone())),
         models: Arc::new(EmbeddedModels::new(records)),
         images: Arc::new(images),
+        retention: Some(Arc::new(retention)),
         staging: Staging::new(data_dir.join("uploads")),
     })
 }

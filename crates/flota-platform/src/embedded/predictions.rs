@@ -1,7 +1,10 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use flota_core::{ModelName, PortResult, Prediction, PredictionKey, Sha256, ports::Predictions};
+use flota_core::{
+    ModelName, PortResult, Prediction, PredictionKey, Sha256,
+    ports::{Clock, Predictions},
+};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -10,14 +13,24 @@ use super::{
     error::Fault,
 };
 
+/// When a prediction was last used is not written again within so long: it is deleted by the day.
+const USE_STEP: Duration = Duration::from_secs(60 * 60);
+
 /// Predictions in `records.sqlite`.
 pub(super) struct EmbeddedPredictions {
     database: Arc<Database>,
+    clock: Arc<dyn Clock>,
 }
 
 impl EmbeddedPredictions {
-    pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database }
+    pub(super) fn new(database: Arc<Database>, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock }
+    }
+
+    /// The present time, and the latest time of a use that is written again.
+    fn times(&self) -> (i64, i64) {
+        let now = self.clock.now();
+        (nanos(now), nanos(now - USE_STEP))
     }
 }
 
@@ -47,12 +60,16 @@ impl Predictions for EmbeddedPredictions {
             return Ok(());
         }
         let predictions = predictions.to_vec();
+        let (now, long_ago) = self.times();
         let write = move |connection: &Connection| {
             let mut insert = connection.prepare_cached(
-                "INSERT INTO predictions (sha256, model, version, computed_at, record)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
+                "INSERT INTO predictions (sha256, model, version, computed_at, record, used_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?7)
                  ON CONFLICT (sha256, model, version) DO UPDATE
-                 SET computed_at = excluded.computed_at, record = excluded.record WHERE ?6",
+                 SET computed_at = iif(?6, excluded.computed_at, computed_at),
+                     record = iif(?6, excluded.record, record),
+                     used_at = excluded.used_at
+                 WHERE ?6 OR coalesce(used_at, computed_at) < ?8",
             )?;
             for prediction in predictions {
                 let PredictionKey { sha256, model, version } = &prediction.key;
@@ -62,12 +79,45 @@ impl Predictions for EmbeddedPredictions {
                     version.0,
                     nanos(prediction.computed_at),
                     json(&prediction)?,
-                    version.is_dev()
+                    version.is_dev(),
+                    now,
+                    long_ago
                 ])?;
             }
             Ok(())
         };
         self.database.write("keeping predictions", write).await
+    }
+
+    async fn used(&self, keys: &[PredictionKey]) -> PortResult<Vec<PredictionKey>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = keys.to_vec();
+        let (now, long_ago) = self.times();
+        let write = move |connection: &Connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT rowid, coalesce(used_at, computed_at) FROM predictions
+                 WHERE sha256 = ?1 AND model = ?2 AND version = ?3",
+            )?;
+            let mut update = connection
+                .prepare_cached("UPDATE predictions SET used_at = ?2 WHERE rowid = ?1")?;
+            let mut stored = Vec::new();
+            for key in keys {
+                let PredictionKey { sha256, model, version } = &key;
+                let by = params![sha256.to_string(), model.as_str(), version.0];
+                let mut rows = select.query(by)?;
+                let Some(row) = rows.next()? else { continue };
+                let (row, used_at): (i64, i64) = (row.get(0)?, row.get(1)?);
+                if used_at < long_ago {
+                    update.execute([row, now])?;
+                }
+                drop(rows);
+                stored.push(key);
+            }
+            Ok(stored)
+        };
+        self.database.write("noting the use of predictions", write).await
     }
 
     async fn of_image(

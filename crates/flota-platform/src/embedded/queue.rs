@@ -16,13 +16,13 @@ const LONGEST_BLINDNESS: Duration = Duration::from_secs(1);
 
 /// Queues in `queue.sqlite`.
 pub(super) struct EmbeddedQueue {
-    database: Database,
+    database: Arc<Database>,
     wakes: Wakes,
     clock: Arc<dyn Clock>,
 }
 
 impl EmbeddedQueue {
-    pub(super) fn new(database: Database, wakes: Wakes, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(database: Arc<Database>, wakes: Wakes, clock: Arc<dyn Clock>) -> Self {
         Self { database, wakes, clock }
     }
 

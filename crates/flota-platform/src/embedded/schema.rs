@@ -29,6 +29,7 @@ pub(super) const RECORDS: Schema = Schema {
         include_str!("schema/records_4.sql"),
         include_str!("schema/records_5.sql"),
         include_str!("schema/records_6.sql"),
+        include_str!("schema/records_7.sql"),
     ],
 };
 
@@ -114,5 +115,28 @@ mod tests {
         let counts = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let counts: Vec<(String, u32)> = counts.map(Result::unwrap).collect();
         assert_eq!(counts, [("cat".to_owned(), 2), ("dog".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn uploads_that_requests_of_before_name_are_known_as_used() {
+        let before = Schema { steps: &RECORDS.steps[..5] };
+        let mut connection = Connection::open_in_memory().unwrap();
+        let path = Path::new("records.sqlite");
+        before.migrate(path, &mut connection).unwrap();
+        let upload = format!("flota://sha256/{}", "AB".repeat(32));
+        let request = serde_json::json!({"images": [
+            {"url": upload}, {"url": upload}, {"url": "https://a.example/1"}, {"url": "flota://sha256/x"},
+        ]});
+        let insert = "INSERT INTO requests (id, record) VALUES (x'01', ?1)";
+        connection.execute(insert, [request.to_string()]).unwrap();
+        RECORDS.migrate(path, &mut connection).unwrap();
+        let used: Vec<(Vec<u8>, Vec<u8>)> = connection
+            .prepare("SELECT sha256, request FROM image_uses")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(used, [(vec![0xab; 32], vec![1])]);
     }
 }

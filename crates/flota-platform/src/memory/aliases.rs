@@ -13,6 +13,14 @@ pub(super) struct MemoryAliases {
 }
 
 impl MemoryAliases {
+    /// Deletes those to contents that `is_useless` says true of; how many.
+    pub(super) fn delete(&self, is_useless: impl Fn(Sha256) -> bool) -> usize {
+        let mut known = self.known();
+        let before = known.len();
+        known.retain(|_, sha256| !is_useless(*sha256));
+        before - known.len()
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeMap<ObjectIdentity, Sha256>> {
         self.known.lock().expect("nothing panics under this lock")
     }

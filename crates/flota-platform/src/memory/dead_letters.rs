@@ -16,7 +16,7 @@ pub(super) struct MemoryDeadLetters {
 }
 
 impl MemoryDeadLetters {
-    fn letters(&self) -> MutexGuard<'_, BTreeMap<String, DeadLetter>> {
+    pub(super) fn letters(&self) -> MutexGuard<'_, BTreeMap<String, DeadLetter>> {
         self.letters.lock().expect("nothing panics under this lock")
     }
 }

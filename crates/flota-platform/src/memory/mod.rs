@@ -12,6 +12,7 @@ mod predictions;
 mod queue;
 mod replays;
 mod requests;
+mod retention;
 
 pub use clock::{ManualClock, SeededClock};
 pub use open::open;

@@ -3,9 +3,8 @@ use std::{env, sync::Arc};
 use flota_core::ports::Clock;
 
 use super::{
-    aliases::MemoryAliases, dead_letters::MemoryDeadLetters, images::MemoryImages,
-    models::MemoryModels, predictions::MemoryPredictions, queue::MemoryQueue,
-    replays::MemoryReplays, requests::MemoryRequests,
+    images::MemoryImages, models::MemoryModels, predictions::MemoryPredictions, queue::MemoryQueue,
+    retention::MemoryRetention,
 };
 use crate::{Staging, Store};
 
@@ -14,17 +13,27 @@ use crate::{Staging, Store};
 /// Leases and delays run on `clock`, waiting receives on tokio's time: give it a
 /// [`SeededClock`](super::SeededClock) where that is paused.
 pub fn open(clock: Arc<dyn Clock>) -> Store {
-    let requests = Arc::new(MemoryRequests::default());
+    let retention = Arc::new(MemoryRetention {
+        queue: Arc::new(MemoryQueue::new(clock.clone())),
+        requests: Arc::default(),
+        predictions: Arc::new(MemoryPredictions::new(clock.clone())),
+        aliases: Arc::default(),
+        dead_letters: Arc::default(),
+        replays: Arc::default(),
+        images: Arc::new(MemoryImages::new(clock.clone())),
+        clock,
+    });
     Store {
-        queue: Arc::new(MemoryQueue::new(clock)),
-        requests: requests.clone(),
-        predictions: Arc::new(MemoryPredictions::default()),
-        aliases: Arc::new(MemoryAliases::default()),
-        callbacks: requests,
-        dead_letters: Arc::new(MemoryDeadLetters::default()),
-        replays: Arc::new(MemoryReplays::default()),
+        queue: retention.queue.clone(),
+        requests: retention.requests.clone(),
+        predictions: retention.predictions.clone(),
+        aliases: retention.aliases.clone(),
+        callbacks: retention.requests.clone(),
+        dead_letters: retention.dead_letters.clone(),
+        replays: retention.replays.clone(),
         models: Arc::new(MemoryModels::default()),
-        images: Arc::new(MemoryImages::default()),
+        images: retention.images.clone(),
+        retention: Some(retention),
         staging: Staging::new(env::temp_dir()),
     }
 }

@@ -54,6 +54,22 @@ impl MemoryQueue {
         self.queues.lock().expect("nothing panics under this lock")
     }
 
+    /// Deletes messages that were sent before `before` and that nobody holds at `now`; how many.
+    pub(super) fn delete_sent_before(&self, before: Timestamp, now: Timestamp) -> usize {
+        let mut count = 0;
+        for messages in self.queues().values_mut() {
+            let is_left = |message: &Message| message.sent_at < before && message.visible_at <= now;
+            let left = messages.by_id.iter().filter(|(_, message)| is_left(message));
+            let left: Vec<(Timestamp, u64)> = left.map(|(id, it)| (it.visible_at, *id)).collect();
+            for (visible_at, id) in left {
+                messages.by_time.remove(&(visible_at, id));
+                messages.by_id.remove(&id);
+                count += 1;
+            }
+        }
+        count
+    }
+
     /// Where the clock was put back, messages are shown as much earlier, and those that would then wait
     /// longer than any lease at once.
     fn notice(&self, queues: &mut BTreeMap<QueueName, Messages>, now: Timestamp) {

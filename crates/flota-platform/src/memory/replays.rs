@@ -17,7 +17,7 @@ pub(super) struct MemoryReplays {
 }
 
 impl MemoryReplays {
-    fn replays(&self) -> MutexGuard<'_, BTreeMap<ReplayId, Replay>> {
+    pub(super) fn replays(&self) -> MutexGuard<'_, BTreeMap<ReplayId, Replay>> {
         self.replays.lock().expect("nothing panics under this lock")
     }
 }

@@ -5,13 +5,13 @@ use std::{
 
 use async_trait::async_trait;
 use flota_core::{
-    Callback, CallbackId, ClientName, PackKey, PackRecord, PortError, PortResult, Request,
-    RequestId, Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
+    Callback, CallbackId, ClientName, Ending, PackKey, PackRecord, PortError, PortResult,
+    PredictionKey, Request, RequestId, Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
     ports::{Accept, Accepted, Finish, Recorded, Requests},
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::queue_bounds::CLOCK_TOLERANCE;
+use crate::{queue_bounds::CLOCK_TOLERANCE, uploaded};
 
 /// Requests, and the callbacks that finishing them makes.
 #[derive(Default)]
@@ -58,7 +58,47 @@ impl Tables {
         }
     }
 
-    fn rounds_of(&self, request: RequestId) -> impl DoubleEndedIterator<Item = &Round> {
+    /// The predictions that outcomes name.
+    pub(super) fn named_predictions(&self) -> BTreeSet<PredictionKey> {
+        let outcomes = self.packs.values().flat_map(|pack| pack.outcomes.values());
+        let named = outcomes.filter_map(|outcome| match &outcome.ending {
+            Ending::Succeeded { prediction, .. } => Some(prediction.clone()),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// The uploaded images that requests name.
+    pub(super) fn named_images(&self) -> BTreeSet<Sha256> {
+        let images = self.requests.values().flat_map(|request| &request.images);
+        images.filter_map(|image| uploaded::parse(&image.url).ok()).collect()
+    }
+
+    /// Deletes requests whose last round finished before `before`, whose callbacks have ended, and of which
+    /// `may_go` says true; how many.
+    pub(super) fn delete_finished_before(
+        &mut self,
+        before: Timestamp,
+        may_go: impl Fn(RequestId) -> bool,
+    ) -> usize {
+        let is_over = |id: RequestId| {
+            let has_ended = |round: &Round| round.finished_at.is_some_and(|at| at < before);
+            let is_pending =
+                |callback: &Callback| callback.id.request == id && callback.due_at.is_some();
+            self.rounds_of(id).all(has_ended) && !self.callbacks.values().any(is_pending)
+        };
+        let ids = self.requests.keys().copied();
+        let gone: BTreeSet<RequestId> = ids.filter(|id| is_over(*id) && may_go(*id)).collect();
+        self.requests.retain(|id, _| !gone.contains(id));
+        self.idempotency.retain(|_, (_, id)| !gone.contains(id));
+        self.rounds.retain(|key, _| !gone.contains(&key.request));
+        self.packs.retain(|key, _| !gone.contains(&key.round.request));
+        self.attempts.retain(|(task, _), _| !gone.contains(&task.request));
+        self.callbacks.retain(|id, _| !gone.contains(&id.request));
+        gone.len()
+    }
+
+    pub(super) fn rounds_of(&self, request: RequestId) -> impl DoubleEndedIterator<Item = &Round> {
         let (first, last) = (RoundKey { request, round: 0 }, RoundKey { request, round: u32::MAX });
         self.rounds.range(first..=last).map(|(_, round)| round)
     }

@@ -56,6 +56,7 @@ const MAX_RULES: usize = 1_000;
 /// A request is kept so much longer than it may be open and its callback pending.
 const KEEP_MARGIN: Duration = DAY;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 /// Most waits in the schedule of callbacks.
 const MAX_SCHEDULE: usize = 50;
 /// Levels of the log, the quietest first.
@@ -89,6 +90,7 @@ pub(super) fn check(settings: &Settings) -> Checked {
     dead_letters(&settings.dead_letters)?;
     notifier(&settings.notifier)?;
     keep_requests(settings)?;
+    retention(settings)?;
     network(&settings.network)?;
     log(&settings.log)
 }
@@ -260,6 +262,18 @@ fn keep_requests(settings: &Settings) -> Checked {
             "0 (for good), or {days} or more: a day more than sweeper.lost_after_ms and the waits of \
              notifier.schedule_ms take together"
         )
+    })
+}
+
+/// A prediction that is found must still be there when its outcome is recorded, or the task has ended.
+fn retention(settings: &Settings) -> Checked {
+    let retention = &settings.retention;
+    time("retention.interval_ms", retention.interval, MIN_INTERVAL..=MAX_TIME)?;
+    let least = settings.sweeper.lost_after + HOUR;
+    let is_kept = retention.predictions.is_none_or(|age| age >= least);
+    hold(is_kept, "retention.predictions_hours", || {
+        let hours = least.as_secs().div_ceil(HOUR.as_secs());
+        format!("0 (for good), or {hours} or more: an hour more than sweeper.lost_after_ms")
     })
 }
 

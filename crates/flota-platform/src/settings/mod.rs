@@ -8,6 +8,7 @@ mod fetch;
 mod groups;
 mod ingest;
 mod parse;
+mod retention;
 mod roles;
 mod schema;
 mod sections;
@@ -20,6 +21,7 @@ pub use fetch::FetchSettings;
 pub use groups::ModelGroup;
 pub use ingest::{IngestRule, IngestSettings, ObjectSettings};
 pub use parse::Secret;
+pub use retention::RetentionSettings;
 pub use roles::{NotifierSettings, RecorderSettings, Role, SweeperSettings, WorkerSettings};
 pub use sections::{
     AwsSettings, Backend, EmbeddedSettings, LogFormat, LogSettings, ModelSettings, NetworkSettings,

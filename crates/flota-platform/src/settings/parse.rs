@@ -71,6 +71,13 @@ pub(super) fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::
     u64::deserialize(from).map(Duration::from_millis)
 }
 
+pub(super) fn optional_hours<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Duration>, D::Error> {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    Ok(Some(HOUR.saturating_mul(u32::deserialize(from)?)).filter(|time| !time.is_zero()))
+}
+
 pub(super) fn optional_days<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<Duration>, D::Error> {

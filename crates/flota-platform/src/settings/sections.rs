@@ -9,8 +9,8 @@ use url::Url;
 
 use super::{
     DeadLetterSettings, EngineSettings, FetchSettings, IngestSettings, ModelGroup,
-    NotifierSettings, ObjectSettings, RecorderSettings, Role, SweeperSettings, WorkerSettings,
-    parse,
+    NotifierSettings, ObjectSettings, RecorderSettings, RetentionSettings, Role, SweeperSettings,
+    WorkerSettings, parse,
 };
 use crate::net::PortRange;
 
@@ -49,6 +49,8 @@ pub struct Settings {
     pub sweeper: SweeperSettings,
     /// Replays of dead letters, and the queues' crash nets.
     pub dead_letters: DeadLetterSettings,
+    /// How long things are stored.
+    pub retention: RetentionSettings,
     /// The notifier.
     pub notifier: NotifierSettings,
     /// HTTP out.

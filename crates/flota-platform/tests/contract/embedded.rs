@@ -1,6 +1,6 @@
 use crate::{
     aliases, callbacks, dead_letters, fresh::embedded, images, leases, models, predictions, queue,
-    replays, requests, rounds,
+    replays, requests, retention, rounds,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,4 +58,9 @@ async fn models_keep_their_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn images_keep_their_promises() {
     images::every_promise(embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_keeps_its_promises() {
+    retention::every_promise(embedded).await;
 }

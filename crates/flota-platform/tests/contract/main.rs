@@ -22,6 +22,7 @@ mod processes;
 mod queue;
 mod replays;
 mod requests;
+mod retention;
 mod rounds;
 mod samples;
 mod sharing;

@@ -1,6 +1,6 @@
 use crate::{
     aliases, callbacks, dead_letters, fresh::in_memory, images, leases, models, predictions, queue,
-    replays, requests, rounds,
+    replays, requests, retention, rounds,
 };
 
 #[tokio::test]
@@ -58,4 +58,9 @@ async fn models_keep_their_promises() {
 #[tokio::test]
 async fn images_keep_their_promises() {
     images::every_promise(in_memory).await;
+}
+
+#[tokio::test]
+async fn retention_keeps_its_promises() {
+    retention::every_promise(in_memory).await;
 }

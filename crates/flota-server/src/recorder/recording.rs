@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use ::metrics::counter;
 use flota_core::{
@@ -59,6 +59,7 @@ impl Recording {
         drop_outcomes("unknown_task", message.outcomes.len() - outcomes.len());
 
         self.keep_what_was_seen(message).await?;
+        let outcomes = self.with_predictions(outcomes, message).await?;
         let round = RoundKey { request: request.id, round: message.round };
         let key = PackKey { round, pack: message.pack };
         let recorded = self.requests.record(key, &outcomes).await?;
@@ -72,6 +73,31 @@ impl Recording {
             self.complete(request, key).await?;
         }
         Ok(())
+    }
+
+    /// `outcomes` without those whose prediction was found when they were made and has been deleted since:
+    /// their tasks stay open, so that the sweeper sends them again.
+    async fn with_predictions(
+        &self,
+        mut outcomes: Vec<TaskOutcome>,
+        message: &OutcomesMessage,
+    ) -> PortResult<Vec<TaskOutcome>> {
+        let brought: BTreeSet<_> = message.predictions.iter().map(|known| &known.key).collect();
+        let found = |task: &TaskOutcome| match &task.outcome.ending {
+            Ending::Succeeded { prediction, .. } if !brought.contains(prediction) => {
+                Some(prediction.clone())
+            }
+            _ => None,
+        };
+        let keys: Vec<_> = outcomes.iter().filter_map(found).collect();
+        if keys.is_empty() {
+            return Ok(outcomes);
+        }
+        let stored = self.predictions.used(&keys).await?;
+        let before = outcomes.len();
+        outcomes.retain(|task| found(task).is_none_or(|key| stored.contains(&key)));
+        drop_outcomes("prediction_deleted", before - outcomes.len());
+        Ok(outcomes)
     }
 
     /// Predictions before the aliases that lead to them.

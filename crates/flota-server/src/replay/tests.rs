@@ -273,7 +273,9 @@ async fn only_the_wanted_version_counts() {
             };
             prediction.version.0 = "0.9".to_owned();
         }
-        other.predictions.clear();
+        for prediction in &mut other.predictions {
+            prediction.key.version.0 = "0.9".to_owned();
+        }
         answer(&fixture, &other).await;
     }
     let end = ended(&fixture, &replay).await;

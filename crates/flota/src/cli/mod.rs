@@ -14,7 +14,7 @@ pub(crate) use dead_letters::{
 };
 pub(crate) use engine::{EngineCommand, InstallArgs};
 pub(crate) use model::{CheckArgs, ModelCommand, PredictArgs};
-pub(crate) use operating::{DoctorArgs, Format, FoundArgs, ProvisionArgs};
+pub(crate) use operating::{DoctorArgs, Format, FoundArgs, ProvisionArgs, VacuumArgs};
 pub(crate) use starting::{DemoArgs, ModelArgs, ServeArgs, SettingsArgs, UpArgs, WorkerArgs};
 
 use clap::{Parser, Subcommand};
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Provision(ProvisionArgs),
     /// Look for what is wrong with a set-up and say what to change
     Doctor(DoctorArgs),
+    /// Make the databases of the data folder as small as they can be; stop the fleet first
+    Vacuum(VacuumArgs),
     /// Ask a server or a worker whether it is ready; exit code 0 where it is
     Health(flota_worker::HealthArgs),
     /// Submit images to a running fleet

@@ -78,6 +78,20 @@ pub(crate) struct DoctorArgs {
     pub settings: SettingsArgs,
 }
 
+/// Make the databases of the data folder as small as they can be; stop the fleet first.
+///
+/// Databases that an earlier version made and that are larger than 64 MiB do not shrink by themselves; after
+/// this they do. It takes about a minute for each few gigabytes, and needs free space of twice their size.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flota vacuum
+  flota vacuum --set data_dir=/srv/flota")]
+pub(crate) struct VacuumArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
 /// Where models are looked for, beside the folders in models.dirs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FoundArgs {

@@ -11,6 +11,7 @@ mod provision;
 mod serve;
 mod status;
 mod up;
+mod vacuum;
 
 pub(crate) use completions::completions;
 pub(crate) use dead_letters::dead_letters;
@@ -22,3 +23,4 @@ pub(crate) use provision::provision;
 pub(crate) use serve::serve;
 pub(crate) use status::{print_request, status};
 pub(crate) use up::{choose, up, workers};
+pub(crate) use vacuum::vacuum;
