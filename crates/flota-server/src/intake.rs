@@ -1,10 +1,6 @@
 //! Keeping a request and sending its tasks, for whoever wants one.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flota_core::{
     Ending, Origin, Outcome, OutcomesMessage, Pack, PortResult, PredictionKey, Request, RoundKey,
@@ -119,7 +115,6 @@ impl Intake {
             if outcomes.is_empty() {
                 continue;
             }
-            let ended: BTreeSet<u32> = outcomes.iter().map(|outcome| outcome.n).collect();
             let message = OutcomesMessage {
                 origin: Origin::Request(request.id),
                 round: 1,
@@ -130,7 +125,7 @@ impl Intake {
                 dead_letters: Vec::new(),
             };
             match self.recording.record_pack(request, pack, &message).await {
-                Ok(()) => pack.tasks.retain(|n| !ended.contains(n)),
+                Ok(record) => pack.tasks.retain(|n| !record.outcomes.contains_key(n)),
                 Err(error) => {
                     warn!(request.id = %request.id, %error, "recording cached outcomes failed, workers will");
                 }

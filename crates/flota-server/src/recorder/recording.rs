@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use ::metrics::counter;
 use flota_core::{
     Callback, CallbackEvent, CallbackId, DeadLetter, Ending, Origin, OutcomesMessage, Pack,
-    PackKey, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome,
+    PackKey, PackRecord, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome,
     ports::{Aliases, Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
 };
 use tracing::{info, warn};
@@ -43,17 +43,18 @@ impl Recording {
                 "outcomes of an unknown pack dropped");
             return Ok(());
         };
-        self.record_pack(&request, &pack, message).await
+        self.record_pack(&request, &pack, message).await?;
+        Ok(())
     }
 
     /// As [`record`](Self::record), for one who has the request, and the pack with the tasks that its round
-    /// runs.
+    /// runs. Gives the pack's record, read back.
     pub(crate) async fn record_pack(
         &self,
         request: &Request,
         pack: &Pack,
         message: &OutcomesMessage,
-    ) -> PortResult<()> {
+    ) -> PortResult<PackRecord> {
         let ours = |outcome: &&TaskOutcome| pack.tasks.contains(&outcome.n);
         let outcomes: Vec<TaskOutcome> = message.outcomes.iter().filter(ours).cloned().collect();
         drop_outcomes("unknown_task", message.outcomes.len() - outcomes.len());
@@ -72,7 +73,7 @@ impl Recording {
         if recorded.pack.is_complete(pack) {
             self.complete(request, key).await?;
         }
-        Ok(())
+        Ok(recorded.pack)
     }
 
     /// `outcomes` without those whose prediction was found when they were made and has been deleted since:
