@@ -44,7 +44,7 @@ pub use fault::{Fault, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS};
 pub use fetch_retries::FetchRetries;
 pub use ids::{CallbackId, EventsId, IdError, ReplayId, RequestId, TaskId};
 pub use manifest::*;
-pub use metadata::Metadata;
+pub use metadata::{Metadata, deserialize_submitted_metadata};
 pub use names::{
     ClientName, Lane, ModelName, ModelVersion, Name, NameError, QueueName, WorkerName,
 };

@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 128;
 /// A JSON object that nobody here reads: it comes back byte for byte, with the numbers, the order and the
 /// spaces that the client wrote. No name stands in an object twice, for readers do not agree on what that
 /// means.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Metadata(Box<RawValue>);
 
@@ -33,15 +33,19 @@ impl PartialEq for Metadata {
     }
 }
 
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
+/// Reads metadata as a client sends it, and refuses what is no object, nested too deeply, or has a name twice.
+/// What is stored is not checked again.
+pub fn deserialize_submitted_metadata<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Metadata>, D::Error> {
+    let metadata = Option::<Metadata>::deserialize(deserializer)?;
+    if let Some(Metadata(raw)) = &metadata
         // What is too large is refused as such, and not looked into.
-        if raw.get().len() <= MAX_METADATA_BYTES {
-            check_names(&raw, "", MAX_DEPTH).map_err(D::Error::custom)?;
-        }
-        Ok(Self(raw))
+        && raw.get().len() <= MAX_METADATA_BYTES
+    {
+        check_names(raw, "", MAX_DEPTH).map_err(D::Error::custom)?;
     }
+    Ok(metadata)
 }
 
 /// The names and values of an object, as they were written.
@@ -112,8 +116,12 @@ fn read<'j, T: Deserialize<'j>>(text: &'j str) -> Result<T, String> {
 mod tests {
     use super::*;
 
+    fn submitted(text: &str) -> serde_json::Result<Option<Metadata>> {
+        deserialize_submitted_metadata(&mut serde_json::Deserializer::from_str(text))
+    }
+
     fn read_error(text: &str) -> String {
-        serde_json::from_str::<Metadata>(text).unwrap_err().to_string()
+        submitted(text).unwrap_err().to_string()
     }
 
     #[test]
@@ -123,7 +131,7 @@ mod tests {
             r#"{ "b" : 1 , "a":[ 1.0,1e2, -0, 10000000000000000000000000000001, 1e999, 0.1000 ]}"#,
             "{\"é\":\"\\u00e9\\ud83d\\ude00\",\n\t\"x\":{\"x\":{\"x\":null}}}",
         ] {
-            let metadata: Metadata = serde_json::from_str(text).unwrap();
+            let metadata = submitted(text).unwrap().unwrap();
             assert_eq!(serde_json::to_string(&metadata).unwrap(), text);
         }
     }
@@ -134,7 +142,7 @@ mod tests {
         assert!(read_error(r#"{"a":1,"b":2,"\u0061":3}"#).starts_with(twice));
         let deep = read_error(r#"{"a":[{"b":1},{"b":{"c":1,"c":1}}]}"#);
         assert!(deep.starts_with("duplicate field `a[1].b.c`"), "{deep}");
-        serde_json::from_str::<Metadata>(r#"{"a":{"a":[{"a":1},{"a":1}]}}"#).unwrap();
+        submitted(r#"{"a":{"a":[{"a":1},{"a":1}]}}"#).unwrap();
     }
 
     #[test]
@@ -142,7 +150,7 @@ mod tests {
         assert!(read_error("[1]").starts_with("invalid type: sequence, expected a map"));
         assert!(read_error("7").contains("expected a map"));
         let deep = |n: usize| format!("{}1{}", r#"{"a":"#.repeat(n), "}".repeat(n));
-        serde_json::from_str::<Metadata>(&deep(MAX_DEPTH - 1)).unwrap();
+        submitted(&deep(MAX_DEPTH - 1)).unwrap();
         assert!(read_error(&deep(MAX_DEPTH + 1)).starts_with("recursion limit exceeded"));
     }
 }

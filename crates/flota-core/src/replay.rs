@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeadLetterSelection, ModelName, ModelVersion, ReplayId};
 
-/// Most dead letters whose tasks run and are not judged yet: the queue is not flooded, and the
-/// record of a replay stays within a few kilobytes.
+/// So many dead letters' tasks may run and not be judged yet, and those of one request more: the queue is not
+/// flooded, and the record of a replay stays within some ten kilobytes.
 pub const MAX_IN_HAND: usize = 100;
 
 /// A replay of dead letters of one model, and what came of it.
@@ -101,7 +101,7 @@ pub struct ReplayProgress {
     /// Whether the list came to its end.
     pub is_listed: bool,
     /// What was taken and is not judged; written before anything is sent, so that whoever goes on
-    /// knows what to look for. At most [`MAX_IN_HAND`].
+    /// knows what to look for. At most [`MAX_IN_HAND`] and those of a request.
     pub in_hand: Vec<InHand>,
     /// How many succeeded.
     pub succeeded_count: u32,

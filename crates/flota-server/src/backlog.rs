@@ -8,7 +8,7 @@ use std::{
 
 use flota_core::{
     Lane, ModelName, PortResult, QueueName, WorkerName,
-    ports::{Backlog, Clock, Depth, Models, Queue, RegisteredModel, WorkerLine},
+    ports::{Backlog, Clock, Depth, Models, Queue, RegisteredModel, Throughput, WorkerLine},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -67,7 +67,7 @@ pub(crate) struct ModelBacklog {
     pub(crate) oldest_age_seconds: Option<f64>,
     /// Tasks that arrive each second, about the last minute's mean; null until it was measured twice.
     pub(crate) arrival_per_second: Option<f64>,
-    /// Tasks that its workers end each second, the last minute's mean.
+    /// Tasks that its workers end in each second in which they have some, by the last minute.
     pub(crate) service_per_second: f64,
     /// Seconds until the tasks that wait now are done, at this rate; null where none is done.
     pub(crate) drain_seconds: Option<f64>,
@@ -166,13 +166,16 @@ impl Backlogs {
             tasks += of_queue;
             oldest_age = oldest_age.max(held.oldest_age.filter(|_| of_queue > 0));
         }
-        let service: f64 = lines.iter().map(|line| ended_per_second(line, name)).sum();
+        let sum = |time_ms: fn(&Throughput) -> u64| -> f64 {
+            lines.iter().map(|line| per_second(&line.throughput, name, time_ms)).sum()
+        };
+        let (service, ended) = (sum(|it| it.busy_ms), sum(|it| it.window_ms));
         let key = (model.registration.worker.clone(), name.clone());
         let growth = self.growth_per_second(key, tasks, now);
         Some(ModelBacklog {
             tasks,
             oldest_age_seconds: oldest_age.map(|age| age.as_secs_f64()),
-            arrival_per_second: growth.map(|growth| (service + growth).max(0.0)),
+            arrival_per_second: growth.map(|growth| (ended + growth).max(0.0)),
             service_per_second: service,
             drain_seconds: match tasks {
                 0 => Some(0.0),
@@ -244,11 +247,12 @@ fn spread(message_count: u64, models: &[&ModelName]) -> BTreeMap<ModelName, u64>
     models.iter().map(|model| ((*model).clone(), each)).collect()
 }
 
-fn ended_per_second(line: &WorkerLine, model: &ModelName) -> f64 {
-    let ended = line.throughput.ended.get(model).copied().unwrap_or(0);
-    match line.throughput.window_ms {
+/// Tasks of `model` that ended in each second of a time.
+fn per_second(throughput: &Throughput, model: &ModelName, time_ms: fn(&Throughput) -> u64) -> f64 {
+    let ended = throughput.ended.get(model).copied().unwrap_or(0);
+    match time_ms(throughput) {
         0 => 0.0,
-        window_ms => ended as f64 * 1_000.0 / window_ms as f64,
+        time_ms => ended as f64 * 1_000.0 / time_ms as f64,
     }
 }
 

@@ -188,7 +188,7 @@ pub(crate) const GAUGES: &[Metric] = &[
     ),
     Metric::gauge(
         "flota_backlog_service_per_second",
-        "Tasks that workers end each second, the last minute's mean.",
+        "Tasks that workers end in each second in which they have some, by the last minute.",
     ),
     Metric::gauge(
         "flota_backlog_drain_seconds",

@@ -2,20 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flota_core::ports::{Clock, Deleted, Retention, StoredKind};
+use flota_core::{
+    PortResult,
+    ports::{Clock, Deleted, Retention, StoredKind},
+};
 use flota_platform::settings::RetentionSettings;
 use metrics::counter;
 use strum::IntoEnumIterator;
 use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Between two steps: deletion takes a small part of the store's time,
 const PAUSE: Duration = Duration::from_millis(10);
 /// and so many times as long as the step before took.
 const PAUSE_FACTOR: u32 = 4;
-/// How often kinds are gone through whose old ones no index finds.
+/// How often kinds are gone through of which much that is old stays, or that no index finds.
 const WALK_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// A clock that goes ahead by more is doubted for so long.
+const MAX_GAP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Goes through what is stored.
 pub(crate) struct Retainer {
@@ -31,20 +37,64 @@ impl Retainer {
         let Some(retention) = &self.retention else { return stop.cancelled().await };
         let mut ticks = time::interval(self.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut walked_at: Option<Instant> = None;
+        let (mut walked_at, mut doubted_at): (Option<Instant>, Option<Instant>) = (None, None);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            match self.believe_clock(retention.as_ref(), &mut doubted_at).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    warn!(%error, "the clock could not be checked, nothing is deleted");
+                    continue;
+                }
+            }
             let is_walk = walked_at.is_none_or(|at| at.elapsed() >= WALK_INTERVAL);
             if is_walk {
                 walked_at = Some(Instant::now());
             }
             for kind in StoredKind::iter() {
-                let must_walk = matches!(kind, StoredKind::Aliases | StoredKind::Images);
+                let must_walk = matches!(
+                    kind,
+                    StoredKind::Aliases | StoredKind::Images | StoredKind::Predictions
+                );
                 if is_walk || !must_walk {
                     self.delete(retention.as_ref(), kind, &stop).await;
                 }
             }
             self.shrink(retention.as_ref(), &stop).await;
         }
+    }
+
+    /// Whether the clock can be believed: a machine that starts with a clock years ahead must not delete all
+    /// that it holds before the clock is set. A clock that went ahead by more than [`MAX_GAP`] since it was
+    /// last believed is not, until it has run for so long.
+    async fn believe_clock(
+        &self,
+        retention: &dyn Retention,
+        doubted_at: &mut Option<Instant>,
+    ) -> PortResult<bool> {
+        let now = self.clock.now();
+        let gap = match retention.believed_at().await? {
+            Some(at) => Duration::try_from(now.duration_since(at)).unwrap_or_default(),
+            None => Duration::ZERO,
+        };
+        if gap > MAX_GAP {
+            let is_first = doubted_at.is_none();
+            let since = doubted_at.get_or_insert_with(Instant::now);
+            if since.elapsed() < MAX_GAP {
+                if is_first {
+                    let hours = gap.as_secs() / 3_600;
+                    error!(
+                        gap_hours = hours,
+                        "the clock went ahead, or the server was away: nothing is deleted \
+                        by age for a day; check the clock"
+                    );
+                }
+                return Ok(false);
+            }
+        }
+        *doubted_at = None;
+        retention.believe(now).await?;
+        Ok(true)
     }
 
     /// Goes once through one kind.
@@ -196,6 +246,27 @@ mod tests {
         assert!(server.has_image("named").await, "its request is still there");
         time::sleep(2 * DAY).await;
         assert!(!server.has_image("named").await);
+        server.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_ahead_deletes_nothing_before_it_has_run_for_a_day() {
+        let server = Retaining::new(&AGES).await;
+        let id = server.fixture.submit(1, &["cat"], None).await;
+        server.work("cat").await;
+        time::sleep(2 * Duration::from_secs(60)).await;
+        let platform = &server.fixture.platform;
+        let retention = platform.retention.clone().unwrap();
+        assert!(retention.believed_at().await.unwrap().is_some());
+        // As if the clock had been set three days ahead, so that all is old.
+        let past = platform.clock.now() - 3 * DAY;
+        retention.believe(past).await.unwrap();
+        time::sleep(DAY - Duration::from_secs(600)).await;
+        assert_eq!(retention.believed_at().await.unwrap(), Some(past));
+        assert_eq!(server.status_of(id).await, StatusCode::OK);
+        time::sleep(2 * DAY).await;
+        assert!(retention.believed_at().await.unwrap() > Some(past));
+        assert_eq!(server.status_of(id).await, StatusCode::NOT_FOUND);
         server.end().await;
     }
 

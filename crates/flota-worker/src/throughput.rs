@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -18,27 +18,67 @@ pub(crate) struct ThroughputMeter {
 }
 
 struct Counts {
-    /// Since the process began; the window is not filled in.
+    /// Since the process began; neither window nor busy time are filled in.
     total: Throughput,
-    /// The totals of earlier reads, the oldest first: one from before the window, the others within.
-    earlier: VecDeque<(Instant, Throughput)>,
+    /// The time with tasks in flight, up to `busy_since`,
+    busy: Duration,
+    /// which is when that began that lasts now.
+    busy_since: Option<Instant>,
+    message_count: usize,
+    /// Earlier reads, the oldest first: one from before the window, the others within.
+    earlier: VecDeque<Read>,
+}
+
+/// The totals at one time.
+#[derive(Clone)]
+struct Read {
+    at: Instant,
+    busy: Duration,
+    total: Throughput,
+}
+
+/// A message is in flight until this is dropped.
+pub(crate) struct InFlight(Arc<ThroughputMeter>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let counts = &mut *self.0.counts();
+        counts.message_count -= 1;
+        if counts.message_count == 0
+            && let Some(since) = counts.busy_since.take()
+        {
+            counts.busy += since.elapsed();
+        }
+    }
 }
 
 impl Default for ThroughputMeter {
     fn default() -> Self {
-        let earlier = VecDeque::from([(Instant::now(), Throughput::default())]);
-        Self { counts: Mutex::new(Counts { total: Throughput::default(), earlier }) }
+        let total = Throughput::default();
+        let begin = Read { at: Instant::now(), busy: Duration::ZERO, total: total.clone() };
+        Self {
+            counts: Mutex::new(Counts {
+                total,
+                busy: Duration::ZERO,
+                busy_since: None,
+                message_count: 0,
+                earlier: VecDeque::from([begin]),
+            }),
+        }
     }
 }
 
 impl ThroughputMeter {
-    /// A message was received.
-    pub(crate) fn received(&self, message: &TasksMessage) {
-        let total = &mut self.counts().total;
-        total.messages += 1;
+    /// A message was received, and is worked on as long as what this gives is held.
+    pub(crate) fn begin(self: &Arc<Self>, message: &TasksMessage) -> InFlight {
+        let counts = &mut *self.counts();
+        counts.total.messages += 1;
         for (model, count) in message.task_counts() {
-            *total.received.entry(model).or_default() += u64::from(count);
+            *counts.total.received.entry(model).or_default() += u64::from(count);
         }
+        counts.message_count += 1;
+        counts.busy_since.get_or_insert_with(Instant::now);
+        InFlight(Arc::clone(self))
     }
 
     /// A task of `model` ended, and that is durable.
@@ -49,24 +89,30 @@ impl ThroughputMeter {
     /// What was counted since the last read that is a minute old, or since the beginning.
     pub(crate) fn read(&self) -> Throughput {
         let now = Instant::now();
-        let Counts { total, earlier } = &mut *self.counts();
-        while earlier.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
+        let Counts { total, busy, busy_since, earlier, .. } = &mut *self.counts();
+        while earlier.get(1).is_some_and(|read| now.duration_since(read.at) >= WINDOW) {
             earlier.pop_front();
         }
-        let (since, before) = earlier.front().expect("the last one is never removed");
+        let before = earlier.front().expect("the last one is never removed");
+        let busy = *busy + busy_since.map_or(Duration::ZERO, |since| now.duration_since(since));
         let lately = Throughput {
-            window_ms: u64::try_from(now.duration_since(*since).as_millis()).unwrap_or(u64::MAX),
-            messages: total.messages - before.messages,
-            received: grown(&total.received, &before.received),
-            ended: grown(&total.ended, &before.ended),
+            window_ms: milliseconds(now.duration_since(before.at)),
+            busy_ms: milliseconds(busy - before.busy),
+            messages: total.messages - before.total.messages,
+            received: grown(&total.received, &before.total.received),
+            ended: grown(&total.ended, &before.total.ended),
         };
-        earlier.push_back((now, total.clone()));
+        earlier.push_back(Read { at: now, busy, total: total.clone() });
         lately
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().expect("nothing panics under this lock")
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// By how much counts have grown; those that have not are left out.
@@ -86,7 +132,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_the_last_minute_counts() {
-        let meter = ThroughputMeter::default();
+        let meter = Arc::<ThroughputMeter>::default();
         let (cat, dog): (ModelName, ModelName) = ("cat".parse().unwrap(), "dog".parse().unwrap());
         let seconds = Duration::from_secs;
         (0..5).for_each(|_| meter.ended(&cat));
@@ -102,5 +148,22 @@ mod tests {
         let last = meter.read();
         assert_eq!(last.window_ms, 60_000);
         assert_eq!(last.ended.into_iter().collect::<Vec<_>>(), [(dog, 1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_without_tasks_is_not_busy() {
+        let meter = Arc::<ThroughputMeter>::default();
+        let message = crate::pipeline::tests::fleet::pack(1, &["https://a.example/1"; 3]);
+        let seconds = Duration::from_secs;
+        advance(seconds(20)).await;
+        let (first, second) = (meter.begin(&message), meter.begin(&message));
+        advance(seconds(2)).await;
+        drop(first);
+        advance(seconds(3)).await;
+        let read = meter.read();
+        assert_eq!((read.window_ms, read.busy_ms, read.messages), (25_000, 5_000, 2));
+        drop(second);
+        advance(seconds(5)).await;
+        assert_eq!(meter.read().busy_ms, 5_000);
     }
 }

@@ -112,6 +112,8 @@ pub struct WorkerLine {
 pub struct Throughput {
     /// How long that is; 0 before there is anything to say.
     pub window_ms: u64,
+    /// So much of it the process had tasks in flight.
+    pub busy_ms: u64,
     /// Messages received, each once for each delivery.
     pub messages: u64,
     /// Tasks received in them, by model.

@@ -17,6 +17,12 @@ pub trait Retention: Send + Sync {
         after: Option<&str>,
     ) -> PortResult<Deleted>;
 
+    /// When deletion last saw a clock that it believed; `None` before it ever did.
+    async fn believed_at(&self) -> PortResult<Option<Timestamp>>;
+
+    /// Notes that the clock is believed at `at`.
+    async fn believe(&self, at: Timestamp) -> PortResult<()>;
+
     /// One step of returning space that deletion left to the file system: how many bytes, 0 at the end.
     async fn shrink(&self) -> PortResult<u64>;
 }

@@ -1,6 +1,6 @@
 //! What one transaction does to `queue.sqlite`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use flota_core::{
     PackKey, PortResult,
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     clock_jumps,
-    columns::{blob, json, name, nanos, optional_record, time},
+    columns::{blob, json, name, nanos, time},
     error::Fault,
 };
 use crate::queue_bounds::lost_lease;
@@ -73,9 +73,6 @@ pub(super) fn send(
             message.pack.map(|pack| pack.pack),
             (!message.tasks.is_empty()).then(|| json(&message.tasks)).transpose()?
         ])?;
-        for (model, count) in &message.tasks {
-            add_to_backlog(connection, queue_id, model.as_str(), i64::from(*count))?;
-        }
     }
     Ok(())
 }
@@ -193,43 +190,14 @@ pub(super) fn settle(
 ) -> Result<(), Fault> {
     let mut delete = connection.prepare_cached(
         "DELETE FROM messages WHERE id = ?2 AND receive_count = ?3
-           AND queue = (SELECT id FROM queues WHERE name = ?1) RETURNING queue",
+           AND queue = (SELECT id FROM queues WHERE name = ?1)",
     )?;
+    let mut delete_body = connection.prepare_cached("DELETE FROM bodies WHERE message = ?1")?;
     for (id, receive_count) in receipts.iter().filter_map(parse) {
-        let deleted = delete.query_row(params![queue, id, receive_count], |row| row.get(0));
-        if let Some(queue) = deleted.optional()? {
-            delete_body(connection, queue, id)?;
+        if delete.execute(params![queue, id, receive_count])? > 0 {
+            delete_body.execute([id])?;
         }
     }
-    Ok(())
-}
-
-/// Removes the body of a message that was removed from the queue with the id `queue`.
-pub(super) fn delete_body(connection: &Connection, queue: i64, id: i64) -> Result<(), Fault> {
-    let mut delete =
-        connection.prepare_cached("DELETE FROM bodies WHERE message = ?1 RETURNING tasks")?;
-    let mut deleted = delete.query([id])?;
-    let tasks: Option<BTreeMap<String, u32>> =
-        deleted.next()?.map(|row| optional_record(row, 0)).transpose()?.flatten();
-    for (model, count) in tasks.unwrap_or_default() {
-        add_to_backlog(connection, queue, &model, -i64::from(count))?;
-    }
-    Ok(())
-}
-
-fn add_to_backlog(
-    connection: &Connection,
-    queue: i64,
-    model: &str,
-    count: i64,
-) -> Result<(), Fault> {
-    connection
-        .prepare_cached(
-            "INSERT INTO backlog (queue, model, tasks)
-             VALUES (?1, ?2, ?3)
-             ON CONFLICT (queue, model) DO UPDATE SET tasks = tasks + excluded.tasks",
-        )?
-        .execute(params![queue, model, count])?;
     Ok(())
 }
 

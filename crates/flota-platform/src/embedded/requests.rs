@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use flota_core::{
-    PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey, Sha256, TaskId,
+    PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey, TaskId,
     TaskOutcome,
     ports::{Accept, Accepted, Finish, IdempotencyKey, Recorded, Requests},
 };
@@ -17,7 +17,6 @@ use super::{
     error::Fault,
     rounds,
 };
-use crate::uploaded;
 
 /// Requests in `records.sqlite`.
 pub(super) struct EmbeddedRequests {
@@ -189,18 +188,8 @@ fn accept(connection: &Connection, accept: &Accept) -> Result<Accepted, Fault> {
     if kept == 0 {
         return Ok(Accepted::Same(request.id));
     }
-    let mut insert =
-        connection.prepare_cached("INSERT INTO image_uses (sha256, request) VALUES (?1, ?2)")?;
-    for sha256 in uploads_of(request) {
-        insert.execute(params![sha256.as_bytes(), blob(request.id)])?;
-    }
     rounds::insert(connection, &Round::first(request, accept.due_at))?;
     Ok(Accepted::New)
-}
-
-/// The uploaded images that a request names.
-pub(super) fn uploads_of(request: &Request) -> BTreeSet<Sha256> {
-    request.images.iter().filter_map(|image| uploaded::parse(&image.url).ok()).collect()
 }
 
 fn known_submission(

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
+use tracing::info;
 
 use super::OpenError;
 
@@ -57,7 +58,11 @@ impl Schema {
             let known = self.steps.len();
             return Err(OpenError::Newer { path: path.to_owned(), found, known });
         };
-        for step in missing {
+        for (n, step) in (found..).zip(missing) {
+            // A new file has nothing to move.
+            if found > 0 {
+                info!(path = %path.display(), from = n, to = n + 1, "bringing the database to this version");
+            }
             transaction.execute_batch(step).map_err(fail)?;
         }
         if !missing.is_empty() {

@@ -71,6 +71,8 @@ pub fn rewrite(data_dir: &Path) -> Result<u64, OpenError> {
         }
         let write = || {
             let connection = connect(&path)?;
+            // Refused while another process has it open, whose writes would wait for minutes.
+            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
             vacuum(&connection)?;
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         };

@@ -1,4 +1,7 @@
-use std::{env, sync::Arc};
+use std::{
+    env,
+    sync::{Arc, Mutex},
+};
 
 use flota_core::ports::Clock;
 
@@ -14,6 +17,7 @@ use crate::{Staging, Store};
 /// [`SeededClock`](super::SeededClock) where that is paused.
 pub fn open(clock: Arc<dyn Clock>) -> Store {
     let retention = Arc::new(MemoryRetention {
+        believed_at: Mutex::default(),
         queue: Arc::new(MemoryQueue::new(clock.clone())),
         requests: Arc::default(),
         predictions: Arc::new(MemoryPredictions::new(clock.clone())),

@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use flota_core::{
@@ -23,6 +26,7 @@ pub(super) struct MemoryRetention {
     pub(super) replays: Arc<MemoryReplays>,
     pub(super) images: Arc<MemoryImages>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) believed_at: Mutex<Option<Timestamp>>,
 }
 
 #[async_trait]
@@ -57,6 +61,15 @@ impl Retention for MemoryRetention {
             }
         };
         Ok(Deleted { count: count as u64, ..Deleted::default() })
+    }
+
+    async fn believed_at(&self) -> PortResult<Option<Timestamp>> {
+        Ok(*self.believed_at.lock().expect("nothing panics under this lock"))
+    }
+
+    async fn believe(&self, at: Timestamp) -> PortResult<()> {
+        *self.believed_at.lock().expect("nothing panics under this lock") = Some(at);
+        Ok(())
     }
 
     async fn shrink(&self) -> PortResult<u64> {

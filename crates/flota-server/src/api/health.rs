@@ -71,9 +71,6 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
             Some(_) => {}
         }
     }
-    if let Err(low) = api.platform.disk.check().await {
-        return not_ready(format!("new requests and uploads are refused: {low}"));
-    }
     let planned = &api.settings.models.planned;
     if !planned.is_empty() {
         let known = api.platform.models.list(api.platform.clock.now()).await?;

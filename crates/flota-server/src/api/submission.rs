@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use flota_core::{
     CallbackEvent, CallbackTarget, ImageRef, Lane, Metadata, OBJECT_PREFIX, ObjectAddress, Route,
-    Sha256,
+    Sha256, deserialize_submitted_metadata,
     limits::{MAX_ADDRESS_BYTES, MAX_IMAGE_ID_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_TASKS},
     ports::UPLOADED_PREFIX,
 };
@@ -36,7 +36,11 @@ pub(crate) struct Submission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deadline: Option<String>,
     /// What the client wants back unread, at most 4 KiB of JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "deserialize_submitted_metadata"
+    )]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Metadata>,
 }

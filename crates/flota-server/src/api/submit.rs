@@ -59,7 +59,11 @@ pub(crate) async fn submit_request(
     }
     let view = match is_new && !taken.is_begun && wait.is_none() {
         true => RequestView::accepted(request),
-        false => RequestView::load(&api, id, Page::first()).await?,
+        false => match RequestView::load(&api, id, Page::first()).await {
+            // It is accepted whatever the store answers now: a problem would make the client submit it again.
+            Err(_) if is_new => RequestView::accepted(request),
+            view => view?,
+        },
     };
     let is_done = wait.is_some() && view.is_terminal();
     let status = if is_done { StatusCode::OK } else { StatusCode::ACCEPTED };

@@ -29,6 +29,7 @@ async fn heartbeat(fixture: &Fixture, messages: u64) {
         drained_to: Some(clock.now() - 90 * SECOND),
         throughput: Throughput {
             window_ms: 60_000,
+            busy_ms: 30_000,
             messages,
             received: counts(messages * 20),
             ended: counts(messages * 10),
@@ -75,8 +76,8 @@ async fn rates_are_those_of_the_last_minute() {
     fixture.submit(100, &["cat"], None).await;
     heartbeat(&fixture, 60).await;
     let first = backlog(&fixture, "cat").await;
-    assert_eq!(first["service_per_second"], 10.0);
-    assert_eq!(first["drain_seconds"], 10.0);
+    assert_eq!(first["service_per_second"], 20.0, "it was idle for half of the time");
+    assert_eq!(first["drain_seconds"], 5.0);
     assert_eq!(first["arrival_per_second"], json!(null), "nothing to compare with");
 
     // What stays away from the backlog is what was ended.

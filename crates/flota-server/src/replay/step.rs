@@ -1,9 +1,9 @@
 //! One step of a replay: look at what is in hand, and take more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use flota_core::{
-    DeadLetter, Ending, Judgement, PortResult, Replay, ReplayState, StopReason, Subject,
+    DeadLetter, Ending, Judgement, PortResult, Replay, ReplayState, RequestId, StopReason, Subject,
     ports::DeadLetterFilter,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -148,52 +148,68 @@ impl Replayer {
             limit,
         };
         let page = self.dead_letters.list(&filter).await?;
-        match page.next_after {
-            Some(after) => replay.progress.after = Some(after),
-            None => replay.progress.is_listed = true,
+        let (letters, last) = self.of_whole_requests(replay, page.letters, limit).await?;
+        match (last, page.next_after) {
+            // The rest of the page is listed again.
+            (Some(last), _) => replay.progress.after = Some(last),
+            (None, Some(after)) => replay.progress.after = Some(after),
+            (None, None) => replay.progress.is_listed = true,
         }
-        let letters = self.of_whole_requests(replay, page.letters).await?;
         replay.take(letters.iter().map(|letter| letter.id.clone()), now);
         driven.allowance -= letters.len() as f64;
         Ok(letters)
     }
 
-    /// Those of `letters` that are not in hand, with all others of their requests that are meant, as far as
-    /// the limit allows: so a request's tasks run in one round, which is called back once.
+    /// The first of `letters` that are not in flight, about `limit`, each with all others of its request that
+    /// are meant, as far as the plan's limit allows: so a request's tasks run in one round, which is called
+    /// back once, and no more are taken than `limit` and a request. And the last one that was looked at, where
+    /// some are left.
     async fn of_whole_requests(
         &self,
         replay: &Replay,
         letters: Vec<DeadLetter>,
-    ) -> PortResult<Vec<DeadLetter>> {
+        limit: usize,
+    ) -> PortResult<(Vec<DeadLetter>, Option<String>)> {
+        let in_flight: HashSet<&str> =
+            replay.progress.in_hand.iter().map(|in_hand| in_hand.letter.as_str()).collect();
         let mut whole: BTreeMap<String, DeadLetter> = BTreeMap::new();
-        let mut requests = BTreeSet::new();
+        let mut last = None;
         for letter in letters {
+            if whole.len() >= limit {
+                return Ok((whole.into_values().collect(), last));
+            }
+            last = Some(letter.id.clone());
+            if in_flight.contains(letter.id.as_str()) || whole.contains_key(&letter.id) {
+                continue;
+            }
             if let Subject::Task { task, .. } = &letter.subject {
-                requests.insert(task.request);
+                for other in self.others_of(task.request, &letter.id).await? {
+                    let is_meant = other.is_open()
+                        && replay.plan.selection.contains(&other)
+                        && !in_flight.contains(other.id.as_str());
+                    // One place is the letter's own.
+                    if is_meant && whole.len() + 1 < replay.left() {
+                        whole.insert(other.id.clone(), other);
+                    }
+                }
             }
             whole.insert(letter.id.clone(), letter);
         }
-        whole.retain(|id, _| !is_in_hand(replay, id));
-        for request in requests {
-            let standing = Standing::load(self.reruns.requests.as_ref(), request).await?;
-            let Some(standing) = standing else { continue };
-            let failed = (0..standing.request.task_count())
-                .filter_map(|n| Some((n, standing.latest(n)?)))
-                .filter(|(_, (_, outcome))| matches!(outcome.ending, Ending::Failed { .. }))
-                .map(|(n, (round, _))| DeadLetter::task_id(request, n, round));
-            let others: Vec<String> =
-                failed.filter(|id| !whole.contains_key(id) && !is_in_hand(replay, id)).collect();
-            let read = stream::iter(others).map(async |id| self.dead_letters.get(&id).await);
-            let read: Vec<_> = read.buffered(READS_AT_ONCE).try_collect().await?;
-            let meant =
-                |letter: &DeadLetter| letter.is_open() && replay.plan.selection.contains(letter);
-            for letter in read.into_iter().flatten().filter(meant) {
-                if whole.len() < replay.left() {
-                    whole.insert(letter.id.clone(), letter);
-                }
-            }
-        }
-        Ok(whole.into_values().collect())
+        Ok((whole.into_values().collect(), None))
+    }
+
+    /// The dead letters beside the failed tasks of a request, except the one with the id `but`.
+    async fn others_of(&self, request: RequestId, but: &str) -> PortResult<Vec<DeadLetter>> {
+        let standing = Standing::load(self.reruns.requests.as_ref(), request).await?;
+        let Some(standing) = standing else { return Ok(Vec::new()) };
+        let failed = (0..standing.request.task_count())
+            .filter_map(|n| Some((n, standing.latest(n)?)))
+            .filter(|(_, (_, outcome))| matches!(outcome.ending, Ending::Failed { .. }))
+            .map(|(n, (round, _))| DeadLetter::task_id(request, n, round));
+        let ids: Vec<String> = failed.filter(|id| id != but).collect();
+        let read = stream::iter(ids).map(async |id| self.dead_letters.get(&id).await);
+        let read: Vec<Option<DeadLetter>> = read.buffered(READS_AT_ONCE).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
     }
 
     /// Keeps what has changed, and the claim. False where somebody else wrote first.

@@ -91,7 +91,7 @@ impl Handler for Pipeline {
             "delivery", origin = %message.origin, message.pack, delivery.receive_count
         );
         let _in_hand = metrics::TasksInHand::new(message.tasks.len());
-        self.throughput.received(&message);
+        let _busy = self.throughput.begin(&message);
         let waited = self.platform.clock.now().duration_since(delivery.sent_at);
         let queued_ms = (waited.as_secs_f64() * 1_000.0).max(0.0);
         let is_again = delivery.receive_count > 1;

@@ -222,7 +222,11 @@ fn problem(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Re
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, routing::post};
+    use axum::{
+        Router,
+        body::{Body, to_bytes},
+        routing::post,
+    };
     use tokio::net::TcpListener;
 
     use super::*;
@@ -234,7 +238,11 @@ mod tests {
     async fn an_upload_that_fails_says_what_the_server_says() {
         const PROBLEM: &str =
             r#"{"title": "t", "detail": "the disk is full", "code": "STORAGE_FULL"}"#;
-        let answer = || async { (StatusCode::INSUFFICIENT_STORAGE, PROBLEM) };
+        // A small body is read; a large one is answered in the middle.
+        let answer = |body: Body| async {
+            let _ = to_bytes(body, 1_024).await;
+            (StatusCode::INSUFFICIENT_STORAGE, PROBLEM)
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let routes = Router::new().route("/v1/images", post(answer));

@@ -53,6 +53,16 @@ pub(super) async fn delete(
         _ => following(&folder).map(|_| folder),
     };
     let mut deleted = Deleted { next, ..Deleted::default() };
+    let read = move |connection: &Connection| {
+        let mut unused = Vec::new();
+        for sha256 in old {
+            if !is_used(connection, &sha256)? {
+                unused.push(sha256);
+            }
+        }
+        Ok(unused)
+    };
+    let old = database.read(LOOKING, read).await?;
     if old.is_empty() {
         return Ok(deleted);
     }
@@ -121,15 +131,20 @@ fn is_old(path: &Path, before: SystemTime) -> io::Result<Option<u64>> {
     }
 }
 
+/// Whether a stored request names an image.
+fn is_used(connection: &Connection, sha256: &Sha256) -> Result<bool, Fault> {
+    let mut used =
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM image_uses WHERE sha256 = ?1)")?;
+    Ok(used.query_row([sha256.as_bytes()], |row| row.get(0))?)
+}
+
 fn delete_one(
     connection: &Connection,
     images: &Path,
     sha256: &Sha256,
     before: SystemTime,
 ) -> Result<Option<u64>, Fault> {
-    let mut named =
-        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM image_uses WHERE sha256 = ?1)")?;
-    if named.query_row([sha256.as_bytes()], |row| row.get(0))? {
+    if is_used(connection, sha256)? {
         return Ok(None);
     }
     let folder: PathBuf = images.join(folder_name(sha256));

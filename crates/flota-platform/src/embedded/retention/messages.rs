@@ -1,12 +1,9 @@
 //! Messages that nobody takes any more: SQS drops such messages too, and what has no outcome is sent again.
 
 use flota_core::{PortResult, ports::Deleted};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::{
-    super::{database::Database, messages},
-    MAX_CANDIDATES, in_one_transaction, listed,
-};
+use super::{super::database::Database, MAX_CANDIDATES, in_one_transaction, listed};
 
 /// Deletes messages that were sent before `before` and that nobody holds at `now`.
 pub(super) async fn delete(
@@ -32,15 +29,13 @@ pub(super) async fn delete(
     };
     let found = database.read("looking for messages to delete", read).await?;
     in_one_transaction(database, found, i64::to_string, move |connection, id, step| {
-        let mut delete = connection.prepare_cached(
-            "DELETE FROM messages WHERE id = ?1 AND visible_at <= ?2 RETURNING queue",
-        )?;
-        let queue = delete.query_row([*id, now], |row| row.get(0)).optional()?;
-        if let Some(queue) = queue {
+        let mut delete =
+            connection.prepare_cached("DELETE FROM messages WHERE id = ?1 AND visible_at <= ?2")?;
+        if delete.execute([*id, now])? > 0 {
             let mut size = connection
                 .prepare_cached("SELECT octet_length(body) FROM bodies WHERE message = ?1")?;
             let size_bytes = size.query_row([id], |row| row.get(0))?;
-            messages::delete_body(connection, queue, *id)?;
+            connection.prepare_cached("DELETE FROM bodies WHERE message = ?1")?.execute([id])?;
             step.count(2, size_bytes);
         }
         Ok(())

@@ -15,8 +15,14 @@ use flota_core::{
     ports::{Clock, Deleted, Retention, StoredKind},
 };
 use jiff::Timestamp;
+use rusqlite::OptionalExtension;
 
-use super::{columns::nanos, database::Database, error::Fault, vacuum};
+use super::{
+    columns::{nanos, time},
+    database::Database,
+    error::Fault,
+    vacuum,
+};
 
 /// Most rows that one transaction deletes, beyond the one that reaches it: some milliseconds, and requests,
 /// which go whole, have thousands at most.
@@ -66,6 +72,23 @@ impl Retention for EmbeddedRetention {
             StoredKind::Aliases => predictions::delete_aliases(&self.records, after).await,
             StoredKind::Images => images::delete(&self.records, &self.images, before, after).await,
         }
+    }
+
+    async fn believed_at(&self) -> PortResult<Option<Timestamp>> {
+        let read = |connection: &rusqlite::Connection| {
+            let mut select = connection.prepare_cached("SELECT believed_at FROM retention")?;
+            Ok(select.query_row([], |row| row.get(0)).optional()?.map(time))
+        };
+        self.records.read("reading when the clock was believed", read).await
+    }
+
+    async fn believe(&self, at: Timestamp) -> PortResult<()> {
+        let write = move |connection: &rusqlite::Connection| {
+            connection.execute("DELETE FROM retention", [])?;
+            connection.execute("INSERT INTO retention (believed_at) VALUES (?1)", [nanos(at)])?;
+            Ok(())
+        };
+        self.records.write("believing the clock", write).await
     }
 
     async fn shrink(&self) -> PortResult<u64> {

@@ -1,11 +1,11 @@
 //! Requests go whole: with all that lies under their id.
 
-use flota_core::{PortResult, Request, ports::Deleted};
+use flota_core::{PortResult, ports::Deleted};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{
-    super::{columns::record, database::Database, error::Fault, requests::uploads_of},
+    super::{database::Database, error::Fault},
     MAX_CANDIDATES, Place, Step, in_one_transaction, place_text,
 };
 
@@ -73,19 +73,11 @@ fn delete_one(connection: &Connection, id: [u8; 16], step: &mut Step) -> Result<
         "SELECT coalesce(sum(octet_length(record)), 0) FROM outcomes WHERE request = ?1",
     )?;
     let mut size_bytes: u64 = size.query_row([id], |row| row.get(0))?;
-    let mut select = connection.prepare_cached("SELECT record FROM requests WHERE id = ?1")?;
-    let request =
-        select.query_row([id], |row| Ok((row.get_ref(0)?.as_str()?.len(), record(row, 0))));
+    let mut size =
+        connection.prepare_cached("SELECT octet_length(record) FROM requests WHERE id = ?1")?;
+    let record_bytes: Option<u64> = size.query_row([id], |row| row.get(0)).optional()?;
+    size_bytes += record_bytes.unwrap_or(0);
     let mut row_count = 0;
-    if let Some((record_bytes, request)) = request.optional()? {
-        size_bytes += record_bytes as u64;
-        let request: Request = request?;
-        let mut delete = connection
-            .prepare_cached("DELETE FROM image_uses WHERE sha256 = ?1 AND request = ?2")?;
-        for sha256 in uploads_of(&request) {
-            row_count += delete.execute(params![sha256.as_bytes(), id])?;
-        }
-    }
     for delete in [
         "DELETE FROM outcomes WHERE request = ?1",
         "DELETE FROM complete_packs WHERE request = ?1",

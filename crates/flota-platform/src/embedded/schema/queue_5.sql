@@ -20,3 +20,21 @@ UPDATE bodies SET tasks = (
 INSERT INTO backlog (queue, model, tasks)
 SELECT queue, key, sum(value) FROM messages JOIN bodies ON message = messages.id, json_each(tasks)
 WHERE tasks IS NOT NULL GROUP BY 1, 2;
+
+-- By triggers, so that a process of the version before, which has the file open still, counts too.
+CREATE TRIGGER backlog_grows AFTER INSERT ON bodies WHEN new.tasks IS NOT NULL BEGIN
+    INSERT INTO backlog (queue, model, tasks)
+    SELECT (SELECT queue FROM messages WHERE messages.id = new.message), key, value
+    FROM json_each(new.tasks) WHERE true
+    ON CONFLICT (queue, model) DO UPDATE SET tasks = tasks + excluded.tasks;
+END;
+
+CREATE TRIGGER backlog_shrinks BEFORE DELETE ON messages BEGIN
+    UPDATE backlog SET tasks = backlog.tasks - (
+        SELECT value FROM bodies, json_each(bodies.tasks)
+        WHERE bodies.message = old.id AND key = backlog.model
+    )
+    WHERE queue = old.queue AND model IN (
+        SELECT key FROM bodies, json_each(bodies.tasks) WHERE bodies.message = old.id
+    );
+END;

@@ -23,3 +23,20 @@ SELECT unhex(substr(image.value ->> '$.url', 16)), requests.id
 FROM requests, json_each(requests.record, '$.images') AS image
 WHERE image.value ->> '$.url' LIKE 'flota://sha256/%'
   AND unhex(substr(image.value ->> '$.url', 16)) IS NOT NULL;
+
+-- By triggers, so that what a process of the version before accepts, which has the file open still, counts too.
+CREATE TRIGGER images_are_used AFTER INSERT ON requests BEGIN
+    INSERT OR IGNORE INTO image_uses (sha256, request)
+    SELECT unhex(substr(image.value ->> '$.url', 16)), new.id
+    FROM json_each(new.record, '$.images') AS image
+    WHERE image.value ->> '$.url' LIKE 'flota://sha256/%'
+      AND unhex(substr(image.value ->> '$.url', 16)) IS NOT NULL;
+END;
+
+CREATE TRIGGER images_are_unused BEFORE DELETE ON requests BEGIN
+    DELETE FROM image_uses WHERE request = old.id AND sha256 IN (
+        SELECT unhex(substr(image.value ->> '$.url', 16))
+        FROM json_each(old.record, '$.images') AS image
+        WHERE image.value ->> '$.url' LIKE 'flota://sha256/%'
+    );
+END;
