@@ -8,7 +8,7 @@ use std::{
 };
 
 use flota_core::Manifest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::command::{interrupt, run, stderr, stdout};
 use crate::harness::{Home, project_dir, until};
@@ -145,6 +145,27 @@ async fn compiled_in_models_go_by_their_names() {
     assert!(!home.data_dir().exists(), "nothing is unpacked for a name that is not known");
     let left: Vec<_> = fs::read_dir(home.path().join("empty")).expect("it is there").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn an_operator_makes_a_compiled_in_model_known_by_its_name_alone() {
+    let home = Home::new();
+    let provisioned = async |args: &[&str]| -> Value {
+        let output = run(alone(&home, &[&["provision", "--format", "json"], args].concat())).await;
+        assert!(output.status.success(), "{}", stderr(&output));
+        let report: Value = serde_json::from_str(&stdout(&output)).expect("it is JSON");
+        report["models"].clone()
+    };
+    assert_eq!(provisioned(&[]).await, json!([]), "a binary alone makes nothing known");
+    let version = named("image-quality");
+    let version = version.split_once(' ').expect("a version follows the name").1;
+    assert_eq!(
+        provisioned(&["--models", "image-quality"]).await,
+        json!([{"name": "image-quality", "version": version, "state": "registered"}])
+    );
+    let doctor = run(alone(&home, &["doctor", "--all"])).await;
+    assert!(stderr(&doctor).contains("by --models NAME"), "{}", stderr(&doctor));
+    assert!(!stdout(&doctor).contains("model embedded-text"), "{}", stdout(&doctor));
 }
 
 #[tokio::test]

@@ -45,13 +45,43 @@ pub(crate) fn find_all(
     groups: &[ModelGroup],
     unpacked: &Path,
 ) -> anyhow::Result<Vec<FoundModel>> {
-    let mut found = find(&settings.models.dirs, named, wanted)?;
+    let found = find(&settings.models.dirs, named, wanted)?;
     let is_alone = found.is_empty();
+    let is_named =
+        |name: &ModelName| wanted.contains(name) || ModelGroup::of(groups, name).is_some();
+    with_built_in(found, |name| is_alone || is_named(name), unpacked)
+}
+
+/// The models that an operator means: those under the folders of the settings and under `named` ones, and the
+/// compiled-in ones that `wanted` names; where `wanted` is not empty, no others. Without a name no compiled-in
+/// model is taken, so that a binary that is replaced changes nothing in production.
+///
+/// # Errors
+/// As of [`find`], and if a wanted model was not found.
+pub(crate) fn find_named(
+    settings: &Settings,
+    named: &[PathBuf],
+    wanted: &[ModelName],
+    unpacked: &Path,
+) -> anyhow::Result<Vec<FoundModel>> {
+    let found = find(&settings.models.dirs, named, wanted)?;
+    let found = with_built_in(found, |name| wanted.contains(name), unpacked)?;
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    Ok(choose(found, wanted, &settings.weights_dir())?.models)
+}
+
+/// `found` and the compiled-in models that `is_taken` and that are in no folder.
+fn with_built_in(
+    mut found: Vec<FoundModel>,
+    is_taken: impl Fn(&ModelName) -> bool,
+    unpacked: &Path,
+) -> anyhow::Result<Vec<FoundModel>> {
     for model in built_in::models()? {
         let name = &model.manifest.name;
-        let is_named = wanted.contains(name) || ModelGroup::of(groups, name).is_some();
         let is_found = found.iter().any(|found| found.manifest.name == *name);
-        if !is_found && (is_alone || is_named) {
+        if !is_found && is_taken(name) {
             let folder = model.folder_in(unpacked);
             found.push(FoundModel { folder, manifest: model.manifest, is_built_in: true });
         }
@@ -276,6 +306,28 @@ output: {name: o, kind: regression}";
         put(&dir.path().join("workers"), "image-quality", "{file: w.onnx}");
         let theirs = ("image-quality".to_owned(), false);
         assert_eq!(found(&settings, &named, &["image-quality"], &[]), [theirs, mine]);
+    }
+
+    #[test]
+    fn an_operator_gets_compiled_in_models_by_their_names_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.models.dirs = vec![dir.path().join("workers")];
+        settings.models.groups = vec!["photo=image-quality,embedded-text".parse().unwrap()];
+        let find = |settings: &Settings, wanted: &[&str]| {
+            let wanted: Vec<ModelName> = wanted.iter().map(|name| name.parse().unwrap()).collect();
+            let found = find_named(settings, &[], &wanted, dir.path());
+            found.map(|found| names(&found).into_iter().map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert!(find(&settings, &[]).unwrap().is_empty(), "nobody named one");
+        assert_eq!(find(&settings, &["image-quality"]).unwrap(), ["image-quality"]);
+        put(&dir.path().join("workers"), "mine", "{file: w.onnx}");
+        assert_eq!(find(&settings, &[]).unwrap(), ["mine"]);
+        assert_eq!(find(&settings, &["image-quality"]).unwrap(), ["image-quality"]);
+        let both = ["image-quality", "mine"];
+        assert_eq!(find(&settings, &both).unwrap(), both);
+        let error = find(&settings, &["no-such-model"]).unwrap_err().to_string();
+        assert!(error.contains("no model `no-such-model`"), "{error}");
     }
 
     #[test]
