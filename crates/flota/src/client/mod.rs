@@ -5,6 +5,7 @@ mod dead_letters;
 mod http;
 mod retry;
 mod submission;
+mod verbatim;
 
 pub(crate) use answer::{
     BacklogAnswer, EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer,
@@ -13,3 +14,4 @@ pub(crate) use dead_letters::{DeadLetterAnswer, GroupsAnswer, ReplayAnswer, Repl
 pub(crate) use http::{Client, UploadSource};
 pub(crate) use retry::{Refusal, patiently};
 pub(crate) use submission::{Submission, SubmittedImage};
+pub(crate) use verbatim::Verbatim;
