@@ -222,7 +222,9 @@ fn problem(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Re
         (Some(sentence), None) => format!("{sentence} (status {status})"),
         (None, _) => format!("the server answered with status {status}"),
     };
-    Refusal { status, retry_after, sentence }
+    let errors = problem.get("errors").cloned().unwrap_or_default();
+    let errors = serde_json::from_value(errors).unwrap_or_default();
+    Refusal { status, retry_after, sentence, errors }
 }
 
 #[cfg(test)]

@@ -12,6 +12,6 @@ pub(crate) use answer::{
 };
 pub(crate) use dead_letters::{DeadLetterAnswer, GroupsAnswer, ReplayAnswer, ReplayOrder};
 pub(crate) use http::{Client, UploadSource};
-pub(crate) use retry::{Refusal, patiently};
+pub(crate) use retry::{FieldError, Refusal, patiently};
 pub(crate) use submission::{Submission, SubmittedImage};
 pub(crate) use verbatim::Verbatim;
