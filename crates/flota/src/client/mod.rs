@@ -7,9 +7,7 @@ mod retry;
 mod submission;
 mod verbatim;
 
-pub(crate) use answer::{
-    BacklogAnswer, EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer,
-};
+pub(crate) use answer::{EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer};
 pub(crate) use dead_letters::{DeadLetterAnswer, GroupsAnswer, ReplayAnswer, ReplayOrder};
 pub(crate) use http::{Client, UploadSource};
 pub(crate) use retry::{FieldError, Refusal, patiently};
