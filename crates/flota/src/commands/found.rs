@@ -22,7 +22,7 @@ pub(crate) fn registrations(
              --models NAME",
         );
     }
-    fleet::unpack(&found, temporary.path())?;
+    let _unpacked = fleet::unpack(&found, temporary.path())?;
     let now = SystemClock.now();
     let looked = found.iter().map(|model| {
         flota_worker::look(&model.folder, |name| settings.models.worker_of(name), now)

@@ -9,7 +9,7 @@ use flota_core::{Asset, LabelSource, Manifest, ModelName, Sha256};
 use flota_platform::settings::{ModelGroup, Settings};
 use flota_worker::{MANIFEST_FILE, ModelFolder};
 
-use crate::built_in::{self, BuiltInModel};
+use crate::built_in::{self, BuiltInModel, Unpacked};
 
 /// A model folder and what its manifest says.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(crate) struct Chosen {
     pub models: Vec<FoundModel>,
     /// Those that were left out because their weights would have to be fetched.
     pub left_out: Vec<ModelName>,
+    /// The compiled-in ones of those that run, held until this is dropped.
+    pub unpacked: Vec<Unpacked>,
 }
 
 /// The models that may run: those under the folders of the settings and under `named` ones, see [`find`].
@@ -94,15 +96,13 @@ fn with_built_in(
 ///
 /// # Errors
 /// If they cannot be written.
-pub(crate) fn unpack(models: &[FoundModel], unpacked: &Path) -> anyhow::Result<()> {
+pub(crate) fn unpack(models: &[FoundModel], unpacked: &Path) -> anyhow::Result<Vec<Unpacked>> {
     let is_wanted = |built_in: &BuiltInModel| {
         let is_it = |model: &FoundModel| model.manifest.name == built_in.manifest.name;
         models.iter().any(|model| model.is_built_in && is_it(model))
     };
-    for model in built_in::models()?.iter().filter(|model| is_wanted(model)) {
-        model.unpack(unpacked)?;
-    }
-    Ok(())
+    let built_in = built_in::models()?;
+    built_in.iter().filter(|model| is_wanted(model)).map(|model| model.unpack(unpacked)).collect()
 }
 
 /// The models under `usual` folders, which may be absent, and under `named` ones, which may not.
@@ -177,7 +177,7 @@ pub(crate) fn choose(
     if models.is_empty() {
         bail!("no model found: give a model folder by --model-dir DIR");
     }
-    Ok(Chosen { models, left_out })
+    Ok(Chosen { models, left_out, unpacked: Vec::new() })
 }
 
 /// Has everything that `models` need on this machine, fetching with a progress bar what is missing,
