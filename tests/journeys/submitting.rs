@@ -57,13 +57,22 @@ async fn images_come_from_standard_input_and_lists_and_one_that_is_missing_stops
 
     fs::write(home.path().join("a b.png"), image(2)).expect("it can be written");
     let list = "a b.png\nmissing.png\n".as_bytes().to_vec();
-    let listed = ["submit", "--from-file", "-", "--model", MODEL, "--wait", "--json"];
-    let listed = fed(asked(&listed), list.clone()).await;
+    let listed_args = ["submit", "--from-file", "-", "--model", MODEL, "--wait", "--json"];
+    let listed = fed(asked(&listed_args), list.clone()).await;
     let said = stderr(&listed);
     assert_eq!(listed.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot read missing.png: "), "{said}");
     assert!(said.contains("1 image in 1 request submitted, 1 could not be submitted"), "{said}");
     assert_eq!(requests(&listed)[0]["counts"]["succeeded"], 1);
+
+    // The server refuses one, and takes the others.
+    let refused = b"https://exa mple.org/a.png\na b.png\n".to_vec();
+    let refused = fed(asked(&listed_args), refused).await;
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot submit https://exa mple.org/a.png: "), "{said}");
+    assert!(said.contains("1 image in 1 request submitted, 1 could not be submitted"), "{said}");
+    assert_eq!(requests(&refused)[0]["counts"]["succeeded"], 1);
 
     let mistaken = fed(asked(&["submit", "-", "--model", MODEL]), list).await;
     assert_eq!(mistaken.status.code(), Some(1));

@@ -13,6 +13,8 @@ use flota_platform::{embedded::create_private_dir, settings::Settings};
 use flota_worker::MANIFEST_FILE;
 use tempfile::{NamedTempFile, TempDir};
 
+use crate::unpacked::{self, InUse};
+
 include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 /// A file's path in its folder, and its bytes.
@@ -27,6 +29,14 @@ pub(crate) struct BuiltInModel {
     pub manifest: Manifest,
     name: &'static str,
     files: &'static [File],
+}
+
+/// A compiled-in model on disk. While this lives, no other command [removes](remove_unused) it.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    /// Where it is.
+    pub folder: PathBuf,
+    _in_use: InUse,
 }
 
 /// Every model that was compiled in, by the names of their folders.
@@ -50,6 +60,10 @@ fn manifest_of(files: &[File]) -> Option<&File> {
 impl BuiltInModel {
     /// The folder under `dir` that it is unpacked into; its name says its content.
     pub fn folder_in(&self, dir: &Path) -> PathBuf {
+        dir.join(self.content()).join(self.name)
+    }
+
+    fn content(&self) -> String {
         let mut hasher = Sha256Hasher::default();
         for (path, bytes) in self.files {
             hasher.update(&(path.len() as u64).to_le_bytes());
@@ -59,23 +73,33 @@ impl BuiltInModel {
         }
         let mut content = hasher.finish().to_string();
         content.truncate(HASH_DIGITS);
-        dir.join(content).join(self.name)
+        content
     }
 
-    /// Writes the model into [its folder](Self::folder_in) under `dir` and returns that folder. What is
-    /// there is compared byte for byte and written again where it differs.
+    /// Writes the model into [its folder](Self::folder_in) under `dir`. What is there is compared byte for byte
+    /// and written again where it differs.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn unpack(&self, dir: &Path) -> anyhow::Result<PathBuf> {
+    pub fn unpack(&self, dir: &Path) -> anyhow::Result<Unpacked> {
         let folder = self.folder_in(dir);
+        // Held first: another build must not remove what is being written.
+        let in_use = InUse::hold(dir, &self.content());
         // Its manifest makes a folder a model: it is there once all the rest is.
         let (manifest, others): (Vec<File>, Vec<File>) =
             self.files.iter().partition(|(path, _)| *path == MANIFEST_FILE);
         write_all(&folder, &others)?;
         write_all(&folder, &manifest)?;
-        Ok(folder)
+        Ok(Unpacked { folder, _in_use: in_use })
     }
+}
+
+/// Removes from `dir` the models that other builds unpacked and that no process has in use. What cannot be removed
+/// stays.
+pub(crate) fn remove_unused(dir: &Path) {
+    let ours: Vec<String> =
+        models().unwrap_or_default().iter().map(BuiltInModel::content).collect();
+    unpacked::remove_unused(dir, HASH_DIGITS, &ours);
 }
 
 /// Where a fleet unpacks compiled-in models: its data folder, which nobody clears while it runs.
@@ -91,7 +115,7 @@ pub(crate) fn unpacked_dir(settings: &Settings) -> PathBuf {
 pub(crate) fn folder_of(given: &Path) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     let Some(model) = named(given)? else { return Ok((given.to_owned(), None)) };
     let temporary = TempDir::with_prefix("flota-model-").context("no temporary folder")?;
-    Ok((model.unpack(temporary.path())?, Some(temporary)))
+    Ok((model.unpack(temporary.path())?.folder, Some(temporary)))
 }
 
 /// The compiled-in model whose name is given where there is no such folder.
@@ -175,17 +199,18 @@ mod tests {
         }
         let paths: Vec<_> = model("image-quality").files.iter().map(|(path, _)| *path).collect();
         assert_eq!(paths, ["image-quality.onnx", "model.yaml"]);
-        assert_eq!(IMAGES.len(), 12);
+        let images = workers.join("../examples/images");
+        assert_eq!(IMAGES.len(), fs::read_dir(images).unwrap().count());
     }
 
     #[test]
     fn a_model_is_unpacked_once_and_again_where_it_was_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let model = model("image-quality");
-        let folder = model.unpack(dir.path()).unwrap();
+        let folder = model.unpack(dir.path()).unwrap().folder;
         let weights = folder.join("image-quality.onnx");
         let written = weights.metadata().unwrap().modified().unwrap();
-        assert_eq!(model.unpack(dir.path()).unwrap(), folder);
+        assert_eq!(model.unpack(dir.path()).unwrap().folder, folder);
         assert_eq!(weights.metadata().unwrap().modified().unwrap(), written, "it was left alone");
 
         let whole = fs::read(&weights).unwrap();

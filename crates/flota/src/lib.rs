@@ -14,5 +14,6 @@ mod show;
 mod submit;
 mod table;
 mod times;
+mod unpacked;
 
 pub use run::main;

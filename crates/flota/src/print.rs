@@ -37,12 +37,14 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(write_line(io::stdout().lock(), &json).map_err(OutputError)?)
 }
 
-/// JSON that says the same: such characters stand in strings alone, where JSON can escape them. All of
-/// them are in the basic plane, so that four digits are enough.
+/// JSON that says the same: such characters stand in strings alone, where JSON can escape them, but for the white
+/// space between values. All of them are in the basic plane, so that four digits are enough.
 fn without_steering(json: &str) -> String {
-    let escape = |c: char| match is_steering(c) {
-        true => format!("\\u{:04x}", u32::from(c)),
-        false => c.to_string(),
+    let escape = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        '\r' => " ".to_owned(),
+        _ if is_steering(c) => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
     };
     json.chars().map(escape).collect()
 }
@@ -109,6 +111,7 @@ mod tests {
         let json = without_steering(&value.to_string());
         assert_eq!(json, r#"{"a":"\u009b2J \u202e\u2066 ü"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
+        assert_eq!(without_steering("{\r\n\t\"a\": 1}"), "{ \n\t\"a\": 1}", "between values");
     }
 
     #[test]

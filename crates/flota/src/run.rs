@@ -6,7 +6,8 @@ use flota_platform::{ignore_file_size_signal, settings::Settings};
 use flota_worker::{WorkerFlags, WorkerProcess};
 
 use crate::{
-    built_in, check,
+    built_in::{self, Unpacked},
+    check,
     cli::{Cli, Command, ModelCommand, WorkerArgs},
     commands, demo,
     print::{self, OutputError},
@@ -53,7 +54,7 @@ fn worker(WorkerArgs { folders, name, flags }: WorkerArgs) -> ExitCode {
         Cli::command().error(ErrorKind::MissingRequiredArgument, wanted).exit();
     }
     match unpacked(folders, &flags) {
-        Ok(folders) => flota_worker::run(WorkerProcess::new(name, folders), &flags),
+        Ok((folders, _in_use)) => flota_worker::run(WorkerProcess::new(name, folders), &flags),
         Err(error) => {
             report(&error);
             flota_worker::exit_code(&error).into()
@@ -61,16 +62,25 @@ fn worker(WorkerArgs { folders, name, flags }: WorkerArgs) -> ExitCode {
     }
 }
 
-/// The folders of a worker, those of compiled-in models in the data folder.
-fn unpacked(given: Vec<PathBuf>, flags: &WorkerFlags) -> anyhow::Result<Vec<PathBuf>> {
-    let folder = |given: PathBuf| match built_in::named(&given)? {
-        None => Ok(given),
-        Some(model) => {
-            let settings = Settings::load(flags.config.as_deref(), &flags.set)?;
-            model.unpack(&built_in::unpacked_dir(&settings))
-        }
-    };
-    given.into_iter().map(folder).collect()
+/// The folders of a worker, those of compiled-in models in the data folder, and what keeps these there.
+fn unpacked(
+    given: Vec<PathBuf>,
+    flags: &WorkerFlags,
+) -> anyhow::Result<(Vec<PathBuf>, Vec<Unpacked>)> {
+    let (mut folders, mut in_use) = (Vec::new(), Vec::new());
+    for given in given {
+        let Some(model) = built_in::named(&given)? else {
+            folders.push(given);
+            continue;
+        };
+        let settings = Settings::load(flags.config.as_deref(), &flags.set)?;
+        let dir = built_in::unpacked_dir(&settings);
+        let unpacked = model.unpack(&dir)?;
+        folders.push(unpacked.folder.clone());
+        in_use.push(unpacked);
+        built_in::remove_unused(&dir);
+    }
+    Ok((folders, in_use))
 }
 
 fn on_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {

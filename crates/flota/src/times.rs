@@ -25,6 +25,15 @@ pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// `seconds` as people read an age or a duration on a terminal, in the largest unit: `3 mins`.
+pub(crate) fn length(seconds: f64) -> String {
+    match SignedDuration::try_from_secs_f64(seconds) {
+        Ok(length) if length.abs() < SignedDuration::from_secs(1) => "under 1 sec".to_owned(),
+        Ok(length) => span(length),
+        Err(_) => format!("{seconds:.0} secs"),
+    }
+}
+
 /// The largest unit alone: an age is read at a glance.
 fn span(away: SignedDuration) -> String {
     const MINUTE: i64 = 60;
@@ -49,6 +58,14 @@ fn span(away: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_is_read_at_a_glance() {
+        let lengths = [0.0, 0.9, 1.9, 59.0, 61.0, 7_300.0, 400_000.0].map(length);
+        let wanted = ["under 1 sec", "under 1 sec", "1 sec", "59 secs", "1 min", "2 hrs", "4 days"];
+        assert_eq!(lengths, wanted);
+        assert!(length(f64::MAX).ends_with(" secs"));
+    }
 
     #[test]
     fn the_largest_unit_says_how_far_a_time_is() {

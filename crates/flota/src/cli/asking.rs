@@ -4,6 +4,8 @@ use clap::Args;
 use flota_core::{ModelName, RequestId};
 use reqwest::Url;
 
+use crate::submit::UPLOADS_AT_ONCE;
+
 /// Which fleet is asked.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Server {
@@ -55,7 +57,7 @@ pub(crate) struct SubmitArgs {
     pub callback: Option<Url>,
 
     /// Images uploaded at the same time
-    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "COUNT", default_value_t = UPLOADS_AT_ONCE, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub uploads: u8,
 
     /// Submit everything again, even if the same command was interrupted before

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use flota_core::WorkerName;
+use flota_core::{ModelName, WorkerName};
 
 use super::SettingsArgs;
 
@@ -19,7 +19,8 @@ pub(crate) enum Format {
 /// Make on AWS what the fleet needs, or say what differs.
 ///
 /// Queues, tables, the bucket of uploads, and the notifications that the ingest rules need, for
-/// every model that is found; the models are made known too. What is there and as it is to be is
+/// every model in a model folder and every compiled-in model that --models names; the models are made
+/// known too, and their versions current. What is there and as it is to be is
 /// left alone, and nothing is ever deleted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -28,6 +29,7 @@ Exit codes: as of every command, and
 
 Examples:
   flota provision --dry-run
+  flota provision --models image-quality
   flota provision --set backend=aws --set aws.bucket=my-images --format json")]
 pub(crate) struct ProvisionArgs {
     /// Only say what would be made or changed
@@ -92,9 +94,14 @@ pub(crate) struct VacuumArgs {
     pub settings: SettingsArgs,
 }
 
-/// Where models are looked for, beside the folders in models.dirs.
+/// Which models are meant, and where they are looked for beside the folders in models.dirs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FoundArgs {
+    /// Only these models, by name [default: all in model folders]; a compiled-in model is taken only when
+    /// it is named here
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub models: Vec<ModelName>,
+
     /// One more model folder, or a folder of such folders; may be repeated
     #[arg(long, value_name = "DIR")]
     pub model_dir: Vec<PathBuf>,

@@ -4,15 +4,15 @@ use flota_core::{DeadLetterSelection, ModelName, ReplayId};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Client;
+use super::{Client, Verbatim};
 
 /// Dead letters asked for at once: the most that the API gives.
 const PAGE: usize = 200;
 
 /// What is kept of a task whose attempts ran out, or of a message that died.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct DeadLetterAnswer {
     /// `dead_…`.
     pub id: String,
@@ -24,13 +24,21 @@ pub(crate) struct DeadLetterAnswer {
     pub created_at: Timestamp,
     /// `open`, `replayed` or `discarded`.
     pub state: String,
-    /// The rest, which depends on what died.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
+    /// The last error.
+    #[serde(default)]
+    pub message: String,
+    /// The model; none of messages that hold no task.
+    pub model: Option<String>,
+    /// The image's URL, of a task.
+    pub image: Option<String>,
+    /// The queue, of a message.
+    pub queue: Option<String>,
+    /// In a dry run: the code of what keeps it from running now.
+    pub refusal: Option<String>,
 }
 
 /// How many dead letters there are.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct GroupsAnswer {
     /// By model and reason, the largest group first.
     pub groups: Vec<GroupAnswer>,
@@ -38,16 +46,15 @@ pub(crate) struct GroupsAnswer {
     pub count: u64,
     /// Whether all were counted.
     pub complete: bool,
-    /// What else the server says.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
+    /// In a dry run: the first of them.
+    #[serde(default)]
+    pub sample: Vec<DeadLetterAnswer>,
 }
 
 /// Dead letters of one model and reason.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct GroupAnswer {
     /// The model; none of messages that hold no task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
     /// The reason.
     pub reason: String,
@@ -62,7 +69,7 @@ pub(crate) struct GroupAnswer {
 }
 
 /// Where a replay stands.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct ReplayAnswer {
     /// The replay.
     pub id: ReplayId,
@@ -75,17 +82,13 @@ pub(crate) struct ReplayAnswer {
     /// `running`, `completed` or `stopped`.
     pub state: String,
     /// Why it was stopped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// How far it is.
     pub counts: ReplayCounts,
-    /// What else the server says.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
 }
 
 /// How many dead letters of a replay stand where.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) struct ReplayCounts {
     /// Begun and not ended.
     pub running: u64,
@@ -120,7 +123,7 @@ pub(crate) struct ReplayOrder {
 
 #[derive(Deserialize)]
 struct LetterPage {
-    dead_letters: Vec<DeadLetterAnswer>,
+    dead_letters: Vec<Verbatim<DeadLetterAnswer>>,
     next_after: Option<String>,
 }
 
@@ -132,7 +135,7 @@ struct DiscardAnswer {
 
 #[derive(Deserialize)]
 struct ReplayList {
-    replays: Vec<ReplayAnswer>,
+    replays: Vec<Verbatim<ReplayAnswer>>,
 }
 
 #[derive(Serialize)]
@@ -160,7 +163,7 @@ impl Client {
         selection: &DeadLetterSelection,
         decided: bool,
         limit: usize,
-    ) -> anyhow::Result<Vec<DeadLetterAnswer>> {
+    ) -> anyhow::Result<Vec<Verbatim<DeadLetterAnswer>>> {
         let mut letters = Vec::new();
         let mut after = None;
         while letters.len() < limit {
@@ -182,24 +185,29 @@ impl Client {
         &self,
         selection: &DeadLetterSelection,
         decided: bool,
-    ) -> anyhow::Result<GroupsAnswer> {
+    ) -> anyhow::Result<Verbatim<GroupsAnswer>> {
         let query = Query { selection, decided, after: None, limit: None };
         self.answer(self.call(Method::GET, "v1/dead-letters/groups").query(&query)).await
     }
 
     /// One dead letter.
-    pub async fn dead_letter(&self, id: &str) -> anyhow::Result<Value> {
+    pub async fn dead_letter(&self, id: &str) -> anyhow::Result<Verbatim<Value>> {
         self.answer(self.call(Method::GET, &format!("v1/dead-letters/{id}"))).await
     }
 
     /// Runs the task of a dead letter again, or only asks whether it would run.
-    pub async fn replay_one(&self, id: &str, by: &str, dry_run: bool) -> anyhow::Result<Value> {
+    pub async fn replay_one(
+        &self,
+        id: &str,
+        by: &str,
+        dry_run: bool,
+    ) -> anyhow::Result<Verbatim<Value>> {
         let call = self.call(Method::POST, &format!("v1/dead-letters/{id}/replay"));
         self.answer(call.json(&json!({ "by": by, "dry_run": dry_run }))).await
     }
 
     /// Gives a dead letter up.
-    pub async fn discard_one(&self, id: &str, by: &str) -> anyhow::Result<Value> {
+    pub async fn discard_one(&self, id: &str, by: &str) -> anyhow::Result<Verbatim<Value>> {
         let call = self.call(Method::POST, &format!("v1/dead-letters/{id}/discard"));
         self.answer(call.json(&json!({ "by": by }))).await
     }
@@ -224,31 +232,41 @@ impl Client {
     }
 
     /// What a replay would do: how many dead letters it would take, and the first of them.
-    pub async fn dry_run(&self, order: &ReplayOrder) -> anyhow::Result<GroupsAnswer> {
+    pub async fn dry_run(&self, order: &ReplayOrder) -> anyhow::Result<Verbatim<GroupsAnswer>> {
         let mut body = json!(order);
         body["dry_run"] = json!(true);
         self.answer(self.call(Method::POST, "v1/dead-letters/replay").json(&body)).await
     }
 
     /// Starts a replay.
-    pub async fn start_replay(&self, order: &ReplayOrder) -> anyhow::Result<ReplayAnswer> {
+    pub async fn start_replay(
+        &self,
+        order: &ReplayOrder,
+    ) -> anyhow::Result<Verbatim<ReplayAnswer>> {
         self.answer(self.call(Method::POST, "v1/dead-letters/replay").json(order)).await
     }
 
     /// Where a replay stands.
-    pub async fn replay(&self, id: ReplayId) -> anyhow::Result<ReplayAnswer> {
+    pub async fn replay(&self, id: ReplayId) -> anyhow::Result<Verbatim<ReplayAnswer>> {
         self.answer(self.call(Method::GET, &format!("v1/replays/{id}"))).await
     }
 
     /// The latest replays, the newest first.
-    pub async fn replays(&self, model: Option<&ModelName>) -> anyhow::Result<Vec<ReplayAnswer>> {
+    pub async fn replays(
+        &self,
+        model: Option<&ModelName>,
+    ) -> anyhow::Result<Vec<Verbatim<ReplayAnswer>>> {
         let call = self.call(Method::GET, "v1/replays").query(&[("model", model)]);
         let list: ReplayList = self.answer(call).await?;
         Ok(list.replays)
     }
 
     /// Stops a replay.
-    pub async fn stop_replay(&self, id: ReplayId, by: &str) -> anyhow::Result<ReplayAnswer> {
+    pub async fn stop_replay(
+        &self,
+        id: ReplayId,
+        by: &str,
+    ) -> anyhow::Result<Verbatim<ReplayAnswer>> {
         let call = self.call(Method::POST, &format!("v1/replays/{id}/stop"));
         self.answer(call.json(&json!({ "by": by }))).await
     }

@@ -8,12 +8,12 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use reqwest::{Body, Method, RequestBuilder, StatusCode, Url, header::CONTENT_TYPE};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use tokio::{fs::File, io::AsyncReadExt};
 
 use super::{
     ModelAnswer, OutcomeAnswer, Refusal, RequestAnswer, Submission, UploadAnswer,
-    retry::retry_after,
+    retry::retry_after, verbatim::VerbatimObject,
 };
 use crate::print::plain;
 
@@ -86,19 +86,24 @@ impl Client {
         self.answer(call).await
     }
 
-    /// Where a request stands, with every outcome, as the server writes it.
-    pub async fn request_json(&self, id: RequestId) -> anyhow::Result<Value> {
-        let mut request: Value = self.page(id, None).await?;
-        while let Some(after) = request.get("next_after").and_then(Value::as_u64) {
-            let mut page: Value = self.page(id, u32::try_from(after).ok()).await?;
-            let more = page["outcomes"].take();
-            let all = request["outcomes"].as_array_mut().context("a request has outcomes")?;
-            all.extend(more.as_array().cloned().unwrap_or_default());
-            match page.get("next_after") {
-                Some(after) => request["next_after"] = after.clone(),
-                None => drop(request.as_object_mut().and_then(|map| map.remove("next_after"))),
-            }
+    /// Where a request stands, with every outcome, each value as the server writes it.
+    pub async fn request_json(&self, id: RequestId) -> anyhow::Result<VerbatimObject> {
+        let mut request: VerbatimObject = self.page(id, None).await?;
+        let mut after: Option<u32> = request.read("next_after")?;
+        if after.is_none() {
+            return Ok(request);
         }
+        let outcomes = |page: &VerbatimObject| -> anyhow::Result<Vec<Box<RawValue>>> {
+            page.read("outcomes")?.context("a request has outcomes")
+        };
+        let mut all = outcomes(&request)?;
+        while after.is_some() {
+            let page: VerbatimObject = self.page(id, after).await?;
+            all.extend(outcomes(&page)?);
+            after = page.read("next_after")?;
+        }
+        request.replace("outcomes", &all)?;
+        request.remove("next_after");
         Ok(request)
     }
 
@@ -142,7 +147,7 @@ impl Client {
     }
 
     /// The models that are known, as the server writes them.
-    pub async fn models_json(&self) -> anyhow::Result<Value> {
+    pub async fn models_json(&self) -> anyhow::Result<Box<RawValue>> {
         self.answer(self.call(Method::GET, "v1/models")).await
     }
 
@@ -217,7 +222,9 @@ fn problem(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Re
         (Some(sentence), None) => format!("{sentence} (status {status})"),
         (None, _) => format!("the server answered with status {status}"),
     };
-    Refusal { status, retry_after, sentence }
+    let errors = problem.get("errors").cloned().unwrap_or_default();
+    let errors = serde_json::from_value(errors).unwrap_or_default();
+    Refusal { status, retry_after, sentence, errors }
 }
 
 #[cfg(test)]
@@ -225,7 +232,8 @@ mod tests {
     use axum::{
         Router,
         body::{Body, to_bytes},
-        routing::post,
+        extract::RawQuery,
+        routing::{get, post},
     };
     use tokio::net::TcpListener;
 
@@ -259,6 +267,46 @@ mod tests {
             assert!(error.starts_with("cannot upload "), "{error}");
             assert!(error.ends_with(": the disk is full (STORAGE_FULL)"), "{size}: {error}");
         }
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn the_pages_of_a_request_become_one_and_metadata_stays_as_it_was_sent() {
+        const METADATA: &str =
+            "{ \"b\": 1e999,\n\"a\":10000000000000000000000000000001, \"s\":\"\u{e9}\" }";
+        const ID: &str = "req_01a1fc26bc9979c9a01869fe472fb51e";
+        let answer = async |RawQuery(query): RawQuery| {
+            let is_second = query.is_some_and(|query| query.contains("after=0"));
+            let (n, next) = if is_second { (1, "") } else { (0, r#","next_after":0"#) };
+            let counts =
+                r#"{"total":2,"open":0,"succeeded":0,"failed":2,"expired":0,"canceled":0}"#;
+            let outcome = format!(
+                r#"{{"n":{n},"image":{{"url":"https://a/b"}},"model":"cat","outcome":"expired"}}"#
+            );
+            format!(
+                r#"{{"status":"failed","id":"{ID}","metadata":{METADATA},"terminal":true,"counts":{counts},"timings":{{"created_at":"2026-11-21T10:00:00Z"}},"outcomes":[{outcome}]{next}}}"#
+            )
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = Router::new().route("/v1/requests/{id}", get(answer));
+        let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
+        let (client, id) = (Client::new(url.parse().unwrap()), ID.parse().unwrap());
+
+        let request = serde_json::to_string(&client.request_json(id).await.unwrap()).unwrap();
+        let start =
+            format!(r#"{{"status":"failed","id":"{ID}","metadata":{METADATA},"terminal":true,"#);
+        assert!(request.starts_with(&start), "{request}");
+        assert!(request.contains(r#""outcomes":[{"n":0,"#), "{request}");
+        assert!(
+            request.ends_with(
+                r#"},{"n":1,"image":{"url":"https://a/b"},"model":"cat","outcome":"expired"}]}"#
+            ),
+            "{request}"
+        );
+        // What people read does not fail by it either.
+        assert!(client.request(id, Duration::ZERO).await.unwrap().terminal);
+        assert_eq!(client.outcomes(id).await.unwrap().len(), 2);
         serving.abort();
     }
 }

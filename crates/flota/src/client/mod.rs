@@ -5,11 +5,11 @@ mod dead_letters;
 mod http;
 mod retry;
 mod submission;
+mod verbatim;
 
-pub(crate) use answer::{
-    BacklogAnswer, EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer,
-};
+pub(crate) use answer::{EndingAnswer, ModelAnswer, OutcomeAnswer, RequestAnswer, UploadAnswer};
 pub(crate) use dead_letters::{DeadLetterAnswer, GroupsAnswer, ReplayAnswer, ReplayOrder};
 pub(crate) use http::{Client, UploadSource};
-pub(crate) use retry::{Refusal, patiently};
+pub(crate) use retry::{FieldError, Refusal, patiently};
 pub(crate) use submission::{Submission, SubmittedImage};
+pub(crate) use verbatim::Verbatim;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use flota_core::{backoff, ports::Clock};
 use flota_platform::SystemClock;
 use reqwest::{StatusCode, header::HeaderMap};
+use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 /// How long a call is made again: a fleet that is started again, or moved, is back by then.
@@ -26,6 +27,26 @@ pub(crate) struct Refusal {
     pub retry_after: Option<Duration>,
     /// What it says.
     pub sentence: String,
+    /// The fields that it names.
+    pub errors: Vec<FieldError>,
+}
+
+/// A field that the server refused.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct FieldError {
+    /// Where it is in the body, such as `images[3].url`.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl FieldError {
+    /// The place of the image that the field is of.
+    pub fn image(&self) -> Option<usize> {
+        let (place, rest) = self.field.strip_prefix("images[")?.split_once(']')?;
+        let is_of_image = rest.is_empty() || rest.starts_with('.');
+        place.parse().ok().filter(|_| is_of_image)
+    }
 }
 
 impl Refusal {
@@ -92,7 +113,7 @@ mod tests {
     fn refusal(status: u16, retry_after: Option<u64>) -> anyhow::Error {
         let status = StatusCode::from_u16(status).unwrap();
         let retry_after = retry_after.map(Duration::from_secs);
-        Refusal { status, retry_after, sentence: "no".to_owned() }.into()
+        Refusal { status, retry_after, sentence: "no".to_owned(), errors: Vec::new() }.into()
     }
 
     async fn check(failure: impl Fn() -> anyhow::Error, failures: u32) -> (bool, u32, Duration) {
@@ -127,6 +148,18 @@ mod tests {
             assert_eq!(check(|| refusal(status, None), 1).await.1, 1, "{status}");
         }
         assert_eq!(check(|| anyhow::anyhow!("cannot read a.png"), 1).await.1, 1);
+    }
+
+    #[test]
+    fn a_field_says_which_image_it_is_of() {
+        let image =
+            |field: &str| FieldError { field: field.to_owned(), message: String::new() }.image();
+        assert_eq!((image("images[17].url"), image("images[0]")), (Some(17), Some(0)));
+        for other in
+            ["images", "images[]", "images[-1].url", "images[1", "callback.url", "models[0]"]
+        {
+            assert_eq!(image(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@ use std::process::ExitCode;
 
 use crate::{
     cli::ModelsArgs,
-    client::{BacklogAnswer, Client},
+    client::{Client, ModelAnswer},
     print::{print, print_json},
     table::{Table, terminal_width},
+    times,
 };
 
 /// Lists the models that a fleet knows.
@@ -19,30 +20,71 @@ pub(crate) async fn models(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         print("no model is known yet: a worker makes its model known when it starts")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(&[
-        "model", "version", "worker", "alive", "tasks", "oldest s", "arrive/s", "done/s", "drain s",
-    ]);
-    for model in &models {
+    let width = terminal_width();
+    print(table(&models, width.is_some()).draw(width))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A row for each model. People read times in words; programs get seconds, and headings that say so.
+fn table(models: &[ModelAnswer], is_terminal: bool) -> Table {
+    let [oldest, arrival, throughput, drain] = match is_terminal {
+        true => ["oldest", "arrival rate", "throughput", "time to drain"],
+        false => ["oldest (s)", "arrival rate (/s)", "throughput (/s)", "time to drain (s)"],
+    };
+    let seconds = |seconds: f64| match is_terminal {
+        true => times::length(seconds),
+        false => format!("{seconds:.0}"),
+    };
+    let rate = |rate: f64| match is_terminal {
+        true => format!("{rate:.1}/s"),
+        false => format!("{rate:.1}"),
+    };
+    let headings = ["model", "version", "worker", "alive", "backlog"];
+    let mut table =
+        Table::new(&[headings.as_slice(), &[oldest, arrival, throughput, drain]].concat());
+    for model in models {
+        let backlog = model.backlog.as_ref();
+        let cell = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
         table.add([
             model.name.to_string(),
             model.version.to_string(),
             model.worker.to_string(),
             model.workers_alive.to_string(),
-            of(&model.backlog, |backlog| Some(backlog.tasks.to_string())),
-            of(&model.backlog, |backlog| Some(format!("{:.0}", backlog.oldest_age_seconds?))),
-            of(&model.backlog, |backlog| Some(format!("{:.1}", backlog.arrival_per_second?))),
-            of(&model.backlog, |backlog| Some(format!("{:.1}", backlog.service_per_second))),
-            of(&model.backlog, |backlog| Some(format!("{:.0}", backlog.drain_seconds?))),
+            cell(backlog.map(|backlog| backlog.tasks.to_string())),
+            cell(backlog.and_then(|backlog| backlog.oldest_age_seconds).map(seconds)),
+            cell(backlog.and_then(|backlog| backlog.arrival_per_second).map(rate)),
+            cell(backlog.map(|backlog| rate(backlog.service_per_second))),
+            cell(backlog.and_then(|backlog| backlog.drain_seconds).map(seconds)),
         ]);
     }
-    print(table.draw(terminal_width()))?;
-    Ok(ExitCode::SUCCESS)
+    table
 }
 
-/// A figure of a backlog, or that there is none.
-fn of(
-    backlog: &Option<BacklogAnswer>,
-    figure: impl Fn(&BacklogAnswer) -> Option<String>,
-) -> String {
-    backlog.as_ref().and_then(figure).unwrap_or_else(|| "-".to_owned())
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_are_words_on_a_terminal_and_seconds_for_programs() {
+        let backlog = json!({"tasks": 1500, "oldest_age_seconds": 200.4, "arrival_per_second": null,
+            "service_per_second": 2.04, "drain_seconds": 7300.0});
+        let model = |name: &str, backlog| json!({"name": name, "version": "1", "worker": name, "workers_alive": 2, "backlog": backlog});
+        let models = json!([model("cat", backlog), model("dog", json!(null))]);
+        let models: Vec<ModelAnswer> = serde_json::from_value(models).unwrap();
+        let wide = table(&models, true).draw(Some(120));
+        for part in ["┆ oldest ", "┆ 3 mins ", "┆ 2.0/s ", "┆ time to drain", "┆ 2 hrs ", "┆ 1500 "]
+        {
+            assert!(wide.contains(part), "{part}: {wide}");
+        }
+        let piped = table(&models, false).draw(None);
+        let lines: Vec<&str> = piped.lines().collect();
+        assert!(
+            lines[0]
+                .ends_with("\toldest (s)\tarrival rate (/s)\tthroughput (/s)\ttime to drain (s)")
+        );
+        assert_eq!(lines[1], "cat\t1\tcat\t2\t1500\t200\t-\t2.0\t7300");
+        assert_eq!(lines[2], "dog\t1\tdog\t2\t-\t-\t-\t-\t-");
+    }
 }

@@ -72,8 +72,9 @@ pub(crate) fn choose(args: &ModelArgs, settings: &Settings) -> anyhow::Result<Ch
     let (groups, unpacked) = (groups(args, settings), built_in::unpacked_dir(settings));
     let found = fleet::find_all(settings, &args.model_dir, &args.models, groups, &unpacked)?;
     fleet::check_groups(groups, &found)?;
-    let chosen = fleet::choose(found, &args.models, &settings.weights_dir())?;
-    fleet::unpack(&chosen.models, &unpacked)?;
+    let mut chosen = fleet::choose(found, &args.models, &settings.weights_dir())?;
+    chosen.unpacked = fleet::unpack(&chosen.models, &unpacked)?;
+    built_in::remove_unused(&unpacked);
     Ok(chosen)
 }
 

@@ -22,7 +22,7 @@ use crate::{
     image_files,
     print::{note, print, print_json},
     run::INTERRUPTED,
-    submit::upload,
+    submit::upload_all,
     table::terminal_width,
 };
 
@@ -143,7 +143,7 @@ impl Demo {
             self.models.iter().map(|m| m.manifest.name.clone()).collect();
         names.sort();
         let bar = self.bar("images uploaded", self.files.len());
-        let images = upload(client, &self.files, || bar.inc(1)).await?;
+        let images = upload_all(client, &self.files, || bar.inc(1)).await?;
         bar.finish_and_clear();
         let mut requests = Vec::new();
         for submission in Submission::cut(&images, &names, Some(&receiver.url())) {

@@ -8,7 +8,7 @@ mod running;
 mod stop;
 mod workers;
 
-pub(crate) use models::{Chosen, FoundModel, choose, find_all, prepare, unpack};
+pub(crate) use models::{Chosen, FoundModel, choose, find_all, find_named, prepare, unpack};
 pub(crate) use plan::Plan;
 pub(crate) use running::{Fleet, LISTENING};
 pub(crate) use stop::Stop;

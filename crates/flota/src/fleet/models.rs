@@ -9,7 +9,7 @@ use flota_core::{Asset, LabelSource, Manifest, ModelName, Sha256};
 use flota_platform::settings::{ModelGroup, Settings};
 use flota_worker::{MANIFEST_FILE, ModelFolder};
 
-use crate::built_in::{self, BuiltInModel};
+use crate::built_in::{self, BuiltInModel, Unpacked};
 
 /// A model folder and what its manifest says.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(crate) struct Chosen {
     pub models: Vec<FoundModel>,
     /// Those that were left out because their weights would have to be fetched.
     pub left_out: Vec<ModelName>,
+    /// The compiled-in ones of those that run, held until this is dropped.
+    pub unpacked: Vec<Unpacked>,
 }
 
 /// The models that may run: those under the folders of the settings and under `named` ones, see [`find`].
@@ -45,13 +47,43 @@ pub(crate) fn find_all(
     groups: &[ModelGroup],
     unpacked: &Path,
 ) -> anyhow::Result<Vec<FoundModel>> {
-    let mut found = find(&settings.models.dirs, named, wanted)?;
+    let found = find(&settings.models.dirs, named, wanted)?;
     let is_alone = found.is_empty();
+    let is_named =
+        |name: &ModelName| wanted.contains(name) || ModelGroup::of(groups, name).is_some();
+    with_built_in(found, |name| is_alone || is_named(name), unpacked)
+}
+
+/// The models that an operator means: those under the folders of the settings and under `named` ones, and the
+/// compiled-in ones that `wanted` names; where `wanted` is not empty, no others. Without a name no compiled-in
+/// model is taken, so that a binary that is replaced changes nothing in production.
+///
+/// # Errors
+/// As of [`find`], and if a wanted model was not found.
+pub(crate) fn find_named(
+    settings: &Settings,
+    named: &[PathBuf],
+    wanted: &[ModelName],
+    unpacked: &Path,
+) -> anyhow::Result<Vec<FoundModel>> {
+    let found = find(&settings.models.dirs, named, wanted)?;
+    let found = with_built_in(found, |name| wanted.contains(name), unpacked)?;
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    Ok(choose(found, wanted, &settings.weights_dir())?.models)
+}
+
+/// `found` and the compiled-in models that `is_taken` and that are in no folder.
+fn with_built_in(
+    mut found: Vec<FoundModel>,
+    is_taken: impl Fn(&ModelName) -> bool,
+    unpacked: &Path,
+) -> anyhow::Result<Vec<FoundModel>> {
     for model in built_in::models()? {
         let name = &model.manifest.name;
-        let is_named = wanted.contains(name) || ModelGroup::of(groups, name).is_some();
         let is_found = found.iter().any(|found| found.manifest.name == *name);
-        if !is_found && (is_alone || is_named) {
+        if !is_found && is_taken(name) {
             let folder = model.folder_in(unpacked);
             found.push(FoundModel { folder, manifest: model.manifest, is_built_in: true });
         }
@@ -64,15 +96,13 @@ pub(crate) fn find_all(
 ///
 /// # Errors
 /// If they cannot be written.
-pub(crate) fn unpack(models: &[FoundModel], unpacked: &Path) -> anyhow::Result<()> {
+pub(crate) fn unpack(models: &[FoundModel], unpacked: &Path) -> anyhow::Result<Vec<Unpacked>> {
     let is_wanted = |built_in: &BuiltInModel| {
         let is_it = |model: &FoundModel| model.manifest.name == built_in.manifest.name;
         models.iter().any(|model| model.is_built_in && is_it(model))
     };
-    for model in built_in::models()?.iter().filter(|model| is_wanted(model)) {
-        model.unpack(unpacked)?;
-    }
-    Ok(())
+    let built_in = built_in::models()?;
+    built_in.iter().filter(|model| is_wanted(model)).map(|model| model.unpack(unpacked)).collect()
 }
 
 /// The models under `usual` folders, which may be absent, and under `named` ones, which may not.
@@ -147,7 +177,7 @@ pub(crate) fn choose(
     if models.is_empty() {
         bail!("no model found: give a model folder by --model-dir DIR");
     }
-    Ok(Chosen { models, left_out })
+    Ok(Chosen { models, left_out, unpacked: Vec::new() })
 }
 
 /// Has everything that `models` need on this machine, fetching with a progress bar what is missing,
@@ -276,6 +306,28 @@ output: {name: o, kind: regression}";
         put(&dir.path().join("workers"), "image-quality", "{file: w.onnx}");
         let theirs = ("image-quality".to_owned(), false);
         assert_eq!(found(&settings, &named, &["image-quality"], &[]), [theirs, mine]);
+    }
+
+    #[test]
+    fn an_operator_gets_compiled_in_models_by_their_names_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.models.dirs = vec![dir.path().join("workers")];
+        settings.models.groups = vec!["photo=image-quality,embedded-text".parse().unwrap()];
+        let find = |settings: &Settings, wanted: &[&str]| {
+            let wanted: Vec<ModelName> = wanted.iter().map(|name| name.parse().unwrap()).collect();
+            let found = find_named(settings, &[], &wanted, dir.path());
+            found.map(|found| names(&found).into_iter().map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert!(find(&settings, &[]).unwrap().is_empty(), "nobody named one");
+        assert_eq!(find(&settings, &["image-quality"]).unwrap(), ["image-quality"]);
+        put(&dir.path().join("workers"), "mine", "{file: w.onnx}");
+        assert_eq!(find(&settings, &[]).unwrap(), ["mine"]);
+        assert_eq!(find(&settings, &["image-quality"]).unwrap(), ["image-quality"]);
+        let both = ["image-quality", "mine"];
+        assert_eq!(find(&settings, &both).unwrap(), both);
+        let error = find(&settings, &["no-such-model"]).unwrap_err().to_string();
+        assert!(error.contains("no model `no-such-model`"), "{error}");
     }
 
     #[test]

@@ -65,9 +65,13 @@ impl Progress {
 
     /// Names what cannot be submitted.
     pub fn failed(&self, sentence: &str) {
-        let before = self.failed_count.fetch_add(1, Relaxed);
         self.bar.inc(1);
-        match before {
+        self.refused(sentence);
+    }
+
+    /// Names what cannot be submitted though it was [done](Self::done).
+    pub fn refused(&self, sentence: &str) {
+        match self.failed_count.fetch_add(1, Relaxed) {
             0..MAX_NAMED => self.say(sentence),
             MAX_NAMED => self.say("more failed that are not named"),
             _ => {}

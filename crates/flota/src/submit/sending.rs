@@ -14,30 +14,35 @@ use super::{
     input::{Input, path_of},
     parts::Part,
     progress::Progress,
+    requesting::NamedImage,
     unfinished::Run,
 };
 use crate::client::{Client, Refusal, Submission, SubmittedImage, UploadSource, patiently};
 
-/// Images uploaded at the same time by the demo, and the default of `flota submit`: enough to keep the store's shared syncs
-/// busy.
-const UPLOADS_AT_ONCE: usize = 8;
+/// Images uploaded at the same time unless somebody says otherwise: enough to keep the store's shared syncs busy.
+pub(crate) const UPLOADS_AT_ONCE: u8 = 8;
 
 /// Uploads files and gives each back as an image of a request, in their order.
 ///
 /// # Errors
 /// If one of them cannot be uploaded.
-pub(crate) async fn upload(
+pub(crate) async fn upload_all(
     client: &Client,
     files: &[PathBuf],
     uploaded: impl Fn(),
 ) -> anyhow::Result<Vec<SubmittedImage>> {
     let upload = async |path: &PathBuf| {
-        let source = UploadSource::File(path.clone());
-        let answer = patiently(async || client.upload(&source).await).await?;
+        let image = upload(client, &UploadSource::File(path.clone())).await?;
         uploaded();
-        anyhow::Ok(SubmittedImage::uploaded(answer.url, path))
+        anyhow::Ok(image)
     };
-    stream::iter(files).map(upload).buffered(UPLOADS_AT_ONCE).try_collect().await
+    stream::iter(files).map(upload).buffered(UPLOADS_AT_ONCE.into()).try_collect().await
+}
+
+/// Uploads an image and gives it back as one of a request.
+async fn upload(client: &Client, source: &UploadSource) -> anyhow::Result<SubmittedImage> {
+    let answer = patiently(async || client.upload(source).await).await?;
+    Ok(SubmittedImage::uploaded(answer.url, &path_of(source)))
 }
 
 /// What the parts of a submission share.
@@ -76,25 +81,15 @@ impl Sender {
     pub async fn send(&self, part: Part) -> anyhow::Result<Option<Sent>> {
         self.progress.expect(part.inputs.len() as u64);
         if let Some(sent) = self.sent_before(&part).await? {
-            self.progress.done(part.inputs.len() as u64);
             return Ok(Some(sent));
         }
         let images = stream::iter(part.inputs).map(|input| self.image(input));
         let images: Vec<_> = images.buffered(self.upload_count).try_collect().await?;
-        let images: Vec<SubmittedImage> = images.into_iter().flatten().collect();
-        if images.is_empty() {
-            return Ok(None);
-        }
-        let submission = self.submission(images);
-        let key = self.run.key(&submission)?;
-        let text = key.to_string();
-        let request =
-            patiently(async || self.client.submit(&submission, Some(&text)).await).await?;
-        self.run.record(&key, request.id);
-        Ok(Some(Sent { id: request.id, image_count: submission.images.len() }))
+        self.request(images.into_iter().flatten().collect()).await
     }
 
-    fn submission(&self, images: Vec<SubmittedImage>) -> Submission {
+    /// The request of `images`.
+    pub fn submission(&self, images: Vec<SubmittedImage>) -> Submission {
         Submission::new(images, &self.models, self.callback.as_deref())
     }
 
@@ -104,17 +99,28 @@ impl Sender {
             return Ok(None);
         }
         let inputs = part.inputs.clone();
-        let images = tokio::task::spawn_blocking(move || {
-            inputs.iter().filter_map(|input| hashed(input).ok().flatten()).collect::<Vec<_>>()
+        let hashed = tokio::task::spawn_blocking(move || {
+            inputs.iter().map(hashed).collect::<Vec<Result<SubmittedImage, String>>>()
         });
-        let images = images.await?;
+        let (mut images, mut failed) = (Vec::new(), Vec::new());
+        for image in hashed.await? {
+            match image {
+                Ok(image) => images.push(image),
+                Err(why) => failed.push(why),
+            }
+        }
         let image_count = images.len();
         let key = self.run.key(&self.submission(images))?;
-        Ok(self.run.request(&key).map(|id| Sent { id, image_count }))
+        let Some(id) = self.run.request(&key) else { return Ok(None) };
+        self.progress.done(image_count as u64);
+        for why in failed {
+            self.progress.failed(&why);
+        }
+        Ok(Some(Sent { id, image_count }))
     }
 
     /// The image of a request; `None` for one that cannot be had.
-    async fn image(&self, input: Input) -> anyhow::Result<Option<SubmittedImage>> {
+    async fn image(&self, input: Input) -> anyhow::Result<Option<NamedImage>> {
         let source = match input {
             Input::Unreadable(why) => {
                 self.progress.failed(&why);
@@ -122,15 +128,15 @@ impl Sender {
             }
             Input::Url(url) => {
                 self.progress.done(1);
-                return Ok(Some(SubmittedImage::at(&url)));
+                return Ok(Some(NamedImage { image: SubmittedImage::at(&url), name: url }));
             }
             Input::Image(source) => source,
         };
         let _place = self.uploads.acquire().await?;
-        match patiently(async || self.client.upload(&source).await).await {
-            Ok(answer) => {
+        match upload(&self.client, &source).await {
+            Ok(image) => {
                 self.progress.done(1);
-                Ok(Some(SubmittedImage::uploaded(answer.url, &path_of(&source))))
+                Ok(Some(NamedImage { image, name: source.name().into_owned() }))
             }
             Err(error) if is_of_image(&error) => {
                 self.progress.failed(&format!("{error:#}"));
@@ -148,19 +154,19 @@ fn is_of_image(error: &anyhow::Error) -> bool {
     is_unread || Refusal::is_of_content(error)
 }
 
-/// The image that an upload of `input` would give.
-fn hashed(input: &Input) -> io::Result<Option<SubmittedImage>> {
+/// The image that an upload of `input` would give, or why there is none.
+fn hashed(input: &Input) -> Result<SubmittedImage, String> {
     let source = match input {
-        Input::Unreadable(_) => return Ok(None),
-        Input::Url(url) => return Ok(Some(SubmittedImage::at(url))),
+        Input::Unreadable(why) => return Err(why.clone()),
+        Input::Url(url) => return Ok(SubmittedImage::at(url)),
         Input::Image(source) => source,
     };
     let sha256 = match source {
-        UploadSource::Memory { bytes, .. } => Sha256::of(bytes),
-        UploadSource::File(path) => hash(File::open(path)?)?,
+        UploadSource::Memory { bytes, .. } => Ok(Sha256::of(bytes)),
+        UploadSource::File(path) => File::open(path).and_then(hash),
     };
-    let url = format!("{UPLOADED_PREFIX}{sha256}");
-    Ok(Some(SubmittedImage::uploaded(url, &path_of(source))))
+    let sha256 = sha256.map_err(|error| format!("cannot read {}: {error}", source.name()))?;
+    Ok(SubmittedImage::uploaded(format!("{UPLOADED_PREFIX}{sha256}"), &path_of(source)))
 }
 
 fn hash(mut file: File) -> io::Result<Sha256> {

@@ -76,7 +76,7 @@ impl Run {
     }
 
     /// One that is not kept.
-    fn forgotten() -> Self {
+    pub fn forgotten() -> Self {
         let id = SystemClock.uuid().simple().to_string();
         Self { id, accepted: BTreeMap::new(), started_at: None, file: None }
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cli::{DiscardArgs, ReplayArgs, StopArgs},
-    client::{Client, DeadLetterAnswer, ReplayOrder},
+    client::{Client, ReplayOrder},
     print::{note, print, print_json},
     show::count,
 };
@@ -69,13 +69,11 @@ async fn dry_run(client: &Client, order: &ReplayOrder, is_json: bool) -> anyhow:
         return Ok(ExitCode::SUCCESS);
     }
     print(groups_text(&answer))?;
-    let sample = answer.rest.get("sample").cloned().unwrap_or_default();
-    let sample: Vec<DeadLetterAnswer> = serde_json::from_value(sample)?;
-    if !sample.is_empty() {
-        print(format!("the first of them:\n{}", letters_table(&sample)))?;
+    if !answer.sample.is_empty() {
+        print(format!("the first of them:\n{}", letters_table(&answer.sample)))?;
     }
-    for letter in sample {
-        if let Some(refusal) = letter.rest.get("refusal").and_then(|code| code.as_str()) {
+    for letter in &answer.sample {
+        if let Some(refusal) = &letter.refusal {
             print(format!("{} could not run now: {refusal}", letter.id))?;
         }
     }

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     cli::WatchArgs,
-    client::{Client, ReplayAnswer},
+    client::{Client, ReplayAnswer, Verbatim},
     print::{note, print, print_json},
     run::INTERRUPTED,
 };
@@ -29,7 +29,7 @@ pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
 /// replayed, if that is known.
 pub(super) async fn follow(
     client: &Client,
-    mut replay: ReplayAnswer,
+    mut replay: Verbatim<ReplayAnswer>,
     total: Option<u64>,
     is_json: bool,
 ) -> anyhow::Result<ExitCode> {

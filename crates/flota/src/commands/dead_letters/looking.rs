@@ -1,6 +1,4 @@
-use std::process::ExitCode;
-
-use serde_json::json;
+use std::{collections::BTreeMap, ops::Deref, process::ExitCode};
 
 use crate::{
     cli::{GroupsArgs, ListArgs, ReplaysArgs, ShowArgs},
@@ -15,11 +13,11 @@ pub(super) async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
     let limit = args.limit.unwrap_or(usize::MAX);
     let letters = client.dead_letters(&args.selection.conditions(), args.all, limit).await?;
     if args.json {
-        print_json(&json!({ "dead_letters": letters }))?;
+        print_json(&BTreeMap::from([("dead_letters", &letters)]))?;
     } else if letters.is_empty() {
         print("no dead letters")?;
     } else {
-        print(letters_table(&letters))?;
+        print(letters_table(letters.iter().map(Deref::deref)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -38,7 +36,7 @@ pub(super) async fn show_one(args: ShowArgs) -> anyhow::Result<ExitCode> {
     let letter = Client::new(args.server.url).dead_letter(&args.id).await?;
     match args.json {
         true => print_json(&letter)?,
-        false => print(format!("{letter:#}"))?,
+        false => print(format!("{:#}", *letter))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -46,7 +44,7 @@ pub(super) async fn show_one(args: ShowArgs) -> anyhow::Result<ExitCode> {
 pub(super) async fn replays(args: ReplaysArgs) -> anyhow::Result<ExitCode> {
     let replays = Client::new(args.server.url).replays(args.model.as_ref()).await?;
     if args.json {
-        print_json(&json!({ "replays": replays }))?;
+        print_json(&BTreeMap::from([("replays", &replays)]))?;
         return Ok(ExitCode::SUCCESS);
     }
     if replays.is_empty() {
@@ -79,7 +77,7 @@ pub(super) async fn replays(args: ReplaysArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Dead letters as a table.
-pub(super) fn letters_table(letters: &[DeadLetterAnswer]) -> String {
+pub(super) fn letters_table<'a>(letters: impl IntoIterator<Item = &'a DeadLetterAnswer>) -> String {
     let mut table = Table::new(&["id", "of", "reason", "attempts", "since", "state", "last error"]);
     for letter in letters {
         table.add([
@@ -89,7 +87,7 @@ pub(super) fn letters_table(letters: &[DeadLetterAnswer]) -> String {
             letter.attempts.to_string(),
             times::shown(letter.created_at),
             letter.state.clone(),
-            text(letter, "message").to_owned(),
+            letter.message.clone(),
         ]);
     }
     table.draw(terminal_width())
@@ -116,12 +114,9 @@ pub(super) fn groups_text(groups: &GroupsAnswer) -> String {
 }
 
 fn subject(letter: &DeadLetterAnswer) -> String {
-    match letter.rest.contains_key("image") {
-        true => format!("{}: {}", text(letter, "model"), text(letter, "image")),
-        false => format!("a message on {}", text(letter, "queue")),
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    match &letter.image {
+        Some(image) => format!("{}: {image}", text(&letter.model)),
+        None => format!("a message on {}", text(&letter.queue)),
     }
-}
-
-fn text<'a>(letter: &'a DeadLetterAnswer, name: &str) -> &'a str {
-    letter.rest.get(name).and_then(serde_json::Value::as_str).unwrap_or_default()
 }
