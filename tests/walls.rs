@@ -97,9 +97,11 @@ fn a_copied_worker_folder_builds_and_nothing_else_changes() {
         fs::write(to.join(file), text.replace(ORIGINAL, COPY)).expect("the copy can be written");
     }
     let before = hashes(&copy);
-    // As the tests themselves are built, so that nothing outside the copy is built once more.
+    // As the tests themselves are built, so that nothing outside the copy is built once more; the engine takes
+    // minutes to be optimised, and is not run.
     let build = Command::new(env!("CARGO"))
         .args(["test", "--offline", "--workspace", "--bins", "--no-run"])
+        .args(["--config", "profile.dev.package.flota-engine.opt-level=0"])
         .current_dir(&copy)
         .env("CARGO_TARGET_DIR", target_dir())
         .output()
