@@ -64,7 +64,12 @@ cp "$here/score.ts" "$work/"
 echo "schemathesis"
 (
   cd "$work"
-  "$tools/python/bin/schemathesis" run "$document" --url "$url" --checks all \
-    --phases "${PHASES:-examples,coverage}" --max-examples 20 \
-    --generation-deterministic --seed 1 --request-timeout 70 --max-time 120
+  check() {
+    "$tools/python/bin/schemathesis" run "$document" --url "$url" --phases "${PHASES:-examples,coverage}" \
+      --max-examples 20 --generation-deterministic --seed 1 --request-timeout 70 --max-time 120 "$@"
+  }
+  check --checks all --exclude-checks positive_data_acceptance
+  # Whether all that the document allows is taken. Three calls refuse more than a document can say: a model that is
+  # not known, a key that was used for another body, a discard without any condition.
+  check --checks positive_data_acceptance --exclude-path-regex '^/v1/(requests|dead-letters/(replay|discard))$'
 )

@@ -1,7 +1,8 @@
 //! What `/openapi.json` says beside the calls themselves: their problems, the callback, and examples.
 
 use flota_core::{
-    CallbackEvent, Code, MAX_BY_CHARS, MAX_SEARCH_CHARS, Reason, limits::MAX_IDEMPOTENCY_KEY_BYTES,
+    CallbackEvent, Code, Lane, MAX_BY_CHARS, MAX_SEARCH_CHARS, Reason,
+    limits::MAX_IDEMPOTENCY_KEY_BYTES,
 };
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
@@ -40,11 +41,14 @@ pub(super) fn complete(document: OpenApi) -> Value {
             }
         }
     }
-    for body in ["DiscardBody", "ReplayBody"] {
+    for body in ["Decision", "DiscardBody", "ReplayBody", "ReplayOne", "Submission"] {
         for (name, schema) in members(&mut document["components"]["schemas"][body]["properties"]) {
             narrow(name, schema);
         }
     }
+    let replay = &mut document["components"]["schemas"]["ReplayBody"];
+    replay["required"] = json!(["model"]);
+    replay["properties"]["model"]["type"] = "string".into();
     let events = "/components/schemas/SubmittedCallback/properties/events/items";
     if let Some(event) = document.pointer_mut(events) {
         event["enum"] = json!([CallbackEvent::RequestFinished.to_string()]);
@@ -126,6 +130,9 @@ fn narrow(name: &str, schema: &mut Value) {
             schema["enum"] = words(Reason::iter().map(|reason| reason.to_string()).collect())
         }
         "code" => schema["enum"] = words(Code::iter().map(|code| code.to_string()).collect()),
+        "priority" => schema["enum"] = words(vec![Lane::Normal.to_string()]),
+        // Not supported yet.
+        "deadline" => schema["type"] = "null".into(),
         "text" => schema["maxLength"] = MAX_SEARCH_CHARS.into(),
         "by" => {
             schema["minLength"] = 1.into();
