@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cli::SubmitArgs,
-    client::{Client, patiently},
+    client::{Client, ModelAnswer, patiently},
     commands::print_request,
     fleet::Stop,
     print::{note, print, print_json},
@@ -45,7 +45,11 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let Some(checked) = stop.orderly.run_until_cancelled(checking).await else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    checked?;
+    for name in without_worker(&checked?, &args.models) {
+        note(format!(
+            "no worker of {name} is running; its tasks wait. Start one: flota worker DIR"
+        ));
+    }
     let run = Run::open(&command(&args)?, args.fresh);
     if let Some(at) = run.started_at().filter(|_| run.accepted_count() > 0 && !args.quiet) {
         note(format!(
@@ -93,12 +97,12 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Refuses what the fleet does not know before anything is uploaded.
-async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<()> {
-    let known: Vec<ModelName> =
-        client.models().await?.into_iter().map(|model| model.name).collect();
+/// The models of the fleet. Refuses those that it does not know before anything is uploaded.
+async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<Vec<ModelAnswer>> {
+    let models = client.models().await?;
+    let known: Vec<&ModelName> = models.iter().map(|model| &model.name).collect();
     match wanted.iter().find(|name| !known.contains(name)) {
-        None => Ok(()),
+        None => Ok(models),
         Some(name) if known.is_empty() => bail!(
             "the fleet knows no model `{name}`, and none at all: a worker makes its model known when it \
              starts"
@@ -108,6 +112,12 @@ async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<(
             bail!("the fleet knows no model `{name}`; it knows {}", known.join(", "))
         }
     }
+}
+
+/// Those of the `wanted` models that no running worker serves.
+fn without_worker<'a>(models: &'a [ModelAnswer], wanted: &[ModelName]) -> Vec<&'a ModelName> {
+    let waits = |model: &&ModelAnswer| model.workers_alive == 0 && wanted.contains(&model.name);
+    models.iter().filter(waits).map(|model| &model.name).collect()
 }
 
 /// What makes a command the same one: where it is typed, whom it asks, and what it submits.
@@ -223,5 +233,22 @@ impl Submitted {
             _ => format!(", {failed_count} could not be submitted"),
         };
         format!("{images} in {requests} submitted{failed}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_submitted_model_without_a_running_worker_is_named() {
+        let model = |name: &str, alive: u32| json!({"name": name, "version": "1", "worker": name, "workers_alive": alive, "backlog": null});
+        let models = json!([model("cat", 0), model("dog", 1), model("owl", 0)]);
+        let models: Vec<ModelAnswer> = serde_json::from_value(models).unwrap();
+        let wanted = ["dog".parse().unwrap(), "owl".parse().unwrap()];
+        let named: Vec<_> = without_worker(&models, &wanted).iter().map(|n| n.as_str()).collect();
+        assert_eq!(named, ["owl"]);
     }
 }
