@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cli::SubmitArgs,
-    client::{Client, ModelAnswer, patiently},
+    client::{Client, ModelAnswer},
     commands::print_request,
     fleet::Stop,
     print::{note, print, print_json},
@@ -168,7 +168,7 @@ async fn all(args: &SubmitArgs, sender: &Sender, submitted: &mut Submitted) -> a
 /// The line for a request that was accepted.
 async fn say(args: &SubmitArgs, sender: &Sender, id: RequestId) -> anyhow::Result<()> {
     if args.json {
-        let request = patiently(async || sender.client.request_json(id).await).await?;
+        let request = sender.patiently(async || sender.client.request_json(id).await).await?;
         return sender.progress.aside(|| print_json(&request));
     }
     let line = match args.quiet {
@@ -193,7 +193,7 @@ async fn finished(
     for id in submitted.requests.clone() {
         let request = loop {
             let wait = progress.step().unwrap_or(MAX_CLIENT_WAIT);
-            let request = patiently(async || client.request(id, wait).await).await?;
+            let request = sender.patiently(async || client.request(id, wait).await).await?;
             progress.stands_at(done + u64::from(request.counts.total - request.counts.open));
             if request.terminal {
                 break request;
@@ -204,7 +204,7 @@ async fn finished(
         if args.json || args.quiet {
             say(args, sender, id).await?;
         } else {
-            let outcomes = patiently(async || client.outcomes(id).await).await?;
+            let outcomes = sender.patiently(async || client.outcomes(id).await).await?;
             progress.aside(|| print_request(&request, &outcomes))?;
         }
     }

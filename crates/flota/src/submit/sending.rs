@@ -32,7 +32,7 @@ pub(crate) async fn upload_all(
     uploaded: impl Fn(),
 ) -> anyhow::Result<Vec<SubmittedImage>> {
     let upload = async |path: &PathBuf| {
-        let image = upload(client, &UploadSource::File(path.clone())).await?;
+        let image = upload(client, &UploadSource::File(path.clone()), |_| {}).await?;
         uploaded();
         anyhow::Ok(image)
     };
@@ -40,8 +40,12 @@ pub(crate) async fn upload_all(
 }
 
 /// Uploads an image and gives it back as one of a request.
-async fn upload(client: &Client, source: &UploadSource) -> anyhow::Result<SubmittedImage> {
-    let answer = patiently(async || client.upload(source).await).await?;
+async fn upload(
+    client: &Client,
+    source: &UploadSource,
+    on_wait: impl FnOnce(&anyhow::Error),
+) -> anyhow::Result<SubmittedImage> {
+    let answer = patiently(async || client.upload(source).await, on_wait).await?;
     Ok(SubmittedImage::uploaded(answer.url, &path_of(source)))
 }
 
@@ -86,6 +90,21 @@ impl Sender {
         let images = stream::iter(part.inputs).map(|input| self.image(input));
         let images: Vec<_> = images.buffered(self.upload_count).try_collect().await?;
         self.request(images.into_iter().flatten().collect()).await
+    }
+
+    /// Makes `call` again while it fails for a cause that passes, and says so once.
+    ///
+    /// # Errors
+    /// As of [`patiently`].
+    pub async fn patiently<T>(
+        &self,
+        call: impl AsyncFn() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        patiently(call, |error| self.waits(error)).await
+    }
+
+    fn waits(&self, error: &anyhow::Error) {
+        self.progress.waits(error, self.run.is_remembered());
     }
 
     /// The request of `images`.
@@ -133,7 +152,7 @@ impl Sender {
             Input::Image(source) => source,
         };
         let _place = self.uploads.acquire().await?;
-        match upload(&self.client, &source).await {
+        match upload(&self.client, &source, |error| self.waits(error)).await {
             Ok(image) => {
                 self.progress.done(1);
                 Ok(Some(NamedImage { image, name: source.name().into_owned() }))
