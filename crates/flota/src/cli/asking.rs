@@ -6,12 +6,31 @@ use reqwest::Url;
 
 use crate::submit::UPLOADS_AT_ONCE;
 
+/// Where `flota up` listens unless it is told otherwise.
+pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
 /// Which fleet is asked.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Server {
-    /// Address of the fleet
-    #[arg(long, value_name = "URL", env = "FLOTA_URL", default_value = "http://127.0.0.1:8080")]
+    /// Address of the fleet; http:// may be left out
+    #[arg(long, value_name = "URL", env = "FLOTA_URL", default_value = DEFAULT_URL, value_parser = fleet_url)]
     pub url: Url,
+}
+
+/// The address of a fleet. Without a scheme it is HTTP, as `localhost:8080`.
+pub(super) fn fleet_url(text: &str) -> Result<Url, String> {
+    let text = text.trim();
+    let wanted = || format!("write {DEFAULT_URL}, or another host and port");
+    let (scheme, host) = text.split_once("://").unwrap_or(("http", text));
+    let scheme = scheme.to_ascii_lowercase();
+    if !matches!(scheme.as_str(), "http" | "https") || host.is_empty() {
+        return Err(wanted());
+    }
+    let is_half = |start: &str| host.to_ascii_lowercase().starts_with(start);
+    if host.starts_with('/') || is_half("http:") || is_half("https:") {
+        return Err(wanted());
+    }
+    Url::parse(&format!("{scheme}://{host}")).map_err(|error| format!("{error}: {}", wanted()))
 }
 
 /// Submit images to a running fleet.
@@ -113,4 +132,27 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_fleet_needs_no_scheme() {
+        for (text, wanted) in [
+            ("127.0.0.1:18461", "http://127.0.0.1:18461/"),
+            ("localhost:18461", "http://localhost:18461/"),
+            (" flota.example ", "http://flota.example/"),
+            ("[::1]:8080/prefix", "http://[::1]:8080/prefix"),
+            ("HTTPS://flota.example/a", "https://flota.example/a"),
+            (DEFAULT_URL, "http://127.0.0.1:8080/"),
+        ] {
+            assert_eq!(fleet_url(text).map(|url| url.to_string()), Ok(wanted.to_owned()), "{text}");
+        }
+        for bad in ["", "http://", "ftp://a", "http:/a", "https:a", "/a", "a b:1", "localhost:x"] {
+            let error = fleet_url(bad).unwrap_err();
+            assert!(error.contains("write http://"), "{bad}: {error}");
+        }
+    }
 }
