@@ -26,7 +26,9 @@ pub fn main() -> ExitCode {
         Command::Provision(args) => on_runtime(commands::provision(args)),
         Command::Doctor(args) => on_runtime(commands::doctor(args)),
         Command::Vacuum(args) => on_runtime(commands::vacuum(args)),
-        Command::Health(args) => return flota_worker::health(&args),
+        Command::Health(args) => {
+            return flota_worker::health(&flota_worker::HealthArgs { url: args.url() });
+        }
         Command::Up(args) => on_runtime(commands::up(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),
         Command::Serve(args) => {

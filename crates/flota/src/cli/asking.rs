@@ -6,6 +6,9 @@ use reqwest::Url;
 
 use crate::submit::UPLOADS_AT_ONCE;
 
+/// Where servers and workers say whether they are ready.
+const READY_PATH: &str = "/readyz";
+
 /// Where `flota up` listens unless it is told otherwise.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
@@ -121,6 +124,35 @@ pub(crate) struct ModelsArgs {
     pub server: Server,
 }
 
+/// Ask a server or a worker whether it is ready; exit code 0 where it is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flota health
+  flota health --url 127.0.0.1:9000
+  flota health http://127.0.0.1:9464/readyz     # a worker")]
+pub(crate) struct HealthArgs {
+    /// Address of what is asked, in place of --url; without a path it means /readyz
+    #[arg(value_name = "ADDRESS", value_parser = fleet_url)]
+    pub address: Option<Url>,
+
+    #[command(flatten)]
+    pub server: Server,
+}
+
+impl HealthArgs {
+    /// The address that answers whether it is ready.
+    pub fn url(self) -> Url {
+        let is_base = self.address.as_ref().is_none_or(|address| address.path() == "/");
+        let mut url = self.address.unwrap_or(self.server.url);
+        let base = url.path().trim_end_matches('/').to_owned();
+        if is_base && !base.ends_with(READY_PATH) {
+            url.set_path(&format!("{base}{READY_PATH}"));
+        }
+        url
+    }
+}
+
 /// Print the completions of this command line for a shell.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -136,7 +168,29 @@ pub(crate) struct CompletionsArgs {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[test]
+    fn health_asks_where_the_fleet_says_that_it_is_ready() {
+        #[derive(Parser)]
+        struct Typed {
+            #[command(flatten)]
+            health: HealthArgs,
+        }
+        for (typed, wanted) in [
+            (vec!["--url", "localhost:1"], "http://localhost:1/readyz"),
+            (vec!["--url", "http://a/prefix/"], "http://a/prefix/readyz"),
+            (vec!["--url", "http://a:1/readyz"], "http://a:1/readyz"),
+            (vec!["127.0.0.1:9464"], "http://127.0.0.1:9464/readyz"),
+            (vec!["http://a:1/readyz", "--url", "b:1"], "http://a:1/readyz"),
+            (vec!["http://a:1/livez"], "http://a:1/livez"),
+        ] {
+            let parsed = Typed::parse_from([vec!["health"], typed.clone()].concat());
+            assert_eq!(parsed.health.url().as_str(), wanted, "{typed:?}");
+        }
+    }
 
     #[test]
     fn the_address_of_a_fleet_needs_no_scheme() {

@@ -7,7 +7,7 @@ mod model;
 mod operating;
 mod starting;
 
-pub(crate) use asking::{CompletionsArgs, ModelsArgs, StatusArgs, SubmitArgs};
+pub(crate) use asking::{CompletionsArgs, HealthArgs, ModelsArgs, StatusArgs, SubmitArgs};
 pub(crate) use dead_letters::{
     DeadLettersCommand, DiscardArgs, GroupsArgs, ListArgs, ReplayArgs, ReplaysArgs, ShowArgs,
     StopArgs, WatchArgs,
@@ -58,7 +58,7 @@ pub(crate) enum Command {
     /// Make the databases of the data folder as small as they can be; stop the fleet first
     Vacuum(VacuumArgs),
     /// Ask a server or a worker whether it is ready; exit code 0 where it is
-    Health(flota_worker::HealthArgs),
+    Health(HealthArgs),
     /// Submit images to a running fleet
     Submit(SubmitArgs),
     /// Show where a request stands
