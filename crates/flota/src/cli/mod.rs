@@ -7,7 +7,9 @@ mod model;
 mod operating;
 mod starting;
 
-pub(crate) use asking::{CompletionsArgs, HealthArgs, ModelsArgs, StatusArgs, SubmitArgs};
+pub(crate) use asking::{
+    CompletionsArgs, DEFAULT_URL, HealthArgs, ModelsArgs, StatusArgs, SubmitArgs,
+};
 pub(crate) use dead_letters::{
     DeadLettersCommand, DiscardArgs, GroupsArgs, ListArgs, ReplayArgs, ReplaysArgs, ShowArgs,
     StopArgs, WatchArgs,

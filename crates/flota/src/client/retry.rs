@@ -1,6 +1,6 @@
 //! Which failed calls are made again, and when.
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use flota_core::{backoff, ports::Clock};
 use flota_platform::SystemClock;
@@ -31,6 +31,32 @@ pub(crate) struct Refusal {
     pub sentence: String,
     /// The fields that it names.
     pub errors: Vec<FieldError>,
+}
+
+/// There is no fleet, or it did not answer. The source is the innermost cause alone: those around it, such as
+/// "client error (Connect)", say nothing to people.
+#[derive(Debug)]
+pub(crate) struct Unreachable {
+    /// Which fleet, and what to do.
+    pub sentence: String,
+    /// How the call failed.
+    pub error: reqwest::Error,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl Error for Unreachable {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let mut cause: &(dyn Error + 'static) = &self.error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        Some(cause)
+    }
 }
 
 /// A field that the server refused.
@@ -114,7 +140,7 @@ fn passing(error: &anyhow::Error) -> Option<Option<Duration>> {
         let is_passing = matches!(refusal.status.as_u16(), 408 | 425 | 429 | 502 | 503 | 504);
         return is_passing.then_some(refusal.retry_after);
     }
-    let lost = error.chain().find_map(|cause| cause.downcast_ref::<reqwest::Error>());
+    let lost = error.downcast_ref::<Unreachable>().map(|unreachable| &unreachable.error);
     lost.filter(|lost| !lost.is_builder() && !lost.is_decode()).map(|_| None)
 }
 

@@ -17,7 +17,9 @@ use super::{
     requesting::NamedImage,
     unfinished::Run,
 };
-use crate::client::{Client, Refusal, Submission, SubmittedImage, UploadSource, patiently};
+use crate::client::{
+    Client, Refusal, Submission, SubmittedImage, Unreachable, UploadSource, patiently,
+};
 
 /// Images uploaded at the same time unless somebody says otherwise: enough to keep the store's shared syncs busy.
 pub(crate) const UPLOADS_AT_ONCE: u8 = 8;
@@ -168,8 +170,8 @@ impl Sender {
 
 /// Whether an upload failed for its image: it cannot be read, or the server does not take it.
 fn is_of_image(error: &anyhow::Error) -> bool {
-    let is_lost = error.chain().any(|cause| cause.is::<reqwest::Error>());
-    let is_unread = !is_lost && error.chain().any(|cause| cause.is::<io::Error>());
+    let is_unread =
+        !error.is::<Unreachable>() && error.chain().any(|cause| cause.is::<io::Error>());
     is_unread || Refusal::is_of_content(error)
 }
 
