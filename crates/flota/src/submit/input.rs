@@ -42,6 +42,8 @@ pub(super) enum Input {
 pub(super) struct Remarks {
     /// Files in folders whose names do not end like an image's.
     pub other_count: u64,
+    /// Sentences for data folders of fleets, which are not searched.
+    pub data_folders: Vec<String>,
 }
 
 /// Where images are named.
@@ -136,12 +138,13 @@ impl Finder {
     fn folder(&mut self, folder: &Path) -> Result<(), Gone> {
         let mut is_empty = true;
         for entry in search(folder) {
-            is_empty &= matches!(entry, Entry::Other);
+            is_empty &= matches!(entry, Entry::Other | Entry::DataFolder(_));
             match entry {
                 Entry::Image(path) => {
                     self.send(Input::Image(UploadSource::File(path)))?;
                 }
                 Entry::Other => self.remarks.other_count += 1,
+                Entry::DataFolder(why) => self.remarks.data_folders.push(why),
                 Entry::Unreadable(why) | Entry::Unsearchable(why) => {
                     self.send(Input::Unreadable(why))?;
                 }

@@ -154,6 +154,9 @@ async fn all(args: &SubmitArgs, sender: &Sender, submitted: &mut Submitted) -> a
         }
     }
     let remarks = finding.await.context("the search for images panicked")?;
+    if !args.quiet {
+        remarks.data_folders.iter().for_each(|why| sender.progress.say(why));
+    }
     if remarks.other_count > 0 && !args.quiet {
         let number = usize::try_from(remarks.other_count).unwrap_or(usize::MAX);
         let skipped = count(number, "file");
