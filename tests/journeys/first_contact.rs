@@ -61,7 +61,8 @@ async fn the_demo_works_in_an_empty_folder_and_leaves_it_empty() {
     let output = run(command).await;
     let (shown, said) = (stdout(&output), stderr(&output));
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("--models image-category fetches them"), "{said}");
+    let all = "--models embedded-text,image-quality,image-category fetches them";
+    assert!(said.contains(all), "{said}");
     assert!(shown.starts_with("embedded-text\ttext\tcovered\t"), "{shown}");
     assert!(!shown.contains(['│', '\u{1b}']), "{shown}");
     let images = entries("examples/images");

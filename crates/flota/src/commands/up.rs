@@ -179,10 +179,8 @@ fn greet(
         let models: Vec<_> = worker.models.iter().map(|m| m.manifest.name.as_str()).collect();
         print(format!("worker {}: {}", worker.name, models.join(", ")))?;
     }
-    for name in &chosen.left_out {
-        print(format!(
-            "left out: {name}, whose weights are not on this machine; --models {name} fetches them"
-        ))?;
+    if let Some(note) = chosen.left_out_note() {
+        print(note)?;
     }
     let example = example(url, chosen, settings).unwrap_or_else(|| format!("curl {url}/v1/models"));
     print(format!("try it:\n  {example}"))?;
