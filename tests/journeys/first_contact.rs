@@ -137,6 +137,10 @@ async fn compiled_in_models_go_by_their_names() {
     assert!(checked.status.success(), "{}", stderr(&checked));
     let report: Value = serde_json::from_str(&stdout(&checked)).expect("it is JSON");
     assert_eq!(report["model"], "image-quality");
+    let checked = run(alone(&home, &["model", "check", "image-quality"])).await;
+    let shown = stdout(&checked);
+    assert!(shown.contains("made images: 10, no mistake found\n"), "{shown}");
+    assert_eq!(shown.lines().last(), Some("ok"), "{shown}");
     let unknown = run(alone(&home, &["demo", "--models", "no-such-model"])).await;
     let said = stderr(&unknown);
     let names: Vec<_> = manifests().iter().map(|manifest| manifest.name.to_string()).collect();
