@@ -104,7 +104,10 @@ async fn up_says_what_to_paste_before_its_workers_are_ready_and_it_works_at_once
     let (_, known) = api.get("/v1/models").await;
     assert_eq!(known["models"][0]["name"], "image-quality", "it is registered: {known}");
     assert_eq!(known["models"][0]["workers_alive"], 0, "its worker is not ready");
-    let image = fs::read(between("@", " ")).expect("the example is there");
+    let folder = between(" submit ", " ");
+    assert!(greeting.contains(&format!(" --url http://{} --wait", home.address())), "{greeting}");
+    assert!(fs::read_dir(folder).is_ok_and(|images| images.count() > 1), "{greeting}");
+    let image = fs::read(between("data-binary @", " ")).expect("the example is there");
     let uploaded = api.upload(image).await;
     let request: Value = serde_json::from_str(&between("-d '", "'")).expect("it is JSON");
     assert_eq!(request["images"][0]["url"], uploaded);
