@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::{CommandFactory, error::ErrorKind};
 use flota_platform::{
     ignore_file_size_signal,
     settings::{Backend, Settings},
@@ -27,7 +27,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     ignore_file_size_signal();
-    let ended = match Cli::parse().command {
+    let ended = match Cli::typed().command {
         // A worker makes its own runtime: its threads are part of what it is.
         Command::Worker(args) => return worker(args),
         Command::Provision(args) => on_runtime(commands::provision(args)),
