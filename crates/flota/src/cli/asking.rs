@@ -62,7 +62,8 @@ pub(crate) struct SubmitArgs {
     #[arg(required_unless_present = "from_file", value_name = "PATH|URL|-")]
     pub images: Vec<String>,
 
-    /// Also what this file lists, a path or URL in each line; `-` reads the list from standard input
+    /// Also what this file lists, a path or URL in each line, without lines that begin with `#`; `-` reads the
+    /// list from standard input
     #[arg(long, visible_alias = "list", value_name = "FILE")]
     pub from_file: Option<String>,
 

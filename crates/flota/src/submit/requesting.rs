@@ -154,7 +154,8 @@ mod tests {
     }
 
     fn part(urls: &[&str]) -> Part {
-        Part { inputs: urls.iter().map(|url| Input::Url((*url).to_owned())).collect() }
+        let input = |url: &&str| Input::Url { url: (*url).to_owned(), place: None };
+        Part { inputs: urls.iter().map(input).collect() }
     }
 
     #[tokio::test]

@@ -88,9 +88,7 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
             return Err(error);
         }
     }
-    if submitted.requests.is_empty() && failed_count == 0 {
-        note("nothing to submit: no images were given");
-    } else if submitted.requests.len() > 1 && !is_quiet || failed_count > 0 {
+    if submitted.requests.len() > 1 && !is_quiet || failed_count > 0 {
         note(submitted.summary(failed_count));
     }
     let is_whole = failed_count == 0 && !submitted.has_failed;

@@ -147,9 +147,11 @@ impl Sender {
                 self.progress.failed(&why);
                 return Ok(None);
             }
-            Input::Url(url) => {
+            Input::Url { url, place } => {
                 self.progress.done(1);
-                return Ok(Some(NamedImage { image: SubmittedImage::at(&url), name: url }));
+                let image = SubmittedImage::at(&url);
+                let name = place.map_or(url.clone(), |place| format!("{url}, {place}"));
+                return Ok(Some(NamedImage { image, name }));
             }
             Input::Image(source) => source,
         };
@@ -179,7 +181,7 @@ fn is_of_image(error: &anyhow::Error) -> bool {
 fn hashed(input: &Input) -> Result<SubmittedImage, String> {
     let source = match input {
         Input::Unreadable(why) => return Err(why.clone()),
-        Input::Url(url) => return Ok(SubmittedImage::at(url)),
+        Input::Url { url, .. } => return Ok(SubmittedImage::at(url)),
         Input::Image(source) => source,
     };
     let sha256 = match source {
