@@ -43,6 +43,7 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(args.server.url.clone());
     let checking = check_models(&client, &args.models);
     let Some(checked) = stop.orderly.run_until_cancelled(checking).await else {
+        note(format!("interrupted: {}", Submitted::default().so_far(true)));
         return Ok(ExitCode::from(INTERRUPTED));
     };
     for name in without_worker(&checked?, &args.models) {
@@ -217,7 +218,9 @@ impl Submitted {
     fn so_far(&self, is_remembered: bool) -> String {
         let what = self.summary(0);
         match (self.requests.last(), is_remembered) {
-            (None, _) => what,
+            (None, _) => {
+                "nothing was submitted yet. Run the same command again to start over".to_owned()
+            }
             (Some(last), true) => format!(
                 "{what}, the last as {last}; the fleet processes them. Run the same command again to resume: \
                  nothing is submitted twice"
@@ -251,5 +254,14 @@ mod tests {
         let wanted = ["dog".parse().unwrap(), "owl".parse().unwrap()];
         let named: Vec<_> = without_worker(&models, &wanted).iter().map(|n| n.as_str()).collect();
         assert_eq!(named, ["owl"]);
+    }
+
+    #[test]
+    fn an_interrupted_submission_says_how_to_go_on() {
+        let mut submitted = Submitted::default();
+        assert!(submitted.so_far(true).contains("Run the same command again"));
+        submitted.requests.push("req_01a1fc26bc9979c9a01869fe472fb51e".parse().unwrap());
+        assert!(submitted.so_far(true).contains("Run the same command again to resume"));
+        assert!(!submitted.so_far(false).contains("again"), "it would submit everything twice");
     }
 }
