@@ -61,7 +61,8 @@ async fn the_demo_works_in_an_empty_folder_and_leaves_it_empty() {
     let output = run(command).await;
     let (shown, said) = (stdout(&output), stderr(&output));
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("--models image-category fetches them"), "{said}");
+    let all = "--models embedded-text,image-quality,image-category fetches them";
+    assert!(said.contains(all), "{said}");
     assert!(shown.starts_with("embedded-text\ttext\tcovered\t"), "{shown}");
     assert!(!shown.contains(['│', '\u{1b}']), "{shown}");
     let images = entries("examples/images");
@@ -103,7 +104,10 @@ async fn up_says_what_to_paste_before_its_workers_are_ready_and_it_works_at_once
     let (_, known) = api.get("/v1/models").await;
     assert_eq!(known["models"][0]["name"], "image-quality", "it is registered: {known}");
     assert_eq!(known["models"][0]["workers_alive"], 0, "its worker is not ready");
-    let image = fs::read(between("@", " ")).expect("the example is there");
+    let folder = between(" submit ", " ");
+    assert!(greeting.contains(&format!(" --url http://{} --wait", home.address())), "{greeting}");
+    assert!(fs::read_dir(folder).is_ok_and(|images| images.count() > 1), "{greeting}");
+    let image = fs::read(between("data-binary @", " ")).expect("the example is there");
     let uploaded = api.upload(image).await;
     let request: Value = serde_json::from_str(&between("-d '", "'")).expect("it is JSON");
     assert_eq!(request["images"][0]["url"], uploaded);
@@ -136,6 +140,10 @@ async fn compiled_in_models_go_by_their_names() {
     assert!(checked.status.success(), "{}", stderr(&checked));
     let report: Value = serde_json::from_str(&stdout(&checked)).expect("it is JSON");
     assert_eq!(report["model"], "image-quality");
+    let checked = run(alone(&home, &["model", "check", "image-quality"])).await;
+    let shown = stdout(&checked);
+    assert!(shown.contains("made images: 10, no mistake found\n"), "{shown}");
+    assert_eq!(shown.lines().last(), Some("ok"), "{shown}");
     let unknown = run(alone(&home, &["demo", "--models", "no-such-model"])).await;
     let said = stderr(&unknown);
     let names: Vec<_> = manifests().iter().map(|manifest| manifest.name.to_string()).collect();

@@ -70,7 +70,10 @@ async fn images_come_from_standard_input_and_lists_and_one_that_is_missing_stops
     let refused = fed(asked(&listed_args), refused).await;
     let said = stderr(&refused);
     assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("cannot submit https://exa mple.org/a.png: "), "{said}");
+    assert!(
+        said.contains("cannot submit https://exa mple.org/a.png, line 1 of standard input: "),
+        "{said}"
+    );
     assert!(said.contains("1 image in 1 request submitted, 1 could not be submitted"), "{said}");
     assert_eq!(requests(&refused)[0]["counts"]["succeeded"], 1);
 

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    iter,
     path::{Path, PathBuf},
 };
 
@@ -24,13 +25,15 @@ pub(crate) struct Found {
     pub files: Vec<PathBuf>,
     /// Sentences for what cannot be read.
     unreadable: Vec<String>,
+    /// Sentences for data folders of fleets.
+    data_folders: Vec<String>,
     /// How many files do not end like an image's.
     other_count: usize,
 }
 
 /// The files at `paths`: a file that is named is taken as it is, a folder is searched through for
 /// names of images, in the order of the names. Hidden files and folders are passed over. What else
-/// is passed over stands in [`Found::notes`].
+/// is passed over, such as the data folder of a fleet, stands in [`Found::notes`].
 ///
 /// # Errors
 /// If a path is not there or cannot be read, or if no file is found.
@@ -70,6 +73,7 @@ impl Found {
         if more > 0 {
             notes.push(format!("skipped {more} more that cannot be read"));
         }
+        notes.extend(self.data_folders.iter().take(MAX_NAMED).cloned());
         match self.other_count {
             0 => {}
             1 => notes.push("1 file skipped: its name does not end like an image's".to_owned()),
@@ -83,6 +87,7 @@ impl Found {
             match entry {
                 Entry::Image(path) => self.files.push(path),
                 Entry::Other => self.other_count += 1,
+                Entry::DataFolder(why) => self.data_folders.push(why),
                 Entry::Unreadable(why) => self.unreadable.push(why),
                 Entry::Unsearchable(why) => bail!(why),
             }
@@ -98,6 +103,8 @@ pub(crate) enum Entry {
     Image(PathBuf),
     /// A file that is not.
     Other,
+    /// The data folder of a fleet, which is not searched, in a sentence.
+    DataFolder(String),
     /// Something that cannot be read, in a sentence.
     Unreadable(String),
     /// The folder itself cannot be read, in a sentence.
@@ -105,20 +112,39 @@ pub(crate) enum Entry {
 }
 
 /// What `folder` and its folders hold, one after the other, in the order of the names. Hidden files and
-/// folders are passed over.
+/// folders are passed over, and so are data folders of fleets: what they hold is Flota's own.
 pub(crate) fn search(folder: &Path) -> impl Iterator<Item = Entry> + use<> {
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-    let walk = walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
+    let mut walk = walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
     let folder = shown(folder);
-    walk.filter_map(move |entry| match entry {
-        Ok(entry) if !entry.file_type().is_file() => None,
-        Ok(entry) if has_image_extension(entry.path()) => Some(Entry::Image(entry.into_path())),
-        Ok(_) => Some(Entry::Other),
-        Err(error) if error.depth() == 0 => {
-            Some(Entry::Unsearchable(format!("cannot search {folder}: {error}")))
+    iter::from_fn(move || {
+        loop {
+            let found = match walk.next()? {
+                Ok(entry) if entry.file_type().is_dir() && is_data_folder(entry.path()) => {
+                    walk.skip_current_dir();
+                    let path = shown(entry.path());
+                    Some(Entry::DataFolder(format!("skipped {path}: it is Flota's data folder")))
+                }
+                Ok(entry) if !entry.file_type().is_file() => None,
+                Ok(entry) if has_image_extension(entry.path()) => {
+                    Some(Entry::Image(entry.into_path()))
+                }
+                Ok(_) => Some(Entry::Other),
+                Err(error) if error.depth() == 0 => {
+                    Some(Entry::Unsearchable(format!("cannot search {folder}: {error}")))
+                }
+                Err(error) => skipped(&error).map(Entry::Unreadable),
+            };
+            if found.is_some() {
+                return found;
+            }
         }
-        Err(error) => skipped(&error).map(Entry::Unreadable),
     })
+}
+
+/// Whether a fleet keeps its data in `folder`.
+pub(crate) fn is_data_folder(folder: &Path) -> bool {
+    folder.join("records.sqlite").is_file()
 }
 
 fn skipped(error: &walkdir::Error) -> Option<String> {
@@ -168,6 +194,24 @@ mod tests {
         assert_eq!(found.notes(), ["1 file skipped: its name does not end like an image's"]);
         let named = find(&[at("notes.txt")]).unwrap();
         assert_eq!((named.files.as_slice(), named.notes().len()), (&[at("notes.txt")][..], 0));
+    }
+
+    #[test]
+    fn the_data_folder_of_a_fleet_is_skipped_and_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("flota-data/examples")).unwrap();
+        for name in ["a.png", "flota-data/records.sqlite", "flota-data/examples/b.png", "z.png"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let found = find(&[folder.path().into()]).unwrap();
+        assert_eq!(found.files, [at("a.png"), at("z.png")]);
+        let said = format!("skipped {}: it is Flota's data folder", at("flota-data").display());
+        assert_eq!(found.notes(), [said.clone()]);
+
+        let error = format!("{:#}", find(&[at("flota-data")]).unwrap_err());
+        assert!(error.starts_with("no images in ") && error.contains(&said), "{error}");
+        assert_eq!(find(&[at("flota-data/examples")]).unwrap().files.len(), 1, "it was named");
     }
 
     #[test]

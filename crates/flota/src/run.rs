@@ -1,8 +1,14 @@
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser, error::ErrorKind};
-use flota_platform::{ignore_file_size_signal, settings::Settings};
+use clap::{CommandFactory, error::ErrorKind};
+use flota_platform::{
+    ignore_file_size_signal,
+    settings::{Backend, Settings},
+};
 use flota_worker::{WorkerFlags, WorkerProcess};
 
 use crate::{
@@ -10,6 +16,7 @@ use crate::{
     check,
     cli::{Cli, Command, ModelCommand, WorkerArgs},
     commands, demo,
+    image_files::is_data_folder,
     print::{self, OutputError},
     submit,
 };
@@ -20,13 +27,15 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     ignore_file_size_signal();
-    let ended = match Cli::parse().command {
+    let ended = match Cli::typed().command {
         // A worker makes its own runtime: its threads are part of what it is.
         Command::Worker(args) => return worker(args),
         Command::Provision(args) => on_runtime(commands::provision(args)),
         Command::Doctor(args) => on_runtime(commands::doctor(args)),
         Command::Vacuum(args) => on_runtime(commands::vacuum(args)),
-        Command::Health(args) => return flota_worker::health(&args),
+        Command::Health(args) => {
+            return flota_worker::health(&flota_worker::HealthArgs { url: args.url() });
+        }
         Command::Up(args) => on_runtime(commands::up(args)),
         Command::Demo(args) => on_runtime(demo::demo(args)),
         Command::Serve(args) => {
@@ -48,10 +57,20 @@ pub fn main() -> ExitCode {
     ended.unwrap_or_else(|error| report(&error))
 }
 
-fn worker(WorkerArgs { folders, name, flags }: WorkerArgs) -> ExitCode {
+fn worker(WorkerArgs { folders, name, data_dir, mut flags }: WorkerArgs) -> ExitCode {
+    if let Some(dir) = data_dir {
+        flags.set.push(("data_dir".to_owned(), dir.display().to_string()));
+    }
     if name.is_none() && folders.len() > 1 {
         let wanted = "a worker of several models needs a name: --name NAME";
         Cli::command().error(ErrorKind::MissingRequiredArgument, wanted).exit();
+    }
+    // Settings that cannot be read are for the worker itself to refuse. A child of `flota up` has its data folder.
+    match Settings::load(flags.config.as_deref(), &flags.set) {
+        Ok(settings) if !flags.stop_on_stdin_close && settings.backend == Backend::Embedded => {
+            print::note(data_folder(&settings.data_dir));
+        }
+        _ => {}
     }
     match unpacked(folders, &flags) {
         Ok((folders, _in_use)) => flota_worker::run(WorkerProcess::new(name, folders), &flags),
@@ -59,6 +78,19 @@ fn worker(WorkerArgs { folders, name, flags }: WorkerArgs) -> ExitCode {
             report(&error);
             flota_worker::exit_code(&error).into()
         }
+    }
+}
+
+/// Which data folder a worker uses, and whether anybody else does.
+fn data_folder(dir: &Path) -> String {
+    let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let path = absolute.to_string_lossy();
+    match is_data_folder(dir) {
+        true => format!("data folder: {path}"),
+        false => format!(
+            "data folder: {path}, which is new: no server uses it. Start `flota up` with it, or give this \
+             worker the folder of a running server by --data-dir"
+        ),
     }
 }
 
@@ -106,4 +138,22 @@ fn report(error: &anyhow::Error) -> ExitCode {
         said = cause;
     }
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_says_whether_its_data_folder_is_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display();
+        let new = data_folder(dir.path());
+        assert!(
+            new.starts_with(&format!("data folder: {path}, which is new: no server uses it")),
+            "{new}"
+        );
+        std::fs::write(dir.path().join("records.sqlite"), "").unwrap();
+        assert_eq!(data_folder(dir.path()), format!("data folder: {path}"));
+    }
 }

@@ -24,6 +24,9 @@ struct Report {
     digest: String,
     engine: String,
     label_count: usize,
+    /// How many made images the model was run on.
+    #[serde(skip)]
+    made_count: usize,
     /// Whether nothing is wrong.
     ok: bool,
     findings: Vec<Finding>,
@@ -68,6 +71,7 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         digest,
         engine: model.runtime().to_string(),
         label_count: model.labels().len(),
+        made_count: answers.len(),
         ok: true,
         findings,
         golden_examples: Vec::new(),
@@ -120,6 +124,7 @@ impl Report {
         for finding in &self.findings {
             print(finding)?;
         }
+        print(made(self.made_count, self.findings.len()))?;
         for GoldenResult { image, difference, mismatch } in &self.golden_examples {
             let image = plain(image);
             match (difference, mismatch) {
@@ -142,10 +147,30 @@ impl Report {
             }
         }
         match self.error_count() {
-            0 => Ok(()),
+            0 => Ok(print("ok")?),
             errors => {
                 anyhow::bail!("the model's answers are wrong: {}", show::count(errors, "error"))
             }
         }
+    }
+}
+
+/// What came of the made images.
+fn made(image_count: usize, finding_count: usize) -> String {
+    let found = match finding_count {
+        0 => "no mistake found".to_owned(),
+        count => format!("{} found", show::count(count, "possible mistake")),
+    };
+    format!("made images: {image_count}, {found}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_images_without_a_mistake_are_said_to_be_fine() {
+        assert_eq!(made(10, 0), "made images: 10, no mistake found");
+        assert_eq!(made(10, 2), "made images: 10, 2 possible mistakes found");
     }
 }

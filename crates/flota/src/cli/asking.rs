@@ -6,12 +6,34 @@ use reqwest::Url;
 
 use crate::submit::UPLOADS_AT_ONCE;
 
+/// Where servers and workers say whether they are ready.
+const READY_PATH: &str = "/readyz";
+
+/// Where `flota up` listens unless it is told otherwise.
+pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
 /// Which fleet is asked.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Server {
-    /// Address of the fleet
-    #[arg(long, value_name = "URL", env = "FLOTA_URL", default_value = "http://127.0.0.1:8080")]
+    /// Address of the fleet; http:// may be left out
+    #[arg(long, value_name = "URL", env = "FLOTA_URL", default_value = DEFAULT_URL, value_parser = fleet_url)]
     pub url: Url,
+}
+
+/// The address of a fleet. Without a scheme it is HTTP, as `localhost:8080`.
+pub(super) fn fleet_url(text: &str) -> Result<Url, String> {
+    let text = text.trim();
+    let wanted = || format!("write {DEFAULT_URL}, or another host and port");
+    let (scheme, host) = text.split_once("://").unwrap_or(("http", text));
+    let scheme = scheme.to_ascii_lowercase();
+    if !matches!(scheme.as_str(), "http" | "https") || host.is_empty() {
+        return Err(wanted());
+    }
+    let is_half = |start: &str| host.to_ascii_lowercase().starts_with(start);
+    if host.starts_with('/') || is_half("http:") || is_half("https:") {
+        return Err(wanted());
+    }
+    Url::parse(&format!("{scheme}://{host}")).map_err(|error| format!("{error}: {}", wanted()))
 }
 
 /// Submit images to a running fleet.
@@ -40,7 +62,8 @@ pub(crate) struct SubmitArgs {
     #[arg(required_unless_present = "from_file", value_name = "PATH|URL|-")]
     pub images: Vec<String>,
 
-    /// Also what this file lists, a path or URL in each line; `-` reads the list from standard input
+    /// Also what this file lists, a path or URL in each line, without lines that begin with `#`; `-` reads the
+    /// list from standard input
     #[arg(long, visible_alias = "list", value_name = "FILE")]
     pub from_file: Option<String>,
 
@@ -102,6 +125,35 @@ pub(crate) struct ModelsArgs {
     pub server: Server,
 }
 
+/// Ask a server or a worker whether it is ready; exit code 0 where it is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flota health
+  flota health --url 127.0.0.1:9000
+  flota health http://127.0.0.1:9464/readyz     # a worker")]
+pub(crate) struct HealthArgs {
+    /// Address of what is asked, in place of --url; without a path it means /readyz
+    #[arg(value_name = "ADDRESS", value_parser = fleet_url)]
+    pub address: Option<Url>,
+
+    #[command(flatten)]
+    pub server: Server,
+}
+
+impl HealthArgs {
+    /// The address that answers whether it is ready.
+    pub fn url(self) -> Url {
+        let is_base = self.address.as_ref().is_none_or(|address| address.path() == "/");
+        let mut url = self.address.unwrap_or(self.server.url);
+        let base = url.path().trim_end_matches('/').to_owned();
+        if is_base && !base.ends_with(READY_PATH) {
+            url.set_path(&format!("{base}{READY_PATH}"));
+        }
+        url
+    }
+}
+
 /// Print the completions of this command line for a shell.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -113,4 +165,49 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn health_asks_where_the_fleet_says_that_it_is_ready() {
+        #[derive(Parser)]
+        struct Typed {
+            #[command(flatten)]
+            health: HealthArgs,
+        }
+        for (typed, wanted) in [
+            (vec!["--url", "localhost:1"], "http://localhost:1/readyz"),
+            (vec!["--url", "http://a/prefix/"], "http://a/prefix/readyz"),
+            (vec!["--url", "http://a:1/readyz"], "http://a:1/readyz"),
+            (vec!["127.0.0.1:9464"], "http://127.0.0.1:9464/readyz"),
+            (vec!["http://a:1/readyz", "--url", "b:1"], "http://a:1/readyz"),
+            (vec!["http://a:1/livez"], "http://a:1/livez"),
+        ] {
+            let parsed = Typed::parse_from([vec!["health"], typed.clone()].concat());
+            assert_eq!(parsed.health.url().as_str(), wanted, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_fleet_needs_no_scheme() {
+        for (text, wanted) in [
+            ("127.0.0.1:18461", "http://127.0.0.1:18461/"),
+            ("localhost:18461", "http://localhost:18461/"),
+            (" flota.example ", "http://flota.example/"),
+            ("[::1]:8080/prefix", "http://[::1]:8080/prefix"),
+            ("HTTPS://flota.example/a", "https://flota.example/a"),
+            (DEFAULT_URL, "http://127.0.0.1:8080/"),
+        ] {
+            assert_eq!(fleet_url(text).map(|url| url.to_string()), Ok(wanted.to_owned()), "{text}");
+        }
+        for bad in ["", "http://", "ftp://a", "http:/a", "https:a", "/a", "a b:1", "localhost:x"] {
+            let error = fleet_url(bad).unwrap_err();
+            assert!(error.contains("write http://"), "{bad}: {error}");
+        }
+    }
 }

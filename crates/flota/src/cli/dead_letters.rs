@@ -1,6 +1,6 @@
 //! What can be typed after `flota dead-letters`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use flota_core::{Code, DeadLetterSelection, ModelName, Reason, ReplayId};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
@@ -116,6 +116,7 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("chosen").args(["id", "model"]).required(true).multiple(true))]
 #[command(after_help = "\
 Several are replayed by the server: ten first, and no more of them where more than a fifth fail
 again. Ctrl-C leaves it running there; `flota dead-letters watch` follows it again.
@@ -128,7 +129,7 @@ Examples:
   flota dead-letters replay --model image-quality --code FETCH_TIMEOUT --since 3d --rate 20")]
 pub(crate) struct ReplayArgs {
     /// The dead letter; or choose several, at least by --model
-    #[arg(value_name = "ID", required_unless_present = "model")]
+    #[arg(value_name = "ID")]
     pub id: Option<String>,
 
     #[command(flatten)]

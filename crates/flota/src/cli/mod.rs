@@ -7,7 +7,9 @@ mod model;
 mod operating;
 mod starting;
 
-pub(crate) use asking::{CompletionsArgs, ModelsArgs, StatusArgs, SubmitArgs};
+pub(crate) use asking::{
+    CompletionsArgs, DEFAULT_URL, HealthArgs, ModelsArgs, StatusArgs, SubmitArgs,
+};
 pub(crate) use dead_letters::{
     DeadLettersCommand, DiscardArgs, GroupsArgs, ListArgs, ReplayArgs, ReplaysArgs, ShowArgs,
     StopArgs, WatchArgs,
@@ -17,7 +19,7 @@ pub(crate) use model::{CheckArgs, ModelCommand, PredictArgs};
 pub(crate) use operating::{DoctorArgs, Format, FoundArgs, ProvisionArgs, VacuumArgs};
 pub(crate) use starting::{DemoArgs, ModelArgs, ServeArgs, SettingsArgs, UpArgs, WorkerArgs};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -58,7 +60,7 @@ pub(crate) enum Command {
     /// Make the databases of the data folder as small as they can be; stop the fleet first
     Vacuum(VacuumArgs),
     /// Ask a server or a worker whether it is ready; exit code 0 where it is
-    Health(flota_worker::HealthArgs),
+    Health(HealthArgs),
     /// Submit images to a running fleet
     Submit(SubmitArgs),
     /// Show where a request stands
@@ -78,11 +80,59 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
+impl Cli {
+    /// What was typed; what cannot be understood ends the process with a usage error.
+    pub fn typed() -> Self {
+        let matches = with_plain_usage(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// `command` with usage lines that are the same in errors as in its help. Clap's own name an option as if it were
+/// required where a variable such as `FLOTA_URL` sets it.
+fn with_plain_usage(command: clap::Command) -> clap::Command {
+    let mut built = command.clone();
+    built.build();
+    with_usage_of(command, &built)
+}
+
+fn with_usage_of(command: clap::Command, built: &clap::Command) -> clap::Command {
+    let mut command = command;
+    let names: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        let Some(built) = built.find_subcommand(&name) else { continue };
+        command = command.mut_subcommand(name, |sub| with_usage_of(sub, built));
+    }
+    if command.has_subcommands() {
+        return command;
+    }
+    let usage = built.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    command.override_usage(usage)
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
+
+    fn error(typed: &[&str]) -> String {
+        with_plain_usage(Cli::command()).try_get_matches_from(typed).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn usage_lines_name_as_required_what_is() {
+        let replay = error(&["flota", "dead-letters", "replay", "--url", "a:1"]);
+        let usage = "Usage: flota dead-letters replay [OPTIONS] <ID|--model <NAME>>";
+        assert!(replay.contains(usage), "{replay}");
+        let status = error(&["flota", "status", "--url", "a:1"]);
+        assert!(status.contains("Usage: flota status [OPTIONS] <ID>\n"), "{status}");
+        let by_id = ["flota", "dead-letters", "replay", "dead_1"];
+        let by_model = ["flota", "dead-letters", "replay", "--model", "cat"];
+        for typed in [by_id.as_slice(), &by_model] {
+            assert!(Cli::try_parse_from(typed).is_ok(), "{typed:?}");
+        }
+    }
 
     #[test]
     fn the_definition_is_sound() {

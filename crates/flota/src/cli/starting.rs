@@ -144,6 +144,7 @@ pub(crate) struct ServeArgs {
 Examples:
   flota worker workers/image-quality
   flota worker image-quality
+  flota worker my-model --data-dir /srv/flota/flota-data
   flota worker workers/image-quality workers/embedded-text --name photo")]
 pub(crate) struct WorkerArgs {
     /// Folders with a model.yaml each, or names of compiled-in models
@@ -154,6 +155,10 @@ pub(crate) struct WorkerArgs {
     /// model's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<WorkerName>,
+
+    /// Folder of the data, the same as that of `flota up` or `flota serve` [default: ./flota-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 
     #[command(flatten)]
     pub flags: WorkerFlags,

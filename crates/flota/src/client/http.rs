@@ -1,6 +1,6 @@
 use std::{borrow::Cow, io, path::PathBuf, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use flota_core::{RequestId, limits::MAX_CLIENT_WAIT};
 use futures::stream;
@@ -13,9 +13,10 @@ use tokio::{fs::File, io::AsyncReadExt};
 
 use super::{
     ModelAnswer, OutcomeAnswer, Refusal, RequestAnswer, Submission, UploadAnswer,
-    retry::retry_after, verbatim::VerbatimObject,
+    retry::{Unreachable, retry_after},
+    verbatim::VerbatimObject,
 };
-use crate::print::plain;
+use crate::{cli::DEFAULT_URL, print::plain};
 
 /// An answer that takes longer than the longest wait that can be asked for is none.
 const TIMEOUT: Duration = MAX_CLIENT_WAIT.saturating_add(Duration::from_secs(30));
@@ -174,14 +175,30 @@ impl Client {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
-        let why = error.without_url();
-        if why.is_connect() {
-            return anyhow!(why).context(format!(
-                "no fleet at {}: start one by `flota up`, or give --url",
-                self.base
-            ));
+        let base = self.base.as_str().trim_end_matches('/');
+        let sentence = match error.is_connect() {
+            true => format!("no fleet at {base}: {}", self.advice()),
+            false => format!("{base} did not answer"),
+        };
+        Unreachable { sentence, error: error.without_url() }.into()
+    }
+
+    /// What to do where there is no fleet.
+    fn advice(&self) -> String {
+        let is_default = Url::parse(DEFAULT_URL).is_ok_and(|default| default == self.base);
+        let host = match self.base.host_str() {
+            Some("localhost") => Some("127.0.0.1"),
+            Some(host) if host == "[::1]" || host.starts_with("127.") => Some(host),
+            _ => None,
+        };
+        match (host, self.base.port_or_known_default()) {
+            _ if is_default => "start one by `flota up`, or give --url".to_owned(),
+            (Some(host), Some(port)) => format!(
+                "start one by `flota up --listen {host}:{port}`, or correct the address (--url or \
+                 FLOTA_URL)"
+            ),
+            _ => "correct the address (--url or FLOTA_URL), or start a fleet there".to_owned(),
         }
-        anyhow!(why).context(format!("{} did not answer", self.base))
     }
 }
 
@@ -268,6 +285,27 @@ mod tests {
             assert!(error.ends_with(": the disk is full (STORAGE_FULL)"), "{size}: {error}");
         }
         serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_fleet_that_is_not_there_is_one_sentence_with_one_cause() {
+        let address = {
+            let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            closed.local_addr().unwrap()
+        };
+        let client = Client::new(format!("http://{address}").parse().unwrap());
+        let error = client.models().await.unwrap_err();
+        let said: Vec<String> = error.chain().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        let sentence =
+            format!("no fleet at http://{address}: start one by `flota up --listen {address}`");
+        assert!(said[0].starts_with(&sentence), "{said:?}");
+        assert!(said[1].starts_with("Connection refused"), "{said:?}");
+
+        let advice = |url: &str| Client::new(url.parse().unwrap()).advice();
+        assert_eq!(advice(DEFAULT_URL), "start one by `flota up`, or give --url");
+        let elsewhere = advice("http://flota.example");
+        assert!(elsewhere.starts_with("correct the address"), "{elsewhere}");
     }
 
     #[tokio::test]

@@ -1,12 +1,12 @@
 //! Which failed calls are made again, and when.
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use flota_core::{backoff, ports::Clock};
 use flota_platform::SystemClock;
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 /// How long a call is made again: a fleet that is started again, or moved, is back by then.
 const RETRY_FOR: Duration = Duration::from_secs(5 * 60);
@@ -14,6 +14,8 @@ const RETRY_FOR: Duration = Duration::from_secs(5 * 60);
 const BACKOFF_BASE: Duration = Duration::from_millis(500);
 /// before any: a server that is back is not left idle for longer.
 const BACKOFF_CAP: Duration = Duration::from_secs(15);
+/// A wait that is longer is announced: whoever watches would take the command for hung.
+const SILENT_FOR: Duration = Duration::from_secs(2);
 /// Longest wait that a server may ask for: beyond, the call fails instead of seeming to hang.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
@@ -29,6 +31,32 @@ pub(crate) struct Refusal {
     pub sentence: String,
     /// The fields that it names.
     pub errors: Vec<FieldError>,
+}
+
+/// There is no fleet, or it did not answer. The source is the innermost cause alone: those around it, such as
+/// "client error (Connect)", say nothing to people.
+#[derive(Debug)]
+pub(crate) struct Unreachable {
+    /// Which fleet, and what to do.
+    pub sentence: String,
+    /// How the call failed.
+    pub error: reqwest::Error,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl Error for Unreachable {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let mut cause: &(dyn Error + 'static) = &self.error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        Some(cause)
+    }
 }
 
 /// A field that the server refused.
@@ -69,11 +97,16 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Makes `call` again while it fails for a cause that passes, for five minutes at most: the connection is
-/// lost, or the server has no room or no store at present. A server's `Retry-After` is kept to.
+/// lost, or the server has no room or no store at present. A server's `Retry-After` is kept to. `on_wait` is
+/// called once with the failure, when two seconds have passed without an answer.
 ///
 /// # Errors
 /// The last one.
-pub(crate) async fn patiently<T>(call: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub(crate) async fn patiently<T>(
+    call: impl AsyncFn() -> anyhow::Result<T>,
+    on_wait: impl FnOnce(&anyhow::Error),
+) -> anyhow::Result<T> {
+    let mut on_wait = Some(on_wait);
     let started = Instant::now();
     let mut tries = 0;
     loop {
@@ -90,7 +123,14 @@ pub(crate) async fn patiently<T>(call: impl AsyncFn() -> anyhow::Result<T>) -> a
         if started.elapsed() + pause > RETRY_FOR {
             return Err(error);
         }
-        sleep(pause).await;
+        let resume_at = Instant::now() + pause;
+        if resume_at >= started + SILENT_FOR
+            && let Some(on_wait) = on_wait.take()
+        {
+            sleep_until(started + SILENT_FOR).await;
+            on_wait(&error);
+        }
+        sleep_until(resume_at).await;
     }
 }
 
@@ -100,7 +140,7 @@ fn passing(error: &anyhow::Error) -> Option<Option<Duration>> {
         let is_passing = matches!(refusal.status.as_u16(), 408 | 425 | 429 | 502 | 503 | 504);
         return is_passing.then_some(refusal.retry_after);
     }
-    let lost = error.chain().find_map(|cause| cause.downcast_ref::<reqwest::Error>());
+    let lost = error.downcast_ref::<Unreachable>().map(|unreachable| &unreachable.error);
     lost.filter(|lost| !lost.is_builder() && !lost.is_decode()).map(|_| None)
 }
 
@@ -118,10 +158,11 @@ mod tests {
 
     async fn check(failure: impl Fn() -> anyhow::Error, failures: u32) -> (bool, u32, Duration) {
         let (tries, started) = (Cell::new(0), Instant::now());
-        let answer = patiently(async || {
+        let call = async || {
             tries.set(tries.get() + 1);
             if tries.get() > failures { Ok(()) } else { Err(failure()) }
-        });
+        };
+        let answer = patiently(call, |_| {});
         (answer.await.is_ok(), tries.get(), started.elapsed())
     }
 
@@ -140,6 +181,23 @@ mod tests {
         assert!(!is_ok && tries > 10 && waited <= RETRY_FOR, "{tries} in {waited:?}");
         let (_, _, waited) = check(|| refusal(503, Some(86_400)), u32::MAX).await;
         assert!(waited <= RETRY_FOR, "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_wait_is_announced_once_after_two_seconds_and_a_short_one_is_not() {
+        for (pause, failures, wanted) in [(1, 1, vec![]), (7, 3, vec![2]), (1, 5, vec![2])] {
+            let (tries, started) = (Cell::new(0), Instant::now());
+            let announced = std::cell::RefCell::new(Vec::new());
+            let call = async || {
+                tries.set(tries.get() + 1);
+                if tries.get() > failures { Ok(()) } else { Err(refusal(503, Some(pause))) }
+            };
+            let on_wait = |_: &anyhow::Error| {
+                announced.borrow_mut().push(started.elapsed().as_secs());
+            };
+            patiently(call, on_wait).await.unwrap();
+            assert_eq!(*announced.borrow(), wanted, "{failures} waits of {pause} s");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,10 @@
 use std::{process::ExitCode, time::Duration};
 
+use flota_core::Counts;
+
 use crate::{
     cli::StatusArgs,
-    client::{Client, OutcomeAnswer, RequestAnswer},
+    client::{Client, EndingAnswer, OutcomeAnswer, RequestAnswer},
     print::{print, print_json},
     show,
     table::{Table, terminal_width},
@@ -27,22 +29,13 @@ pub(crate) fn print_request(
     request: &RequestAnswer,
     outcomes: &[OutcomeAnswer],
 ) -> anyhow::Result<()> {
-    let counts = &request.counts;
-    let others = [
-        (counts.open, "open"),
-        (counts.succeeded, "succeeded"),
-        (counts.failed, "failed"),
-        (counts.expired, "expired"),
-        (counts.canceled, "canceled"),
-    ];
-    let parts = others.iter().filter(|(number, _)| *number > 0);
-    let parts: Vec<_> = parts.map(|(number, what)| format!("{number} {what}")).collect();
+    let parts = parts(&request.counts, outcomes);
     let submitted = times::shown(request.timings.created_at);
     let took = match request.timings.duration_ms {
         Some(ms) => format!(", took {:.1} s", ms as f64 / 1_000.0),
         None => String::new(),
     };
-    let (id, status, parts) = (request.id, request.status, parts.join(", "));
+    let (id, status) = (request.id, request.status);
     print(format!("{id}: {status} ({parts}), submitted {submitted}{took}"))?;
     if outcomes.is_empty() {
         return Ok(());
@@ -53,4 +46,46 @@ pub(crate) fn print_request(
         table.add([image, outcome.model.as_str(), &show::ending(&outcome.ending)]);
     }
     Ok(print(table.draw(terminal_width()))?)
+}
+
+/// How many tasks stand where, and how many of them were answered from the cache.
+fn parts(counts: &Counts, outcomes: &[OutcomeAnswer]) -> String {
+    let is_cached = |outcome: &&OutcomeAnswer| {
+        matches!(outcome.ending, EndingAnswer::Succeeded { cached: true, .. })
+    };
+    let cached = outcomes.iter().filter(is_cached).count();
+    let parts = [
+        (counts.open as usize, "open"),
+        (counts.succeeded as usize, "succeeded"),
+        (cached, "from cache"),
+        (counts.failed as usize, "failed"),
+        (counts.expired as usize, "expired"),
+        (counts.canceled as usize, "canceled"),
+    ];
+    let parts = parts.iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<_> = parts.map(|(number, what)| format!("{number} {what}")).collect();
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_cache_answered_is_counted() {
+        let counts = json!({"total": 4, "open": 1, "succeeded": 2, "failed": 1, "expired": 0, "canceled": 0});
+        let counts: Counts = serde_json::from_value(counts).unwrap();
+        let outcome = |cached: bool| {
+            json!({"n": 0, "image": {"url": "https://a/b"}, "model": "cat",
+            "outcome": "succeeded", "version": "1", "cached": cached, "prediction": null})
+        };
+        let outcomes = |cached: [bool; 2]| -> Vec<OutcomeAnswer> {
+            serde_json::from_value(json!(cached.map(outcome))).unwrap()
+        };
+        let some = parts(&counts, &outcomes([true, false]));
+        assert_eq!(some, "1 open, 2 succeeded, 1 from cache, 1 failed");
+        assert_eq!(parts(&counts, &outcomes([false; 2])), "1 open, 2 succeeded, 1 failed");
+    }
 }

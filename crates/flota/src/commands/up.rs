@@ -1,11 +1,12 @@
 use std::{
+    env,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, bail};
 use flota_core::{
-    Sha256,
+    ModelName, Sha256,
     ports::{Clock, RegistrationOutcome},
 };
 use flota_platform::{
@@ -17,7 +18,7 @@ use flota_worker::{ReadyModel, ReadyReport};
 
 use crate::{
     built_in,
-    cli::{ModelArgs, UpArgs},
+    cli::{DEFAULT_URL, ModelArgs, UpArgs},
     fleet::{self, Chosen, Fleet, Plan, PlannedWorker, Stop},
     image_files,
     print::{OutputError, note, plain, print},
@@ -179,28 +180,38 @@ fn greet(
         let models: Vec<_> = worker.models.iter().map(|m| m.manifest.name.as_str()).collect();
         print(format!("worker {}: {}", worker.name, models.join(", ")))?;
     }
-    for name in &chosen.left_out {
-        print(format!(
-            "left out: {name}, whose weights are not on this machine; --models {name} fetches them"
-        ))?;
+    if let Some(note) = chosen.left_out_note() {
+        print(note)?;
     }
     let example = example(url, chosen, settings).unwrap_or_else(|| format!("curl {url}/v1/models"));
     print(format!("try it:\n  {example}"))?;
     print("Ctrl-C stops it; its workers start now, and what is submitted meanwhile waits for them")
 }
 
-/// A line for the shell that uploads an example image and has the first model look at it.
+/// Lines for the shell that submit the example images to the first model: by this command, and one image by curl.
 fn example(url: &str, chosen: &Chosen, settings: &Settings) -> Option<String> {
     let model = &chosen.models.first()?.manifest.name;
     let file = example_image(&settings.data_dir)?;
+    let submit = submit_line(url, file.parent()?, model);
     let sha256 = Sha256::of(&std::fs::read(&file).ok()?);
     let request =
         format!(r#"{{"images":[{{"url":"flota://sha256/{sha256}"}}],"models":["{model}"]}}"#);
     Some(format!(
-        "curl -sS -w '\\n' --data-binary @{} {url}/v1/images && \\\n  curl -sS -H 'Prefer: wait=60' -H \
+        "{submit}\nor without it:\n  curl -sS -w '\\n' --data-binary @{} {url}/v1/images && \\\n  curl -sS -H 'Prefer: wait=60' -H \
          'Content-Type: application/json' -d '{request}' {url}/v1/requests",
         quoted(&file.to_string_lossy())
     ))
+}
+
+/// The line that submits `folder`, by this command as it was typed.
+fn submit_line(url: &str, folder: &Path, model: &ModelName) -> String {
+    let typed = env::args_os().next();
+    let command =
+        typed.map_or_else(|| "flota".into(), |typed| typed.to_string_lossy().into_owned());
+    let folder = quoted(&folder.to_string_lossy());
+    let address =
+        if url == DEFAULT_URL { String::new() } else { format!(" --url {}", quoted(url)) };
+    format!("{} submit {folder} --model {model}{address} --wait", quoted(&command))
 }
 
 /// An image of the project where this is its folder, else a compiled-in one.
@@ -245,6 +256,16 @@ fn ready(worker: &PlannedWorker, report: Option<ReadyReport>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_to_paste_names_an_address_that_is_not_the_usual_one() {
+        let line =
+            |url: &str| submit_line(url, Path::new("my data/examples"), &"cat".parse().unwrap());
+        let usual = line(DEFAULT_URL);
+        assert!(usual.ends_with(" submit 'my data/examples' --model cat --wait"), "{usual}");
+        let other = line("http://127.0.0.1:18461");
+        assert!(other.ends_with(" --model cat --url http://127.0.0.1:18461 --wait"), "{other}");
+    }
 
     #[test]
     fn a_path_is_one_word_for_a_shell() {

@@ -49,10 +49,8 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let data_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
     let (settings, sources) = settings(args.settings, &data_dir)?;
     let chosen = choose(&args.models, &settings)?;
-    for name in chosen.left_out.iter().filter(|_| !args.json) {
-        note(format!(
-            "without {name}, whose weights are not on this machine: --models {name} fetches them"
-        ));
+    if let Some(left_out) = chosen.left_out_note().filter(|_| !args.json) {
+        note(left_out);
     }
     let workers = workers(&chosen, &args.models, &settings)?;
     let (models, is_quiet) = (chosen.models, args.json);

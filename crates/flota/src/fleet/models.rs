@@ -33,6 +33,22 @@ pub(crate) struct Chosen {
     pub unpacked: Vec<Unpacked>,
 }
 
+impl Chosen {
+    /// Says which models were left out, and the option that runs all; `None` where none was.
+    pub fn left_out_note(&self) -> Option<String> {
+        let out: Vec<&str> = self.left_out.iter().map(ModelName::as_str).collect();
+        let running = self.models.iter().map(|model| model.manifest.name.as_str());
+        let all: Vec<&str> = running.chain(out.iter().copied()).collect();
+        (!out.is_empty()).then(|| {
+            format!(
+                "left out: {}, whose weights are not on this machine; --models {} fetches them and runs all",
+                out.join(", "),
+                all.join(",")
+            )
+        })
+    }
+}
+
 /// The models that may run: those under the folders of the settings and under `named` ones, see [`find`].
 /// Of the compiled-in models the others are added that `wanted` or `groups` name, or all where no folder
 /// holds a model; their folders are those that [`unpack`] writes under `unpacked`. A model in a folder goes
@@ -270,6 +286,11 @@ output: {name: o, kind: regression}";
 
         let chosen = choose(found.clone(), &[], cache.path()).unwrap();
         assert_eq!((names(&chosen.models), chosen.left_out.len()), (vec!["near"], 1));
+        let note = chosen.left_out_note().unwrap();
+        assert!(
+            note.starts_with("left out: far, ") && note.contains("--models near,far "),
+            "{note}"
+        );
         let far = ["far".parse().unwrap()];
         assert_eq!(names(&choose(found.clone(), &far, cache.path()).unwrap().models), ["far"]);
         fs::write(cache.path().join(hash.to_string()), "weights").unwrap();

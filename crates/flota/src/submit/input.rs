@@ -30,7 +30,12 @@ const MAX_LINE_BYTES: u64 = 16 * 1024;
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     /// An image that workers fetch.
-    Url(String),
+    Url {
+        /// Its URL.
+        url: String,
+        /// Which line of a list has it.
+        place: Option<String>,
+    },
     /// An image to upload.
     Image(UploadSource),
     /// Something that cannot be submitted, and why, in a sentence.
@@ -42,6 +47,8 @@ pub(super) enum Input {
 pub(super) struct Remarks {
     /// Files in folders whose names do not end like an image's.
     pub other_count: u64,
+    /// Sentences for data folders of fleets, which are not searched.
+    pub data_folders: Vec<String>,
 }
 
 /// Where images are named.
@@ -83,7 +90,7 @@ impl Finder {
                     let read = image_from(io::stdin().lock(), io::stdin().is_terminal());
                     self.send(read.map_or_else(unreadable, Input::Image))?;
                 }
-                text => self.one(text)?,
+                text => self.one(text, None)?,
             }
         }
         match given.list.as_deref() {
@@ -96,10 +103,18 @@ impl Finder {
         }
     }
 
+    /// What a list names: a path or URL in each line, but for empty lines and those that begin with `#`.
     fn lines(&mut self, name: &str, mut list: impl BufRead) -> Result<(), Gone> {
+        let shown = if name == STDIN { "standard input".into() } else { plain(name) };
+        let (mut is_empty, mut number) = (true, 0_u64);
         loop {
+            number += 1;
             let mut line = Vec::new();
             match (&mut list).take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
+                Ok(0) if is_empty => {
+                    let why = format!("no images in {shown}: it lists no path and no URL");
+                    return self.send(Input::Unreadable(why));
+                }
                 Ok(0) => return Ok(()),
                 Err(error) => return self.send(unread(Path::new(name), &error)),
                 Ok(_) => {}
@@ -113,35 +128,42 @@ impl Finder {
                     return self.send(unreadable(anyhow!("cannot read {}: {why}", plain(name))));
                 }
             };
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            match text.strip_suffix('\r').unwrap_or(text) {
-                "" => {}
-                text => self.one(text)?,
+            let text = text.trim();
+            if !text.is_empty() && !text.starts_with('#') {
+                is_empty = false;
+                self.one(text, Some(format!("line {number} of {shown}")))?;
             }
         }
     }
 
-    fn one(&mut self, text: &str) -> Result<(), Gone> {
+    /// An image, or a folder of images; `place` says which line of a list names it.
+    fn one(&mut self, text: &str, place: Option<String>) -> Result<(), Gone> {
         if text.contains("://") {
-            return self.send(Input::Url(text.to_owned()));
+            return self.send(Input::Url { url: text.to_owned(), place });
         }
         let path = Path::new(text);
         match path.metadata() {
             Ok(found) if found.is_dir() => self.folder(path),
             Ok(_) => self.send(Input::Image(UploadSource::File(path.to_owned()))),
-            Err(error) => self.send(unread(path, &error)),
+            Err(error) => match (unread(path, &error), place) {
+                (Input::Unreadable(why), Some(place)) => {
+                    self.send(Input::Unreadable(format!("{why}, {place}")))
+                }
+                (input, _) => self.send(input),
+            },
         }
     }
 
     fn folder(&mut self, folder: &Path) -> Result<(), Gone> {
         let mut is_empty = true;
         for entry in search(folder) {
-            is_empty &= matches!(entry, Entry::Other);
+            is_empty &= matches!(entry, Entry::Other | Entry::DataFolder(_));
             match entry {
                 Entry::Image(path) => {
                     self.send(Input::Image(UploadSource::File(path)))?;
                 }
                 Entry::Other => self.remarks.other_count += 1,
+                Entry::DataFolder(why) => self.remarks.data_folders.push(why),
                 Entry::Unreadable(why) | Entry::Unsearchable(why) => {
                     self.send(Input::Unreadable(why))?;
                 }
@@ -212,7 +234,8 @@ mod tests {
         let mut all = Vec::new();
         while let Some(input) = receiver.recv().await {
             all.push(match input {
-                Input::Url(url) => url,
+                Input::Url { url, place: None } => url,
+                Input::Url { url, place: Some(place) } => format!("{url}, {place}"),
                 Input::Image(source) => path_of(&source).display().to_string(),
                 Input::Unreadable(why) => format!("!{why}"),
             });
@@ -230,17 +253,33 @@ mod tests {
         }
         std::os::unix::fs::symlink("/nonexist", at("c.png")).unwrap();
         let list = at("list");
-        fs::write(&list, format!("{}\r\n\nhttps://a/1.jpg\n{}", at("b.png"), at("gone"))).unwrap();
+        fs::write(
+            &list,
+            format!("# photos\n{}\r\n\n \thttps://a/1.jpg \n{}", at("b.png"), at("gone")),
+        )
+        .unwrap();
         let given = [at("notes.txt"), folder.path().display().to_string(), at("empty")];
         let given: Vec<&str> = given.iter().map(String::as_str).collect();
         let (all, other_count) = found(&given, Some(&list)).await;
         assert_eq!(all[..3], [at("notes.txt"), at("a.jpg"), at("b.png")]);
         assert!(all[3].starts_with(&format!("!skipped {}: ", at("c.png"))), "{all:?}");
         assert!(all[4].starts_with("!no images in ") && all[4].ends_with("empty"), "{all:?}");
-        assert_eq!(all[5..7], [at("b.png"), "https://a/1.jpg".to_owned()]);
+        assert_eq!(all[5..7], [at("b.png"), format!("https://a/1.jpg, line 4 of {list}")]);
         assert!(all[7].starts_with(&format!("!cannot read {}: ", at("gone"))), "{all:?}");
+        assert!(all[7].ends_with(&format!(", line 5 of {list}")), "{all:?}");
         // The list itself has no ending either.
         assert_eq!((all.len(), other_count), (8, 2));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_names_nothing_is_like_a_folder_without_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list").display().to_string();
+        for text in ["", "\n \n# none today\n"] {
+            fs::write(&list, text).unwrap();
+            let (all, _) = found(&[], Some(&list)).await;
+            assert!(all.len() == 1 && all[0].starts_with("!no images in "), "{all:?}");
+        }
     }
 
     #[tokio::test]

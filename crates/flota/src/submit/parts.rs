@@ -46,7 +46,7 @@ impl Cutter {
         while inputs.len() < self.max_images {
             let Some(input) = self.take().await else { break };
             let input_bytes = match &input {
-                Input::Url(url) => IMAGE_BYTES + url.len(),
+                Input::Url { url, .. } => IMAGE_BYTES + url.len(),
                 Input::Image(_) | Input::Unreadable(_) => IMAGE_BYTES,
             };
             if !inputs.is_empty() && size_bytes + input_bytes > BODY_BYTES {
@@ -77,7 +77,7 @@ mod tests {
         let (sender, found) = mpsc::channel(4);
         let sending = async move {
             for url in urls {
-                sender.send(Input::Url(url)).await.unwrap();
+                sender.send(Input::Url { url, place: None }).await.unwrap();
             }
         };
         let names = ["a", "b", "c"].map(|name| name.parse().unwrap());

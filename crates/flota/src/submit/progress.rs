@@ -1,13 +1,13 @@
 //! What a submission shows while it runs: a bar and failures on standard error.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::print::note;
+use crate::{client::Refusal, print::note};
 
 /// Most failures that are named: more would hide what comes after.
 const MAX_NAMED: u64 = 1_000;
@@ -21,6 +21,7 @@ const STEP: Duration = Duration::from_secs(1);
 pub(super) struct Progress {
     bar: ProgressBar,
     failed_count: AtomicU64,
+    has_waited: AtomicBool,
 }
 
 impl Progress {
@@ -32,7 +33,7 @@ impl Progress {
         }
         let style = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} {msg}");
         bar.set_style(style.expect("the template is fixed"));
-        Self { bar, failed_count: AtomicU64::new(0) }
+        Self { bar, failed_count: AtomicU64::new(0), has_waited: AtomicBool::new(false) }
     }
 
     /// Begins to count something else.
@@ -83,6 +84,14 @@ impl Progress {
         self.failed_count.load(Relaxed)
     }
 
+    /// Says once that calls are made again, and whether the command can be interrupted meanwhile.
+    pub fn waits(&self, error: &anyhow::Error, is_remembered: bool) {
+        if self.has_waited.swap(true, Relaxed) {
+            return;
+        }
+        self.say(&waiting(error, is_remembered));
+    }
+
     /// Writes a remark without tearing the bar.
     pub fn say(&self, sentence: &str) {
         self.bar.suspend(|| note(sentence));
@@ -96,5 +105,30 @@ impl Progress {
     /// Takes the bar away.
     pub fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+fn waiting(error: &anyhow::Error, is_remembered: bool) -> String {
+    let why = match error.downcast_ref::<Refusal>() {
+        Some(refusal) => format!("the fleet takes nothing at present: {refusal}"),
+        None => "the fleet does not answer".to_owned(),
+    };
+    let safe = match is_remembered {
+        true => " (Ctrl-C is safe: the same command resumes)",
+        false => "",
+    };
+    format!("{why}; trying again for 5 minutes{safe}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_said_to_be_safe_to_interrupt_only_where_it_is() {
+        let lost = anyhow::anyhow!("connection refused");
+        let safe = "the fleet does not answer; trying again for 5 minutes (Ctrl-C is safe: the same command resumes)";
+        assert_eq!(waiting(&lost, true), safe);
+        assert!(waiting(&lost, false).ends_with("for 5 minutes"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::sending::{Sender, Sent};
 use crate::{
-    client::{FieldError, Refusal, SubmittedImage, patiently},
+    client::{FieldError, Refusal, SubmittedImage},
     print::plain,
     show::count,
 };
@@ -31,7 +31,7 @@ impl Sender {
             let key = self.run.key(&submission)?;
             let text = key.to_string();
             let answer =
-                patiently(async || self.client.submit(&submission, Some(&text)).await).await;
+                self.patiently(async || self.client.submit(&submission, Some(&text)).await).await;
             let error = match answer {
                 Ok(request) => {
                     self.run.record(&key, request.id);
@@ -154,7 +154,8 @@ mod tests {
     }
 
     fn part(urls: &[&str]) -> Part {
-        Part { inputs: urls.iter().map(|url| Input::Url((*url).to_owned())).collect() }
+        let input = |url: &&str| Input::Url { url: (*url).to_owned(), place: None };
+        Part { inputs: urls.iter().map(input).collect() }
     }
 
     #[tokio::test]

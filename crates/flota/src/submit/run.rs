@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cli::SubmitArgs,
-    client::{Client, patiently},
+    client::{Client, ModelAnswer},
     commands::print_request,
     fleet::Stop,
     print::{note, print, print_json},
@@ -43,9 +43,14 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(args.server.url.clone());
     let checking = check_models(&client, &args.models);
     let Some(checked) = stop.orderly.run_until_cancelled(checking).await else {
+        note(format!("interrupted: {}", Submitted::default().so_far(true)));
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    checked?;
+    for name in without_worker(&checked?, &args.models) {
+        note(format!(
+            "no worker of {name} is running; its tasks wait. Start one: flota worker DIR"
+        ));
+    }
     let run = Run::open(&command(&args)?, args.fresh);
     if let Some(at) = run.started_at().filter(|_| run.accepted_count() > 0 && !args.quiet) {
         note(format!(
@@ -84,21 +89,19 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
             return Err(error);
         }
     }
-    if submitted.requests.is_empty() && failed_count == 0 {
-        note("nothing to submit: no images were given");
-    } else if submitted.requests.len() > 1 && !is_quiet || failed_count > 0 {
+    if submitted.requests.len() > 1 && !is_quiet || failed_count > 0 {
         note(submitted.summary(failed_count));
     }
     let is_whole = failed_count == 0 && !submitted.has_failed;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Refuses what the fleet does not know before anything is uploaded.
-async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<()> {
-    let known: Vec<ModelName> =
-        client.models().await?.into_iter().map(|model| model.name).collect();
+/// The models of the fleet. Refuses those that it does not know before anything is uploaded.
+async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<Vec<ModelAnswer>> {
+    let models = client.models().await?;
+    let known: Vec<&ModelName> = models.iter().map(|model| &model.name).collect();
     match wanted.iter().find(|name| !known.contains(name)) {
-        None => Ok(()),
+        None => Ok(models),
         Some(name) if known.is_empty() => bail!(
             "the fleet knows no model `{name}`, and none at all: a worker makes its model known when it \
              starts"
@@ -108,6 +111,12 @@ async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<(
             bail!("the fleet knows no model `{name}`; it knows {}", known.join(", "))
         }
     }
+}
+
+/// Those of the `wanted` models that no running worker serves.
+fn without_worker<'a>(models: &'a [ModelAnswer], wanted: &[ModelName]) -> Vec<&'a ModelName> {
+    let waits = |model: &&ModelAnswer| model.workers_alive == 0 && wanted.contains(&model.name);
+    models.iter().filter(waits).map(|model| &model.name).collect()
 }
 
 /// What makes a command the same one: where it is typed, whom it asks, and what it submits.
@@ -144,6 +153,9 @@ async fn all(args: &SubmitArgs, sender: &Sender, submitted: &mut Submitted) -> a
         }
     }
     let remarks = finding.await.context("the search for images panicked")?;
+    if !args.quiet {
+        remarks.data_folders.iter().for_each(|why| sender.progress.say(why));
+    }
     if remarks.other_count > 0 && !args.quiet {
         let number = usize::try_from(remarks.other_count).unwrap_or(usize::MAX);
         let skipped = count(number, "file");
@@ -158,7 +170,7 @@ async fn all(args: &SubmitArgs, sender: &Sender, submitted: &mut Submitted) -> a
 /// The line for a request that was accepted.
 async fn say(args: &SubmitArgs, sender: &Sender, id: RequestId) -> anyhow::Result<()> {
     if args.json {
-        let request = patiently(async || sender.client.request_json(id).await).await?;
+        let request = sender.patiently(async || sender.client.request_json(id).await).await?;
         return sender.progress.aside(|| print_json(&request));
     }
     let line = match args.quiet {
@@ -183,7 +195,7 @@ async fn finished(
     for id in submitted.requests.clone() {
         let request = loop {
             let wait = progress.step().unwrap_or(MAX_CLIENT_WAIT);
-            let request = patiently(async || client.request(id, wait).await).await?;
+            let request = sender.patiently(async || client.request(id, wait).await).await?;
             progress.stands_at(done + u64::from(request.counts.total - request.counts.open));
             if request.terminal {
                 break request;
@@ -194,7 +206,7 @@ async fn finished(
         if args.json || args.quiet {
             say(args, sender, id).await?;
         } else {
-            let outcomes = patiently(async || client.outcomes(id).await).await?;
+            let outcomes = sender.patiently(async || client.outcomes(id).await).await?;
             progress.aside(|| print_request(&request, &outcomes))?;
         }
     }
@@ -206,7 +218,9 @@ impl Submitted {
     fn so_far(&self, is_remembered: bool) -> String {
         let what = self.summary(0);
         match (self.requests.last(), is_remembered) {
-            (None, _) => what,
+            (None, _) => {
+                "nothing was submitted yet. Run the same command again to start over".to_owned()
+            }
             (Some(last), true) => format!(
                 "{what}, the last as {last}; the fleet processes them. Run the same command again to resume: \
                  nothing is submitted twice"
@@ -223,5 +237,31 @@ impl Submitted {
             _ => format!(", {failed_count} could not be submitted"),
         };
         format!("{images} in {requests} submitted{failed}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_submitted_model_without_a_running_worker_is_named() {
+        let model = |name: &str, alive: u32| json!({"name": name, "version": "1", "worker": name, "workers_alive": alive, "backlog": null});
+        let models = json!([model("cat", 0), model("dog", 1), model("owl", 0)]);
+        let models: Vec<ModelAnswer> = serde_json::from_value(models).unwrap();
+        let wanted = ["dog".parse().unwrap(), "owl".parse().unwrap()];
+        let named: Vec<_> = without_worker(&models, &wanted).iter().map(|n| n.as_str()).collect();
+        assert_eq!(named, ["owl"]);
+    }
+
+    #[test]
+    fn an_interrupted_submission_says_how_to_go_on() {
+        let mut submitted = Submitted::default();
+        assert!(submitted.so_far(true).contains("Run the same command again"));
+        submitted.requests.push("req_01a1fc26bc9979c9a01869fe472fb51e".parse().unwrap());
+        assert!(submitted.so_far(true).contains("Run the same command again to resume"));
+        assert!(!submitted.so_far(false).contains("again"), "it would submit everything twice");
     }
 }

@@ -17,7 +17,9 @@ use super::{
     requesting::NamedImage,
     unfinished::Run,
 };
-use crate::client::{Client, Refusal, Submission, SubmittedImage, UploadSource, patiently};
+use crate::client::{
+    Client, Refusal, Submission, SubmittedImage, Unreachable, UploadSource, patiently,
+};
 
 /// Images uploaded at the same time unless somebody says otherwise: enough to keep the store's shared syncs busy.
 pub(crate) const UPLOADS_AT_ONCE: u8 = 8;
@@ -32,7 +34,7 @@ pub(crate) async fn upload_all(
     uploaded: impl Fn(),
 ) -> anyhow::Result<Vec<SubmittedImage>> {
     let upload = async |path: &PathBuf| {
-        let image = upload(client, &UploadSource::File(path.clone())).await?;
+        let image = upload(client, &UploadSource::File(path.clone()), |_| {}).await?;
         uploaded();
         anyhow::Ok(image)
     };
@@ -40,8 +42,12 @@ pub(crate) async fn upload_all(
 }
 
 /// Uploads an image and gives it back as one of a request.
-async fn upload(client: &Client, source: &UploadSource) -> anyhow::Result<SubmittedImage> {
-    let answer = patiently(async || client.upload(source).await).await?;
+async fn upload(
+    client: &Client,
+    source: &UploadSource,
+    on_wait: impl FnOnce(&anyhow::Error),
+) -> anyhow::Result<SubmittedImage> {
+    let answer = patiently(async || client.upload(source).await, on_wait).await?;
     Ok(SubmittedImage::uploaded(answer.url, &path_of(source)))
 }
 
@@ -88,6 +94,21 @@ impl Sender {
         self.request(images.into_iter().flatten().collect()).await
     }
 
+    /// Makes `call` again while it fails for a cause that passes, and says so once.
+    ///
+    /// # Errors
+    /// As of [`patiently`].
+    pub async fn patiently<T>(
+        &self,
+        call: impl AsyncFn() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        patiently(call, |error| self.waits(error)).await
+    }
+
+    fn waits(&self, error: &anyhow::Error) {
+        self.progress.waits(error, self.run.is_remembered());
+    }
+
     /// The request of `images`.
     pub fn submission(&self, images: Vec<SubmittedImage>) -> Submission {
         Submission::new(images, &self.models, self.callback.as_deref())
@@ -126,14 +147,16 @@ impl Sender {
                 self.progress.failed(&why);
                 return Ok(None);
             }
-            Input::Url(url) => {
+            Input::Url { url, place } => {
                 self.progress.done(1);
-                return Ok(Some(NamedImage { image: SubmittedImage::at(&url), name: url }));
+                let image = SubmittedImage::at(&url);
+                let name = place.map_or(url.clone(), |place| format!("{url}, {place}"));
+                return Ok(Some(NamedImage { image, name }));
             }
             Input::Image(source) => source,
         };
         let _place = self.uploads.acquire().await?;
-        match upload(&self.client, &source).await {
+        match upload(&self.client, &source, |error| self.waits(error)).await {
             Ok(image) => {
                 self.progress.done(1);
                 Ok(Some(NamedImage { image, name: source.name().into_owned() }))
@@ -149,8 +172,8 @@ impl Sender {
 
 /// Whether an upload failed for its image: it cannot be read, or the server does not take it.
 fn is_of_image(error: &anyhow::Error) -> bool {
-    let is_lost = error.chain().any(|cause| cause.is::<reqwest::Error>());
-    let is_unread = !is_lost && error.chain().any(|cause| cause.is::<io::Error>());
+    let is_unread =
+        !error.is::<Unreachable>() && error.chain().any(|cause| cause.is::<io::Error>());
     is_unread || Refusal::is_of_content(error)
 }
 
@@ -158,7 +181,7 @@ fn is_of_image(error: &anyhow::Error) -> bool {
 fn hashed(input: &Input) -> Result<SubmittedImage, String> {
     let source = match input {
         Input::Unreadable(why) => return Err(why.clone()),
-        Input::Url(url) => return Ok(SubmittedImage::at(url)),
+        Input::Url { url, .. } => return Ok(SubmittedImage::at(url)),
         Input::Image(source) => source,
     };
     let sha256 = match source {
