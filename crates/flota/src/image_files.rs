@@ -207,7 +207,7 @@ mod tests {
         let found = find(&[folder.path().into()]).unwrap();
         assert_eq!(found.files, [at("a.png"), at("z.png")]);
         let said = format!("skipped {}: it is Flota's data folder", at("flota-data").display());
-        assert_eq!(found.notes(), [said.clone()]);
+        assert_eq!(found.notes(), std::slice::from_ref(&said));
 
         let error = format!("{:#}", find(&[at("flota-data")]).unwrap_err());
         assert!(error.starts_with("no images in ") && error.contains(&said), "{error}");
