@@ -48,7 +48,7 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     };
     for name in without_worker(&checked?, &args.models) {
         note(format!(
-            "no worker of {name} is running; its tasks wait. Start one: flota worker DIR"
+            "no worker of {name} is running yet; its tasks wait. Unless one is starting, start it: flota worker DIR"
         ));
     }
     let run = Run::open(&command(&args)?, args.fresh);
