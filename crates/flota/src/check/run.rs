@@ -55,7 +55,7 @@ pub(crate) async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let digest = folder.digest().to_string();
     if !args.json {
         print(format!("manifest: {} {}", manifest.name, manifest.version))?;
-        print(format!("weights and labels: there and whole; the digest is {digest}"))?;
+        print(format!("weights and labels: found; digest {digest}"))?;
     }
     let mut findings = input::mistakes(&manifest);
     let model = folder.load(&Engines::open(&settings.engine)?)?;
@@ -120,7 +120,7 @@ impl Report {
     /// If something is wrong, as a sentence that counts it.
     fn print(&self) -> anyhow::Result<()> {
         let labels = show::count(self.label_count, "label");
-        print(format!("network: its input and output fit the manifest, and {labels}"))?;
+        print(format!("network: input and output fit the manifest; {labels}"))?;
         for finding in &self.findings {
             print(finding)?;
         }
