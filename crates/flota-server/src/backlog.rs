@@ -167,7 +167,8 @@ impl Backlogs {
             oldest_age = oldest_age.max(held.oldest_age.filter(|_| of_queue > 0));
         }
         let sum = |time_ms: fn(&Throughput) -> u64| -> f64 {
-            lines.iter().map(|line| per_second(&line.throughput, name, time_ms)).sum()
+            // A sum of nothing would be -0.
+            lines.iter().fold(0.0, |sum, line| sum + per_second(&line.throughput, name, time_ms))
         };
         let (service, ended) = (sum(|it| it.busy_ms), sum(|it| it.window_ms));
         let key = (model.registration.worker.clone(), name.clone());

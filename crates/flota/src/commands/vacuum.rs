@@ -13,11 +13,13 @@ pub(crate) async fn vacuum(args: VacuumArgs) -> anyhow::Result<ExitCode> {
         bail!("there are no databases to vacuum: `backend` is not \"embedded\"");
     }
     let data_dir = settings.data_dir;
-    if !data_dir.exists() {
+    if !data_dir.join("records.sqlite").exists() {
         bail!("there is no data folder {}", data_dir.display());
     }
     let rewritten = spawn_blocking(move || embedded::rewrite(&data_dir)).await;
-    let freed_bytes = rewritten.context("vacuuming panicked")?.context("stop the fleet first")?;
+    let freed_bytes = rewritten
+        .context("vacuuming panicked")?
+        .context("stop the fleet, and any other `flota vacuum`, first")?;
     print(format!("{} MiB freed", freed_bytes / (1024 * 1024)))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -149,6 +149,7 @@ mod tests {
             run: Run::forgotten(),
             upload_count: 1,
             uploads: Semaphore::new(1),
+            uploading: Semaphore::new(1),
             progress: Progress::new(true),
         }
     }

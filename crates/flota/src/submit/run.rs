@@ -66,6 +66,7 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
         run,
         upload_count: args.uploads.into(),
         uploads: Semaphore::new(args.uploads.into()),
+        uploading: Semaphore::new(1),
         progress: Progress::new(is_quiet),
     };
     let mut submitted = Submitted::default();

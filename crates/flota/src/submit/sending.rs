@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use anyhow::Context;
 use flota_core::{ModelName, RequestId, Sha256, Sha256Hasher, ports::UPLOADED_PREFIX};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
@@ -65,6 +66,8 @@ pub(super) struct Sender {
     /// How many images are uploaded at the same time, and their places, which all parts share.
     pub upload_count: usize,
     pub uploads: Semaphore,
+    /// The one part whose images are uploaded, while others are hashed or submitted.
+    pub uploading: Semaphore,
     /// What is shown.
     pub progress: Progress,
 }
@@ -89,8 +92,11 @@ impl Sender {
         if let Some(sent) = self.sent_before(&part).await? {
             return Ok(Some(sent));
         }
+        // A part that shared its uploads with the next would be submitted with it, and not before.
+        let turn = self.uploading.acquire().await.context("uploading has ended")?;
         let images = stream::iter(part.inputs).map(|input| self.image(input));
         let images: Vec<_> = images.buffered(self.upload_count).try_collect().await?;
+        drop(turn);
         self.request(images.into_iter().flatten().collect()).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ use flota_core::{RequestId, Sha256, ports::Clock};
 use flota_platform::{SystemClock, embedded::create_private_dir};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::client::Submission;
+use crate::{client::Submission, print::note};
 
 /// How long an interrupted submission can be resumed: a user who runs the command on another day wants
 /// the models to run again.
@@ -59,7 +59,11 @@ impl Run {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path)?;
-        file.try_lock()?;
+        file.try_lock().inspect_err(|error| {
+            if matches!(error, TryLockError::WouldBlock) {
+                note("another process runs the same command: what both find is submitted twice");
+            }
+        })?;
         let mut text = String::new();
         (&mut file).take(MAX_FILE_BYTES).read_to_string(&mut text)?;
         let now = SystemClock.now();
