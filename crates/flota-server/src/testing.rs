@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,7 @@ use flota_core::{
 };
 use flota_platform::{Platform, memory::SeededClock, settings::Settings, telemetry::Metrics};
 use serde_json::Value;
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -301,7 +305,7 @@ pub(crate) async fn until(mut is_met: impl AsyncFnMut() -> bool) {
         if is_met().await {
             return;
         }
-        tokio::time::advance(STEP).await;
+        time::advance(STEP).await;
     }
     panic!("what was waited for did not come about");
 }
@@ -424,17 +428,23 @@ fn outcome(ending: Ending) -> Outcome {
     Outcome { ending, attempts: 1, timings, ended_at: jiff::Timestamp::UNIX_EPOCH }
 }
 
-/// Queues that count messages and cannot tell what is in them, as those of SQS.
+/// Queues that count messages and cannot tell what is in them, as those of SQS, and that may fail.
 pub(crate) struct CountingQueue {
     inner: Arc<dyn Queue>,
     /// Queues that somebody removed.
     pub(crate) removed: Mutex<BTreeSet<QueueName>>,
+    /// So many sends take a minute each, and then fail.
+    pub(crate) slow_sends: AtomicU64,
 }
 
 impl CountingQueue {
     /// Such queues over those of `platform`, in their place.
     pub(crate) fn over(platform: &mut Platform) -> Arc<Self> {
-        let queue = Arc::new(Self { inner: platform.queue.clone(), removed: Mutex::default() });
+        let queue = Arc::new(Self {
+            inner: platform.queue.clone(),
+            removed: Mutex::default(),
+            slow_sends: AtomicU64::new(0),
+        });
         platform.queue = queue.clone();
         queue
     }
@@ -447,6 +457,11 @@ impl Queue for CountingQueue {
         queue: &QueueName,
         messages: &[NewMessage],
     ) -> PortResult<Vec<PortResult<()>>> {
+        let count_down = |left: u64| left.checked_sub(1);
+        if self.slow_sends.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_down).is_ok() {
+            time::sleep(Duration::from_secs(60)).await;
+            return Err(PortError::transient("sending messages", "no answer"));
+        }
         self.inner.send(queue, messages).await
     }
 

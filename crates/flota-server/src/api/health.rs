@@ -45,8 +45,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Says whether the roles that poll hear from their queues, whether every planned worker runs, and whether
-/// the disk has room for new requests.
+/// Says whether the roles that poll hear from their queues, and whether every planned worker runs.
 #[utoipa::path(
     get,
     path = "/readyz",

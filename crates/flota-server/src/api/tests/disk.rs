@@ -8,16 +8,11 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use axum::http::StatusCode;
-use flota_core::{
-    PackKey, PortError, PortResult, QueueName,
-    ports::{Delivery, Depth, NewMessage, Queue, Receipt},
-};
 use flota_platform::{DiskReserve, DiskSpace};
 use tokio::time::{self, Instant};
 
-use crate::testing::{Fixture, until};
+use crate::testing::{CountingQueue, Fixture, until};
 
 const MIB: u64 = 1024 * 1024;
 const SUBMISSION: &str = r#"{"images": [{"url": "https://a.example/1"}], "models": ["cat"]}"#;
@@ -63,6 +58,7 @@ async fn with_only_the_reserve_left_nothing_new_is_taken_and_what_was_accepted_f
     })
     .await;
     assert_eq!(fixture.get(&path).await.json["status"], "succeeded");
+    assert_eq!(fixture.get("/readyz").await.status, StatusCode::OK, "what was accepted goes on");
 
     free.store(513 * MIB, Ordering::Relaxed);
     time::advance(Duration::from_secs(1)).await;
@@ -74,68 +70,10 @@ async fn with_only_the_reserve_left_nothing_new_is_taken_and_what_was_accepted_f
     }
 }
 
-/// A queue that takes a minute for each send until it fails, for the first sends.
-struct SlowQueue {
-    queue: Arc<dyn Queue>,
-    slow_sends: AtomicU64,
-}
-
-#[async_trait]
-impl Queue for SlowQueue {
-    async fn send(
-        &self,
-        queue: &QueueName,
-        messages: &[NewMessage],
-    ) -> PortResult<Vec<PortResult<()>>> {
-        let count_down = |left: u64| left.checked_sub(1);
-        if self.slow_sends.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_down).is_ok() {
-            time::sleep(Duration::from_secs(60)).await;
-            return Err(PortError::transient("sending messages", "no answer"));
-        }
-        self.queue.send(queue, messages).await
-    }
-
-    async fn receive(
-        &self,
-        queue: &QueueName,
-        max: usize,
-        wait: Duration,
-        lease: Duration,
-    ) -> PortResult<Vec<Delivery>> {
-        self.queue.receive(queue, max, wait, lease).await
-    }
-
-    async fn extend(
-        &self,
-        queue: &QueueName,
-        receipts: &[Receipt],
-        lease: Duration,
-    ) -> PortResult<Vec<PortResult<()>>> {
-        self.queue.extend(queue, receipts, lease).await
-    }
-
-    async fn settle(
-        &self,
-        queue: &QueueName,
-        receipts: &[Receipt],
-    ) -> PortResult<Vec<PortResult<()>>> {
-        self.queue.settle(queue, receipts).await
-    }
-
-    async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
-        self.queue.depth(queue).await
-    }
-
-    async fn holds(&self, packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {
-        self.queue.holds(packs).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_acceptance_does_not_wait_for_a_slow_queue_and_the_sweeper_sends() {
     let fixture = Fixture::on(&[], |platform| {
-        let (queue, slow_sends) = (platform.queue.clone(), AtomicU64::new(1));
-        platform.queue = Arc::new(SlowQueue { queue, slow_sends });
+        CountingQueue::over(platform).slow_sends.store(1, Ordering::Relaxed);
     })
     .await;
     let begun = Instant::now();
