@@ -1,12 +1,11 @@
 //! A server in memory, on a clock that follows tokio's paused time, for this crate's tests.
 
+mod counting_queue;
+
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     future::pending,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,18 +17,19 @@ use axum::{
 };
 use flota_core::{
     Alias, Code, Ending, ImageFacts, LabelScore, Manifest, ModelName, ObjectIdentity, Outcome,
-    OutcomesMessage, Output, PortError, PortResult, Prediction, PredictionKey, QueueName,
-    RequestId, Sha256, TaskOutcome, TasksMessage, Timings, WorkerName,
+    OutcomesMessage, Output, Prediction, PredictionKey, QueueName, RequestId, Sha256, TaskOutcome,
+    TasksMessage, Timings, WorkerName,
     ports::{
-        Delivery, Depth, NewMessage, PostAnswer, PostError, PostRequest, Poster, Queue, Receipt,
-        Registration, UPLOADED_PREFIX,
+        Delivery, NewMessage, PostAnswer, PostError, PostRequest, Poster, Registration,
+        UPLOADED_PREFIX,
     },
 };
 use flota_platform::{Platform, memory::SeededClock, settings::Settings, telemetry::Metrics};
 use serde_json::Value;
-use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+pub(crate) use self::counting_queue::CountingQueue;
 
 use crate::{metrics::METRICS, notifier::SigningSecrets, roles::Roles};
 
@@ -305,7 +305,7 @@ pub(crate) async fn until(mut is_met: impl AsyncFnMut() -> bool) {
         if is_met().await {
             return;
         }
-        time::advance(STEP).await;
+        tokio::time::advance(STEP).await;
     }
     panic!("what was waited for did not come about");
 }
@@ -426,76 +426,4 @@ pub(crate) fn failed(message: &TasksMessage, code: Code) -> OutcomesMessage {
 fn outcome(ending: Ending) -> Outcome {
     let timings = Timings { infer_ms: Some(1.7), ..Timings::default() };
     Outcome { ending, attempts: 1, timings, ended_at: jiff::Timestamp::UNIX_EPOCH }
-}
-
-/// Queues that count messages and cannot tell what is in them, as those of SQS, and that may fail.
-pub(crate) struct CountingQueue {
-    inner: Arc<dyn Queue>,
-    /// Queues that somebody removed.
-    pub(crate) removed: Mutex<BTreeSet<QueueName>>,
-    /// So many sends take a minute each, and then fail.
-    pub(crate) slow_sends: AtomicU64,
-}
-
-impl CountingQueue {
-    /// Such queues over those of `platform`, in their place.
-    pub(crate) fn over(platform: &mut Platform) -> Arc<Self> {
-        let queue = Arc::new(Self {
-            inner: platform.queue.clone(),
-            removed: Mutex::default(),
-            slow_sends: AtomicU64::new(0),
-        });
-        platform.queue = queue.clone();
-        queue
-    }
-}
-
-#[async_trait]
-impl Queue for CountingQueue {
-    async fn send(
-        &self,
-        queue: &QueueName,
-        messages: &[NewMessage],
-    ) -> PortResult<Vec<PortResult<()>>> {
-        let count_down = |left: u64| left.checked_sub(1);
-        if self.slow_sends.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_down).is_ok() {
-            time::sleep(Duration::from_secs(60)).await;
-            return Err(PortError::transient("sending messages", "no answer"));
-        }
-        self.inner.send(queue, messages).await
-    }
-
-    async fn receive(
-        &self,
-        queue: &QueueName,
-        max: usize,
-        wait: Duration,
-        lease: Duration,
-    ) -> PortResult<Vec<Delivery>> {
-        self.inner.receive(queue, max, wait, lease).await
-    }
-
-    async fn extend(
-        &self,
-        queue: &QueueName,
-        receipts: &[Receipt],
-        lease: Duration,
-    ) -> PortResult<Vec<PortResult<()>>> {
-        self.inner.extend(queue, receipts, lease).await
-    }
-
-    async fn settle(
-        &self,
-        queue: &QueueName,
-        receipts: &[Receipt],
-    ) -> PortResult<Vec<PortResult<()>>> {
-        self.inner.settle(queue, receipts).await
-    }
-
-    async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
-        if self.removed.lock().unwrap().contains(queue) {
-            return Err(PortError::permanent("counting messages", "there is no such queue"));
-        }
-        self.inner.depth(queue).await
-    }
 }

@@ -1,0 +1,88 @@
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use flota_core::{
+    PortError, PortResult, QueueName,
+    ports::{Delivery, Depth, NewMessage, Queue, Receipt},
+};
+use flota_platform::Platform;
+use tokio::time;
+
+/// Queues that count messages and cannot tell what is in them, as those of SQS, and that may fail.
+pub(crate) struct CountingQueue {
+    inner: Arc<dyn Queue>,
+    /// Queues that somebody removed.
+    pub(crate) removed: Mutex<BTreeSet<QueueName>>,
+    /// So many sends take a minute each, and then fail.
+    pub(crate) slow_sends: AtomicU64,
+}
+
+impl CountingQueue {
+    /// Such queues over those of `platform`, in their place.
+    pub(crate) fn over(platform: &mut Platform) -> Arc<Self> {
+        let queue = Arc::new(Self {
+            inner: platform.queue.clone(),
+            removed: Mutex::default(),
+            slow_sends: AtomicU64::new(0),
+        });
+        platform.queue = queue.clone();
+        queue
+    }
+}
+
+#[async_trait]
+impl Queue for CountingQueue {
+    async fn send(
+        &self,
+        queue: &QueueName,
+        messages: &[NewMessage],
+    ) -> PortResult<Vec<PortResult<()>>> {
+        let count_down = |left: u64| left.checked_sub(1);
+        if self.slow_sends.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_down).is_ok() {
+            time::sleep(Duration::from_secs(60)).await;
+            return Err(PortError::transient("sending messages", "no answer"));
+        }
+        self.inner.send(queue, messages).await
+    }
+
+    async fn receive(
+        &self,
+        queue: &QueueName,
+        max: usize,
+        wait: Duration,
+        lease: Duration,
+    ) -> PortResult<Vec<Delivery>> {
+        self.inner.receive(queue, max, wait, lease).await
+    }
+
+    async fn extend(
+        &self,
+        queue: &QueueName,
+        receipts: &[Receipt],
+        lease: Duration,
+    ) -> PortResult<Vec<PortResult<()>>> {
+        self.inner.extend(queue, receipts, lease).await
+    }
+
+    async fn settle(
+        &self,
+        queue: &QueueName,
+        receipts: &[Receipt],
+    ) -> PortResult<Vec<PortResult<()>>> {
+        self.inner.settle(queue, receipts).await
+    }
+
+    async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
+        if self.removed.lock().unwrap().contains(queue) {
+            return Err(PortError::permanent("counting messages", "there is no such queue"));
+        }
+        self.inner.depth(queue).await
+    }
+}
