@@ -80,7 +80,7 @@ impl Queue for CountingQueue {
     }
 
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
-        if self.removed.lock().unwrap().contains(queue) {
+        if self.removed.lock().expect("nothing panics under this lock").contains(queue) {
             return Err(PortError::permanent("counting messages", "there is no such queue"));
         }
         self.inner.depth(queue).await
