@@ -27,12 +27,12 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let (mut bare, mut whole, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     let (mut server_share, mut wall) = (Vec::new(), Vec::new());
     for round in 0..=options.rounds {
-        let pictures = match &options.pictures {
+        let images = match &options.image_dir {
             Some(dir) => images::distinct(&read_all(dir)?, options.images, round as u64),
             None => images::draw(options.images, u32::try_from(round)?)?,
         };
-        let bare_s = bare_loop(&model, &pictures)?;
-        let run = runtime.block_on(end_to_end(&fleet, pictures, &[&name]))?;
+        let bare_s = bare_loop(&model, &images)?;
+        let run = runtime.block_on(end_to_end(&fleet, images, &[&name]))?;
         // The first round warms caches and allocators.
         if round > 0 {
             let per_image = 1_000.0 / options.images as f64;
@@ -63,8 +63,8 @@ pub struct Run {
 }
 
 /// From submission to the last recorded outcome; the images lie in the store already.
-pub async fn end_to_end(fleet: &Fleet, pictures: Vec<Vec<u8>>, models: &[&str]) -> Result<Run> {
-    let addresses = fleet.client.upload(pictures).await?;
+pub async fn end_to_end(fleet: &Fleet, images: Vec<Vec<u8>>, models: &[&str]) -> Result<Run> {
+    let addresses = fleet.client.upload(images).await?;
     let (before, began) = (fleet.cpu_seconds()?, Instant::now());
     fleet.client.run(&addresses, models).await?;
     let (after, wall_s) = (fleet.cpu_seconds()?, began.elapsed().as_secs_f64());
@@ -72,13 +72,13 @@ pub async fn end_to_end(fleet: &Fleet, pictures: Vec<Vec<u8>>, models: &[&str]) 
 }
 
 /// Decode, prepare, run and label on a thread per core, as a worker does; CPU seconds.
-fn bare_loop(model: &Model, pictures: &[Vec<u8>]) -> Result<f64> {
+fn bare_loop(model: &Model, images: &[Vec<u8>]) -> Result<f64> {
     let process = std::process::id();
     let before = cpu_seconds(process)?;
     let core_count = thread::available_parallelism()?.get();
     thread::scope(|scope| {
-        let share = pictures.len().div_ceil(core_count);
-        let threads: Vec<_> = pictures
+        let share = images.len().div_ceil(core_count);
+        let threads: Vec<_> = images
             .chunks(share)
             .map(|share| {
                 let session = model.session(1);
@@ -90,8 +90,8 @@ fn bare_loop(model: &Model, pictures: &[Vec<u8>]) -> Result<f64> {
     Ok(cpu_seconds(process)? - before)
 }
 
-fn run_share(model: &Model, mut session: Box<dyn Session>, pictures: &[Vec<u8>]) -> Result<()> {
-    for picture in pictures {
+fn run_share(model: &Model, mut session: Box<dyn Session>, images: &[Vec<u8>]) -> Result<()> {
+    for picture in images {
         let image = model.decode(picture)?;
         let answers = session.run(&[model.prepare(&image)])?;
         model.label(answers.first().context("an answer for an image")?)?;

@@ -28,7 +28,7 @@ const LAYOUTS: [&str; 2] = ["a session a core", "one session"];
 pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let chosen = models::choose(options)?;
     let cache = tempfile::tempdir()?;
-    let pictures = match &options.pictures {
+    let images = match &options.image_dir {
         Some(dir) => read_all(dir)?,
         None => images::draw(options.images, 0)?,
     };
@@ -48,7 +48,7 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let mut sessions: Vec<_> =
         loaded.iter().map(|model| model.session(1)).collect::<Result<_, _>>()?;
     for round in 0..=options.rounds {
-        let decoded = per_image_ms(&pictures, |picture| {
+        let decoded = per_image_ms(&images, |picture| {
             prepared.prepare(&prepared.decode(picture)?);
             Ok(())
         })?;
@@ -140,15 +140,12 @@ fn infer_ms(session: &mut dyn Session, model: &Model) -> Result<f64> {
     })
 }
 
-/// CPU milliseconds that `work` takes for a picture.
-pub fn per_image_ms(
-    pictures: &[Vec<u8>],
-    mut work: impl FnMut(&[u8]) -> Result<()>,
-) -> Result<f64> {
+/// CPU milliseconds that `work` takes for a image.
+pub fn per_image_ms(images: &[Vec<u8>], mut work: impl FnMut(&[u8]) -> Result<()>) -> Result<f64> {
     let process = std::process::id();
     let (before, mut count) = (cpu_seconds(process)?, 0_u32);
     loop {
-        for picture in pictures {
+        for picture in images {
             work(picture)?;
             count += 1;
         }

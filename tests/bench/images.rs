@@ -5,22 +5,22 @@ use std::io::Cursor;
 use anyhow::{Context, Result};
 use image::{ImageFormat, Rgb, RgbImage};
 
-/// Pictures that are drawn; more images than that share them.
+/// Images that are drawn; more images than that share them.
 const MAX_PICTURES: usize = 16;
 
 /// `count` JPEGs that differ in content.
 pub fn draw(count: usize, seed: u32) -> Result<Vec<Vec<u8>>> {
     let picture_count = count.min(MAX_PICTURES);
-    let pictures: Vec<Vec<u8>> =
+    let images: Vec<Vec<u8>> =
         (0..picture_count as u32).map(|n| jpeg(seed.wrapping_add(n))).collect::<Result<_>>()?;
-    Ok(distinct(&pictures, count, seed.into()))
+    Ok(distinct(&images, count, seed.into()))
 }
 
-/// `count` files of `pictures` that differ in content: bytes after the end of a picture change its
+/// `count` files of `images` that differ in content: bytes after the end of a image change its
 /// hash and not its decoding.
-pub fn distinct(pictures: &[Vec<u8>], count: usize, seed: u64) -> Vec<Vec<u8>> {
+pub fn distinct(images: &[Vec<u8>], count: usize, seed: u64) -> Vec<Vec<u8>> {
     let file = |n: usize| {
-        let mut bytes = pictures[n % pictures.len()].clone();
+        let mut bytes = images[n % images.len()].clone();
         bytes.extend_from_slice(&(seed << 32 | n as u64).to_le_bytes());
         bytes
     };

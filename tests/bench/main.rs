@@ -33,9 +33,9 @@ pub struct Options {
     /// Folders of the models of the part `together`; without them: our own two.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     together: Vec<PathBuf>,
-    /// Folder of the pictures that are looked at, in place of drawn ones.
+    /// Folder of the images to run, instead of drawn ones.
     #[arg(long, value_name = "DIR")]
-    pictures: Option<PathBuf>,
+    image_dir: Option<PathBuf>,
     /// The library of ONNX Runtime: `efficiency` then measures with it, and `engine` both engines.
     #[arg(long, value_name = "FILE")]
     library: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Messages per second through the embedded queue, each sent, received and settled durably, in
+//! Messages per second through the embedded queue, each sent, received and acknowledged durably, in
 //! batches of ten; beside it, in turns, what SQLite alone commits.
 
 use std::{
@@ -39,7 +39,7 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::new("SQLite alone: full-sync commits", "commits/s", "", &commit_rates),
         Figure::new(
-            "embedded queue: sent, received, settled",
+            "embedded queue: sent, received, acknowledged",
             "messages/s",
             ">= 10000",
             &queue_rates,
@@ -61,22 +61,22 @@ fn commits_per_second(path: &Path) -> Result<f64> {
 
 async fn messages_per_second(queue: Arc<dyn Queue>, count: usize) -> Result<f64> {
     let name = QueueName::outcomes("bench");
-    let settled = Arc::new(AtomicUsize::new(0));
+    let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     let began = Instant::now();
     for _ in 0..PAIR_COUNT {
         tasks.spawn(send(queue.clone(), name.clone(), count / PAIR_COUNT));
-        tasks.spawn(settle(
+        tasks.spawn(ack(
             queue.clone(),
             name.clone(),
-            settled.clone(),
+            acknowledged.clone(),
             count / PAIR_COUNT * PAIR_COUNT,
         ));
     }
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
-    Ok(settled.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
+    Ok(acknowledged.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
 }
 
 async fn send(queue: Arc<dyn Queue>, name: QueueName, count: usize) -> PortResult<()> {
@@ -88,22 +88,22 @@ async fn send(queue: Arc<dyn Queue>, name: QueueName, count: usize) -> PortResul
     Ok(())
 }
 
-async fn settle(
+async fn ack(
     queue: Arc<dyn Queue>,
     name: QueueName,
-    settled: Arc<AtomicUsize>,
+    acknowledged: Arc<AtomicUsize>,
     count: usize,
 ) -> PortResult<()> {
     let count = count / MAX_QUEUE_BATCH * MAX_QUEUE_BATCH;
-    while settled.load(Ordering::Relaxed) < count {
+    while acknowledged.load(Ordering::Relaxed) < count {
         let wait = Duration::from_millis(100);
         let deliveries = queue.receive(&name, MAX_QUEUE_BATCH, wait, LEASE).await?;
         let receipts: Vec<_> = deliveries.into_iter().map(|delivery| delivery.receipt).collect();
         if receipts.is_empty() {
             continue;
         }
-        queue.settle(&name, &receipts).await?.into_iter().collect::<PortResult<()>>()?;
-        settled.fetch_add(receipts.len(), Ordering::Relaxed);
+        queue.ack(&name, &receipts).await?.into_iter().collect::<PortResult<()>>()?;
+        acknowledged.fetch_add(receipts.len(), Ordering::Relaxed);
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 const MODEL: &str = "image-quality";
-/// Before idling is measured, what was started has settled.
+/// Before idling is measured, what was started has acknowledged.
 const SETTLING: Duration = Duration::from_secs(3);
 
 pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
@@ -69,8 +69,8 @@ fn ready_ms(runtime: &Runtime, options: &Options) -> Result<Vec<f64>> {
     for _ in 0..options.rounds {
         let listen = format!("127.0.0.1:{}", free_port()?);
         let mut command = flota(data.path(), free_port()?);
-        command.env("FLOTA__WORKER__LISTEN", &listen).env("FLOTA__ENGINE__CALIBRATE_MS", "0");
-        // Whoever polls an empty queue hears from it when the wait is over.
+        command.env("FLOTA__WORKER__LISTEN", &listen).env("FLOTA__ENGINE__AUTOTUNE_MS", "0");
+        // A poll of an empty queue ends when its wait is over.
         command.env("FLOTA__QUEUE__POLL_WAIT_MS", "10");
         if let Some(library) = &options.library {
             command.env("FLOTA__ENGINE__LIBRARY", library);

@@ -22,12 +22,12 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
     let together = runtime.block_on(Fleet::start(&[&chosen], library))?;
     let (mut costs, mut rates) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for round in 0..=options.rounds {
-        let pictures = match &options.pictures {
+        let images = match &options.image_dir {
             Some(dir) => images::distinct(&read_all(dir)?, options.images, round as u64),
             None => images::draw(options.images, u32::try_from(round)?)?,
         };
         for (side, fleet) in [&alone, &together].into_iter().enumerate() {
-            let run = runtime.block_on(end_to_end(fleet, pictures.clone(), &names))?;
+            let run = runtime.block_on(end_to_end(fleet, images.clone(), &names))?;
             // The first round warms caches and allocators.
             if round > 0 {
                 let cpu_s = run.server_s + run.worker_s;

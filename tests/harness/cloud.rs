@@ -28,13 +28,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("FLOTA__AWS__CALL_TIMEOUT_MS", "2000"),
     ("FLOTA__AWS__REGION", "us-east-1"),
     ("FLOTA__BACKEND", "aws"),
-    ("FLOTA__INGEST__LEASE_MS", "3000"),
     ("FLOTA__NOTIFIER__INTERVAL_MS", "500"),
     ("FLOTA__NOTIFIER__SECRETS", SECRET),
+    ("FLOTA__QUEUE__LEASE_MS", "3000"),
     ("FLOTA__QUEUE__POLL_WAIT_MS", "1000"),
-    ("FLOTA__RECORDER__LEASE_MS", "3000"),
     ("FLOTA__SWEEPER__INTERVAL_MS", "500"),
-    ("FLOTA__WORKER__LEASE_MS", "3000"),
 ];
 
 /// A home whose queues, records and images are on the emulator, in an account of its own.
@@ -157,7 +155,7 @@ impl Cloud {
         attributes.values().filter_map(|count| count.parse::<usize>().ok()).sum()
     }
 
-    /// Waits until every queue is empty, and says that the crash nets are.
+    /// Waits until every queue is empty, and says that the dead-letter queues are.
     pub async fn drained(&self) {
         for queue in ["flota-tasks-mean-color-normal", "flota-outcomes", "flota-events"] {
             until(&format!("{queue} to be empty"), || async {
@@ -177,7 +175,7 @@ impl Cloud {
     }
 
     /// Deletes a message that was received.
-    pub async fn settle(&self, queue: &str, message: &Message) {
+    pub async fn ack(&self, queue: &str, message: &Message) {
         let call = self.clients.sqs.delete_message().queue_url(self.url(queue).await);
         let call = call.set_receipt_handle(message.receipt_handle.clone());
         call.send().await.expect("the message is ours");

@@ -20,10 +20,10 @@ use super::{Api, Receiver, model_dir, until};
 /// poison.
 const SETTINGS: &[(&str, &str)] = &[
     ("FLOTA__DEAD_LETTERS__CLAIM_MS", "2000"),
-    ("FLOTA__DEAD_LETTERS__CRASH_NETS_INTERVAL_MS", "500"),
+    ("FLOTA__DEAD_LETTERS__DLQ_INTERVAL_MS", "500"),
     ("FLOTA__DEAD_LETTERS__INTERVAL_MS", "500"),
     ("FLOTA__DEAD_LETTERS__STEP_MS", "100"),
-    ("FLOTA__ENGINE__CALIBRATE_MS", "0"),
+    ("FLOTA__ENGINE__AUTOTUNE_MS", "0"),
     ("FLOTA__ENGINE__KIND", "tract"),
     ("FLOTA__FETCH__BREAKER_OPEN_MS", "500"),
     ("FLOTA__LOG__LEVEL", "info"),
@@ -34,15 +34,14 @@ const SETTINGS: &[(&str, &str)] = &[
     ("FLOTA__NOTIFIER__INTERVAL_MS", "100"),
     ("FLOTA__NOTIFIER__SCHEDULE_MS", "200,300,500,500,500,500,500,500,500,500,500,500,500,500"),
     ("FLOTA__NOTIFIER__TIMEOUT_MS", "2000"),
+    ("FLOTA__QUEUE__LEASE_MS", "1000"),
     ("FLOTA__QUEUE__POLL_WAIT_MS", "200"),
-    ("FLOTA__RECORDER__LEASE_MS", "1000"),
     ("FLOTA__SWEEPER__ACCEPT_GRACE_MS", "1000"),
     ("FLOTA__SWEEPER__INTERVAL_MS", "200"),
     ("FLOTA__WORKER__ATTEMPTS", "1000"),
     ("FLOTA__WORKER__DECODE_THREADS", "1"),
     ("FLOTA__WORKER__INFER_THREADS", "1"),
-    ("FLOTA__WORKER__LEASE_MS", "1000"),
-    ("FLOTA__WORKER__LIFE_MS", "2000"),
+    ("FLOTA__WORKER__HEARTBEAT_MS", "2000"),
     ("FLOTA__WORKER__RETRY_BASE_MS", "50"),
     ("FLOTA__WORKER__RETRY_CAP_MS", "200"),
 ];
@@ -60,7 +59,7 @@ pub struct Process {
     log: PathBuf,
 }
 
-/// A free port, another one at each call. It lies below the ports that whoever connects is given,
+/// A free port, another one at each call. It lies below the ephemeral ports,
 /// so that nobody takes it while the process that listens there is started again.
 pub fn free_port() -> u16 {
     const PORTS: Range<u16> = 10_000..30_000;

@@ -36,7 +36,7 @@ use super::{
 
 type Body = BoxBody<Bytes, io::Error>;
 
-/// A reverse proxy on loopback. Whoever calls a service through it meets the faults that a test
+/// A reverse proxy on loopback. A caller of a service meets through it the faults that a test
 /// wants.
 pub struct Proxy {
     address: SocketAddr,

@@ -1,4 +1,4 @@
-//! Long embeddings, from the network through queue and store to whoever asks.
+//! Long embeddings, from the network through queue and store to the client.
 
 use std::{fs, io::Cursor, path::PathBuf};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Api, Home, Receiver, project_dir, until};
 
-/// How the grey values of a picture become an embedding: as many numbers as pixels.
+/// How the grey values of a image become an embedding: as many numbers as pixels.
 struct Case {
     model: &'static str,
     size: (u32, u32),
@@ -39,7 +39,7 @@ fn folder(home: &Home, case: &Case) -> PathBuf {
     folder
 }
 
-/// A grey picture without any order in it, and its values.
+/// A grey image without any order in it, and its values.
 fn picture(size: (u32, u32), seed: u8) -> (Vec<u8>, Vec<f32>) {
     let mut state = u32::from(seed) + 1;
     let picture = RgbImage::from_fn(size.0, size.1, |_, _| {

@@ -61,7 +61,7 @@ async fn the_demo_works_in_an_empty_folder_and_leaves_it_empty() {
     let output = run(command).await;
     let (shown, said) = (stdout(&output), stderr(&output));
     assert!(output.status.success(), "{said}");
-    let all = "--models embedded-text,image-quality,image-category fetches them";
+    let all = "--models embedded-text,image-quality,image-category downloads them";
     assert!(said.contains(all), "{said}");
     assert!(shown.starts_with("embedded-text\ttext\tcovered\t"), "{shown}");
     assert!(!shown.contains(['│', '\u{1b}']), "{shown}");
@@ -81,8 +81,8 @@ async fn the_demo_works_in_an_empty_folder_and_leaves_it_empty() {
 
 #[tokio::test]
 async fn up_says_what_to_paste_before_its_workers_are_ready_and_it_works_at_once() {
-    let home = Home::new().with("FLOTA__ENGINE__CALIBRATE_MS", "10");
-    // Whoever holds this lock keeps workers from measuring, and so from being ready.
+    let home = Home::new().with("FLOTA__ENGINE__AUTOTUNE_MS", "10");
+    // Holding this lock keeps workers from measuring, and so from being ready.
     let calibrations = home.data_dir().join("weights/calibrations");
     fs::create_dir_all(&calibrations).expect("the folder can be made");
     let lock = File::create(calibrations.join("lock")).expect("it can be made");
@@ -142,7 +142,7 @@ async fn compiled_in_models_go_by_their_names() {
     assert_eq!(report["model"], "image-quality");
     let checked = run(alone(&home, &["model", "check", "image-quality"])).await;
     let shown = stdout(&checked);
-    assert!(shown.contains("made images: 10, no mistake found\n"), "{shown}");
+    assert!(shown.contains("generated images: 16, no mistake found\n"), "{shown}");
     assert_eq!(shown.lines().last(), Some("ok"), "{shown}");
     let unknown = run(alone(&home, &["demo", "--models", "no-such-model"])).await;
     let said = stderr(&unknown);
@@ -172,7 +172,7 @@ async fn an_operator_makes_a_compiled_in_model_known_by_its_name_alone() {
         json!([{"name": "image-quality", "version": version, "state": "registered"}])
     );
     let doctor = run(alone(&home, &["doctor", "--all"])).await;
-    assert!(stderr(&doctor).contains("by --models NAME"), "{}", stderr(&doctor));
+    assert!(stderr(&doctor).contains("with --models NAME"), "{}", stderr(&doctor));
     assert!(!stdout(&doctor).contains("model embedded-text"), "{}", stdout(&doctor));
 }
 

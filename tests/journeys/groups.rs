@@ -118,7 +118,7 @@ async fn a_group_that_cannot_be_is_said_before_anything_starts() {
         String::from_utf8(output.stderr).expect("it is plain text")
     };
     let typo = refused(&[&["up", "--group", "photo=mean-colour"], &both[..]].concat());
-    assert!(typo.contains("`photo` names `mean-colour`"), "{typo}");
+    assert!(typo.contains("`photo` names an unknown model `mean-colour`"), "{typo}");
     let taken = format!("{TWIN}={MODEL}");
     let taken = refused(&[&["up", "--group", &taken], &both[..]].concat());
     assert!(taken.contains("has the name of a model that is not in it"), "{taken}");

@@ -14,7 +14,7 @@ fn failing_at_once() -> Home {
     home.with("FLOTA__FETCH__BREAKER_FAILURES", "100000")
 }
 
-/// A hundred tasks fail, for their images cannot be had; then they can. Whoever started the replay
+/// A hundred tasks fail, for their images cannot be had; then they can. The server that started the replay
 /// goes, and its server is killed half-way: it is finished, and every task runs once more.
 #[tokio::test]
 async fn a_replay_outlives_who_started_it_and_its_server() {
@@ -35,7 +35,7 @@ async fn a_replay_outlives_who_started_it_and_its_server() {
     let url = format!("http://{}", home.address());
     let asked = |args: &[&str]| home.flota(&[&["dead-letters"], args, &["--url", &url]].concat());
     let groups = run(asked(&["groups"])).await;
-    assert!(stdout(&groups).contains("100 in all"), "{}", stderr(&groups));
+    assert!(stdout(&groups).contains("100 in total"), "{}", stderr(&groups));
 
     let args = ["replay", "--model", MODEL, "--rate", RATE_PER_SECOND, "--by", "ann"];
     let mut command = home.start(asked(&args), "replay");
@@ -47,7 +47,7 @@ async fn a_replay_outlives_who_started_it_and_its_server() {
     let id = half_way["id"].as_str().expect("a replay has an id");
     interrupt(command.id());
     assert_eq!(command.ended().await.code(), Some(130), "{}", command.log());
-    assert!(command.log().contains(&format!("{id} goes on at the server")), "{}", command.log());
+    assert!(command.log().contains(&format!("{id} continues on the server")), "{}", command.log());
     server.kill();
     let _server = home.serve().await;
     let interrupted = api.get(&format!("/v1/replays/{id}")).await.1;
@@ -89,7 +89,7 @@ async fn dead_letters_are_given_up_only_when_that_is_confirmed() {
     let asked = |args: &[&str]| home.flota(&[&["dead-letters"], args, &["--url", &url]].concat());
     let dry =
         run(asked(&["replay", "--model", MODEL, "--code", "FETCH_FAILED", "--dry-run"])).await;
-    assert!(stdout(&dry).contains("3 in all") && stdout(&dry).contains("/status/500"));
+    assert!(stdout(&dry).contains("3 in total") && stdout(&dry).contains("/status/500"));
 
     let nothing = run(asked(&["discard", "--yes"])).await;
     assert_eq!(nothing.status.code(), Some(1), "{}", stdout(&nothing));
@@ -98,7 +98,7 @@ async fn dead_letters_are_given_up_only_when_that_is_confirmed() {
     assert_eq!(asking.status.code(), Some(1), "{}", stdout(&asking));
     assert!(stderr(&asking).contains("--yes"), "{}", stderr(&asking));
     let done = run(asked(&[&args[..], &["--yes"]].concat())).await;
-    assert_eq!(stdout(&done).trim(), "1 dead letter given up", "{}", stderr(&done));
+    assert_eq!(stdout(&done).trim(), "1 dead letter discarded", "{}", stderr(&done));
     let left = run(asked(&["list"])).await;
     assert!(stdout(&left).contains("/status/500") && !stdout(&left).contains("/status/501"));
 

@@ -79,9 +79,9 @@ async fn images_come_from_standard_input_and_lists_and_one_that_is_missing_stops
 
     let mistaken = fed(asked(&["submit", "-", "--model", MODEL]), list).await;
     assert_eq!(mistaken.status.code(), Some(1));
-    assert!(stderr(&mistaken).contains("--from-file - reads"), "{}", stderr(&mistaken));
+    assert!(stderr(&mistaken).contains("use --from-file -"), "{}", stderr(&mistaken));
     let unknown = run(asked(&["submit", "a b.png", "--model", "no-such-model"])).await;
-    assert!(stderr(&unknown).contains(&format!("it knows {MODEL}")), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains(&format!("the fleet has {MODEL}")), "{}", stderr(&unknown));
 
     // The same command, once finished, is another request.
     let submit = ["submit", "a b.png", "--model", MODEL, "--quiet"];
@@ -141,8 +141,7 @@ impl Drop for Fake {
 
 async fn models() -> Json<Value> {
     let queue = json!({"ready": 0, "in_flight": 0, "delayed": 0});
-    let model =
-        json!({"name": MODEL, "version": "1", "worker": MODEL, "workers_alive": 1, "queue": queue});
+    let model = json!({"name": MODEL, "version": "1", "digest": "00", "worker": MODEL, "workers_alive": 1, "queue": queue});
     Json(json!({"models": [model]}))
 }
 

@@ -16,7 +16,7 @@ import time
 MODEL = "mean-color"
 START_TIMEOUT_S = 60
 SETTINGS = {
-    "FLOTA__ENGINE__CALIBRATE_MS": "0",
+    "FLOTA__ENGINE__AUTOTUNE_MS": "0",
     "FLOTA__ENGINE__KIND": "tract",
     "FLOTA__LOG__LEVEL": "warn",
     "FLOTA__LOG__FORMAT": "human",

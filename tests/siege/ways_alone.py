@@ -13,7 +13,7 @@ import time
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60
 SETTINGS = {
-    "FLOTA__ENGINE__CALIBRATE_MS": "0",
+    "FLOTA__ENGINE__AUTOTUNE_MS": "0",
     "FLOTA__ENGINE__KIND": "tract",
     "FLOTA__LOG__LEVEL": "warn",
     "FLOTA__NETWORK__ALLOW": "127.0.0.0/8",

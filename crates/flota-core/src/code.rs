@@ -58,8 +58,10 @@ pub enum Code {
     /// A fault that time should have healed did not heal. The reason of dead letters; outcomes keep the
     /// code of the last fault, and had this one in earlier versions.
     AttemptsExhausted,
-    /// No outcome came within the longest age of a request.
-    Lost,
+    /// No outcome came within the longest age of a request. `LOST` in earlier versions.
+    #[serde(alias = "LOST")]
+    #[strum(to_string = "TIMED_OUT", serialize = "LOST")]
+    TimedOut,
 }
 
 impl Code {

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClientName, Code, Fault, Lane, ModelName, QueueName, RequestId, Sha256, TaskId, ports::Delivery,
+    ClientName, Code, Fault, ModelName, Priority, QueueName, RequestId, Sha256, TaskId,
+    ports::Delivery,
 };
 
 /// The longest text that is kept of a body that nobody can read, in bytes.
@@ -30,7 +31,7 @@ pub struct DeadLetter {
     /// the last ones. An attempt that ended its process leaves none.
     #[serde(default)]
     pub history: Vec<Fault>,
-    /// When it was put away.
+    /// When it was dead-lettered.
     pub created_at: Timestamp,
     /// What became of it since.
     pub state: DeadLetterState,
@@ -64,7 +65,8 @@ pub enum Subject {
         /// On whose behalf it ran.
         client: ClientName,
         /// How urgent it was.
-        lane: Lane,
+        #[serde(rename = "lane")]
+        priority: Priority,
     },
     /// A message.
     Message {
@@ -104,7 +106,7 @@ pub enum Reason {
     /// It failed for good, and no request keeps its outcome: it is a task of an upload event, and
     /// the last fault of its history says why.
     Failed,
-    /// The message was received again and again and never settled, so that its queue gave it up.
+    /// The message was received again and again and never acknowledged, so that its queue gave it up.
     Crashed,
     /// The body is not a message of ours.
     Unreadable,
@@ -247,7 +249,7 @@ impl DeadLetter {
             id: format!("dead_{}", Sha256::of(identity.as_bytes())),
             subject: Subject::Message { queue, model, body },
             reason: Reason::Crashed,
-            message: "the message was received again and again and never settled".to_owned(),
+            message: "the message was received again and again and never acknowledged".to_owned(),
             attempts: delivery.receive_count,
             history: Vec::new(),
             created_at: now,
@@ -259,7 +261,7 @@ impl DeadLetter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::Receipt;
+    use crate::ports::ReceiptHandle;
 
     #[test]
     fn what_an_earlier_program_kept_still_parses() {
@@ -278,7 +280,7 @@ mod tests {
     fn a_message_that_is_given_up_twice_leaves_two_dead_letters() {
         let (queue, now) = (QueueName::outcomes("flota"), Timestamp::UNIX_EPOCH);
         let delivery = |second| Delivery {
-            receipt: Receipt("1".to_owned()),
+            receipt: ReceiptHandle("1".to_owned()),
             body: "{}".to_owned(),
             receive_count: 20,
             sent_at: Timestamp::from_second(second).unwrap(),

@@ -46,14 +46,15 @@ pub use ids::{CallbackId, EventsId, IdError, ReplayId, RequestId, TaskId};
 pub use manifest::*;
 pub use metadata::{Metadata, deserialize_submitted_metadata};
 pub use names::{
-    ClientName, Lane, ModelName, ModelVersion, Name, NameError, QueueName, WorkerName,
+    ClientName, ModelName, ModelVersion, Name, NameError, Priority, QueueName, WorkerName,
 };
 pub use object::{Alias, OBJECT_PREFIX, ObjectAddress, ObjectAddressError, ObjectIdentity, Pin};
 pub use outcome::{Ending, Outcome, TaskOutcome, Timings};
 pub use output::*;
 pub use prediction::{ImageFacts, ImageFlag, Prediction, PredictionKey};
 pub use replay::{
-    InHand, Judgement, MAX_IN_HAND, Replay, ReplayPlan, ReplayProgress, ReplayState, StopReason,
+    Evaluation, InFlight, MAX_IN_FLIGHT, Replay, ReplayPlan, ReplayProgress, ReplayState,
+    StopReason,
 };
 pub use request::{CallbackEvent, CallbackTarget, ImageRef, Pack, Request, Route, Task};
 pub use round::{Counts, PackKey, PackRecord, Resend, Round, RoundKey, Status};

@@ -147,7 +147,7 @@ impl fmt::Display for ModelVersion {
     }
 }
 
-/// How urgent a request is; each worker has a queue per lane.
+/// How urgent a request is; each worker has a queue per priority.
 #[derive(
     Debug,
     Clone,
@@ -163,21 +163,21 @@ impl fmt::Display for ModelVersion {
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
-pub enum Lane {
-    /// The only lane there is so far.
+pub enum Priority {
+    /// The only priority there is so far.
     #[default]
     Normal,
 }
 
-/// The name of a queue: `{prefix}-tasks-{worker}-{lane}`, `{prefix}-outcomes` or
+/// The name of a queue: `{prefix}-tasks-{worker}-{priority}`, `{prefix}-outcomes` or
 /// `{prefix}-events`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueName(String);
 
 impl QueueName {
-    /// The queue from which `worker` takes its tasks of `lane`.
-    pub fn tasks(prefix: &str, worker: &WorkerName, lane: Lane) -> Self {
-        Self(format!("{prefix}-tasks-{worker}-{lane}"))
+    /// The queue from which `worker` takes its tasks of `priority`.
+    pub fn tasks(prefix: &str, worker: &WorkerName, priority: Priority) -> Self {
+        Self(format!("{prefix}-tasks-{worker}-{priority}"))
     }
 
     /// The queue on which workers report.
@@ -185,8 +185,8 @@ impl QueueName {
         Self(format!("{prefix}-outcomes"))
     }
 
-    /// The queue to which this one gives up what was received too often: its crash net.
-    pub fn crash_net(&self) -> Self {
+    /// The queue to which this one gives up what was received too often: its dead-letter queue.
+    pub fn dlq(&self) -> Self {
         Self(format!("{self}-dead"))
     }
 
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn queues_are_named_by_worker_and_lane() {
         let model: ModelName = "cat".parse().unwrap();
-        let queue = QueueName::tasks("flota", &WorkerName::from(&model), Lane::Normal);
+        let queue = QueueName::tasks("flota", &WorkerName::from(&model), Priority::Normal);
         assert_eq!(queue.as_str(), "flota-tasks-cat-normal");
     }
 }

@@ -41,13 +41,13 @@ pub struct ImageFacts {
     pub format: String,
     /// Size of the encoded image in bytes.
     pub size_bytes: u64,
-    /// In what way people may see another picture than the model did: the words of [`ImageFlag`],
+    /// In what way people may see another image than the model did: the words of [`ImageFlag`],
     /// sorted. They are text, so that a word of a later version is read as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
 }
 
-/// A way in which people may see another picture than the model did. The words are stable.
+/// A way in which people may see another image than the model did. The words are stable.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter, strum::IntoStaticStr,
 )]
@@ -61,7 +61,7 @@ pub enum ImageFlag {
     /// somewhat: Display P3, Adobe RGB and other wide gamuts, a gamma of 1.8.
     ColorProfile,
     /// A colour profile, or a gamma, that the model did not see applied and that makes it another
-    /// picture.
+    /// image.
     ColorShifted,
     /// More than one page (TIFF); the model saw the first.
     MultiPage,

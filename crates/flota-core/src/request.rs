@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClientName, Lane, Metadata, ModelName, RequestId, TaskId, WorkerName, limits::MAX_PACK_TASKS,
+    ClientName, Metadata, ModelName, Priority, RequestId, TaskId, WorkerName,
+    limits::MAX_PACK_TASKS,
 };
 
 /// Images x models, immutable once accepted.
@@ -24,7 +25,8 @@ pub struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackTarget>,
     /// How urgent it is.
-    pub lane: Lane,
+    #[serde(rename = "lane")]
+    pub priority: Priority,
     /// What the client wants back unread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
@@ -147,7 +149,7 @@ mod tests {
                 .collect(),
             routes: workers.iter().enumerate().map(route).collect(),
             callback: None,
-            lane: Lane::Normal,
+            priority: Priority::Normal,
             metadata: None,
             created_at: Timestamp::UNIX_EPOCH,
         }

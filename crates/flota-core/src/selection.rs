@@ -21,10 +21,10 @@ pub struct DeadLetterSelection {
     /// With this code: of the failed outcome, or of the last fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
-    /// Put away then or later.
+    /// Dead-lettered then or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Put away before then.
+    /// Dead-lettered before then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// In which this stands, in capitals or not: in an id, the last error, the image's address,

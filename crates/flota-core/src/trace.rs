@@ -10,7 +10,7 @@ pub struct TraceParent(Uuid);
 
 impl TraceParent {
     /// The trace of all that follows from the request or upload event with this id: the id in
-    /// hexadecimal digits is the trace's, so that whoever knows one finds the other.
+    /// hexadecimal digits is the trace's, so that each leads to the other.
     pub(crate) fn of(id: Uuid) -> Self {
         Self(id)
     }

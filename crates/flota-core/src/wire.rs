@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    Alias, ClientName, DeadLetter, EventsId, Fault, FetchRetries, Lane, ModelName, PackKey,
-    Prediction, RequestId, RoundKey, TaskId, TaskOutcome, TraceParent, limits::MAX_MESSAGE_BYTES,
+    Alias, ClientName, DeadLetter, EventsId, Fault, FetchRetries, ModelName, PackKey, Prediction,
+    Priority, RequestId, RoundKey, TaskId, TaskOutcome, TraceParent, limits::MAX_MESSAGE_BYTES,
 };
 
 /// The last version that this program reads.
@@ -58,7 +58,8 @@ pub struct TasksMessage {
     /// Who submitted them.
     pub client: ClientName,
     /// How urgent they are.
-    pub lane: Lane,
+    #[serde(rename = "lane")]
+    pub priority: Priority,
     /// When they are no longer wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -226,16 +227,34 @@ fn encode<M: Serialize>(v: u32, message: &M) -> Result<String, WireError> {
     Ok(body)
 }
 
+/// Parses a readable body once. Only one that does not parse is looked at again, for its version: a later
+/// program's message may have any shape.
 fn decode<M: DeserializeOwned>(body: &str) -> Result<M, WireError> {
-    let VersionOnly { v } = serde_json::from_str(body)?;
-    if !(1..=VERSION).contains(&v) {
-        return Err(WireError::Version(v));
+    match parse::<Versioned<M>>(body) {
+        Ok(Versioned { v, message }) if is_ours(v) => Ok(message),
+        Ok(Versioned { v, .. }) => Err(WireError::Version(v)),
+        Err(error) => match parse(body) {
+            Ok(VersionOnly { v }) if !is_ours(v) => Err(WireError::Version(v)),
+            _ => Err(error.into()),
+        },
     }
-    Ok(serde_json::from_str(body)?)
+}
+
+fn is_ours(v: u32) -> bool {
+    (1..=VERSION).contains(&v)
+}
+
+/// One pass over the text of a body.
+fn parse<T: DeserializeOwned>(body: &str) -> Result<T, serde_json::Error> {
+    #[cfg(test)]
+    tests::PASSES.set(tests::PASSES.get() + 1);
+    serde_json::from_str(body)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use uuid::Uuid;
 
     use super::*;
@@ -244,6 +263,18 @@ mod tests {
         limits::{MAX_ADDRESS_BYTES, MAX_PACK_TASKS, MAX_REQUEST_TASKS},
     };
 
+    thread_local! {
+        /// Passes over the texts of bodies.
+        pub(super) static PASSES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// What `work` gives, and how often it passed over a body.
+    fn counting_passes<T>(work: impl FnOnce() -> T) -> (T, u32) {
+        PASSES.set(0);
+        let done = work();
+        (done, PASSES.get())
+    }
+
     fn message(image: &str) -> TasksMessage {
         TasksMessage {
             origin: Origin::Request(RequestId(Uuid::from_u128(7))),
@@ -251,7 +282,7 @@ mod tests {
             copy: 0,
             pack: 0,
             client: ClientName::default(),
-            lane: Lane::Normal,
+            priority: Priority::Normal,
             deadline: None,
             tasks: vec![TaskMessage {
                 n: 0,
@@ -315,9 +346,27 @@ mod tests {
     }
 
     #[test]
+    fn a_readable_body_is_parsed_once_and_fields_of_later_programs_are_left_out() {
+        let body = message("https://a").encode().unwrap();
+        let later = body.replace(r#""v":1"#, r#""shard":{"of":[7]},"v":1"#);
+        for body in [body, later] {
+            let (decoded, passes) = counting_passes(|| TasksMessage::decode(&body));
+            assert_eq!((decoded.unwrap(), passes), (message("https://a"), 1), "{body}");
+        }
+        let outcomes = r#"{"v":1,"request":"req_00000000000000000000000000000007","round":1,"pack":0,
+            "outcomes":[]}"#;
+        let (decoded, passes) = counting_passes(|| OutcomesMessage::decode(outcomes));
+        assert_eq!((decoded.unwrap().outcomes.len(), passes), (0, 1));
+    }
+
+    #[test]
     fn what_cannot_be_read_is_said() {
         assert!(matches!(TasksMessage::decode("{}"), Err(WireError::Shape(_))));
-        assert!(matches!(TasksMessage::decode(r#"{"v":3}"#), Err(WireError::Version(3))));
+        for body in [r#"{"v":3}"#, r#"{"tasks":{},"v":3}"#] {
+            assert!(matches!(TasksMessage::decode(body), Err(WireError::Version(3))), "{body}");
+        }
+        let foreign = message("https://a").encode().unwrap().replace(r#""v":1"#, r#""v":0"#);
+        assert!(matches!(TasksMessage::decode(&foreign), Err(WireError::Version(0))));
         let large = message(&"x".repeat(MAX_MESSAGE_BYTES));
         assert!(matches!(large.encode(), Err(WireError::TooLarge(_))));
     }

@@ -13,31 +13,50 @@ use std::{
 use async_trait::async_trait;
 use flota_core::{
     PortError, PortResult, QueueName,
-    consume::{ConsumeSettings, Consumer, Handled, Handler, Lease},
+    consume::{ConsumeSettings, Consumer, Handled, Handler, Lease, Unreadable},
     limits::MAX_RECEIVE_COUNT,
-    ports::{Clock, Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Clock, DeadLetters, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
 use flota_platform::memory::{self, SeededClock};
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{sync::mpsc, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
+#[path = "consume/decoding.rs"]
+mod decoding;
+#[path = "consume/health.rs"]
+mod health;
+
 const LEASE: Duration = Duration::from_secs(30);
 const MAX_LEASE: Duration = Duration::from_secs(300);
 
 type Work = dyn Fn(Delivery, Lease) -> BoxFuture<'static, PortResult<Handled>> + Send + Sync;
 
-/// A handler that does what the test says, and weighs each body by its number of letters.
-struct Script(Box<Work>);
+/// A handler that does what the test says, and weighs each body by its number of letters. It reads any
+/// but those that begin with `!`.
+struct Script {
+    work: Box<Work>,
+    decode_count: Arc<AtomicUsize>,
+}
 
 #[async_trait]
 impl Handler for Script {
-    fn weigh(&self, delivery: &Delivery) -> usize {
-        delivery.body.len()
+    type Message = String;
+
+    fn decode(&self, body: &str) -> Result<String, Unreadable> {
+        self.decode_count.fetch_add(1, Ordering::Relaxed);
+        match body.starts_with('!') {
+            true => Err(Unreadable::new("it shouts")),
+            false => Ok(body.to_owned()),
+        }
+    }
+
+    fn weigh(&self, message: &String) -> usize {
+        message.len()
     }
 
     async fn handle(&self, delivery: Delivery, lease: Lease) -> PortResult<Handled> {
-        (self.0)(delivery, lease).await
+        (self.work)(delivery, lease).await
     }
 }
 
@@ -77,7 +96,7 @@ impl Queue for Faulty {
     async fn extend(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
         lease: Duration,
     ) -> PortResult<Vec<PortResult<()>>> {
         if self.extend_hangs.load(Ordering::Relaxed) {
@@ -89,12 +108,12 @@ impl Queue for Faulty {
         self.inner.extend(queue, receipts, lease).await
     }
 
-    async fn settle(
+    async fn ack(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
     ) -> PortResult<Vec<PortResult<()>>> {
-        self.inner.settle(queue, receipts).await
+        self.inner.ack(queue, receipts).await
     }
 
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
@@ -104,6 +123,8 @@ impl Queue for Faulty {
 
 struct Bench {
     queue: Arc<Faulty>,
+    dead_letters: Arc<dyn DeadLetters>,
+    decode_count: Arc<AtomicUsize>,
     name: QueueName,
     clock: Arc<dyn Clock>,
     capacity: usize,
@@ -117,15 +138,24 @@ impl Bench {
 
     fn with_capacity(capacity: usize) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SeededClock::new(1));
+        let store = memory::open(clock.clone());
         let queue = Faulty {
-            inner: memory::open(clock.clone()).queue,
+            inner: store.queue,
             receive_fails: AtomicBool::new(false),
             extend_fails: AtomicBool::new(false),
             extend_hangs: AtomicBool::new(false),
             receive_count: AtomicUsize::new(0),
         };
         let name = QueueName::outcomes("test");
-        Self { queue: Arc::new(queue), name, clock, capacity, min_capacity: capacity }
+        Self {
+            queue: Arc::new(queue),
+            dead_letters: store.dead_letters,
+            decode_count: Arc::default(),
+            name,
+            clock,
+            capacity,
+            min_capacity: capacity,
+        }
     }
 
     async fn send(&self, bodies: &[&str]) {
@@ -161,8 +191,10 @@ impl Bench {
             wait: Duration::from_secs(1),
             drain: Duration::from_secs(60),
         };
-        let script = Script(Box::new(move |delivery, lease| work(delivery, lease).boxed()));
-        Consumer::new(self.queue.clone(), self.clock.clone(), settings, Arc::new(script))
+        let work: Box<Work> = Box::new(move |delivery, lease| work(delivery, lease).boxed());
+        let script = Script { work, decode_count: self.decode_count.clone() };
+        let (queue, dead_letters) = (self.queue.clone(), self.dead_letters.clone());
+        Consumer::new(queue, dead_letters, self.clock.clone(), settings, Arc::new(script))
     }
 
     async fn depth(&self) -> Depth {
@@ -188,7 +220,7 @@ async fn a_message_is_settled_after_its_effect() {
         async move {
             started.send(delivery.body).unwrap();
             open.cancelled().await;
-            Ok(Handled::Settle)
+            Ok(Handled::Ack)
         }
     });
     assert_eq!(starts.recv().await.unwrap(), "a");
@@ -210,7 +242,7 @@ async fn a_lease_is_kept_while_the_work_runs() {
         async move {
             time::sleep(LEASE * 5).await;
             assert!(!lease.is_lost());
-            Ok(Handled::Settle)
+            Ok(Handled::Ack)
         }
     });
     bench.until_empty().await;
@@ -220,7 +252,7 @@ async fn a_lease_is_kept_while_the_work_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_an_hour_without_a_store_does_not_reach_the_crash_net() {
+async fn half_an_hour_without_a_store_does_not_reach_the_dlq() {
     let bench = Bench::new();
     bench.send(&["a"]).await;
     let receipts = Arc::new(AtomicU32::new(0));
@@ -232,7 +264,7 @@ async fn half_an_hour_without_a_store_does_not_reach_the_crash_net() {
             if time::Instant::now() < back {
                 return Err(PortError::transient("recording", "the store is away"));
             }
-            Ok(Handled::Settle)
+            Ok(Handled::Ack)
         }
     });
     bench.until_empty().await;
@@ -255,7 +287,7 @@ async fn a_hung_handler_loses_its_lease_at_the_cap() {
                 lease.lost().await;
                 seen.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(Handled::Settle)
+            Ok(Handled::Ack)
         }
     });
     let begun = time::Instant::now();
@@ -271,17 +303,17 @@ async fn a_lease_that_cannot_be_extended_is_lost_before_it_ends() {
     let bench = Bench::new();
     bench.send(&["a"]).await;
     bench.queue.extend_fails.store(true, Ordering::Relaxed);
-    let (sender, mut lost_after) = mpsc::unbounded_channel();
+    let (sender, mut time_out_after) = mpsc::unbounded_channel();
     let (stop, done) = bench.run(move |_, lease| {
         let (sender, begun) = (sender.clone(), time::Instant::now());
         async move {
             lease.lost().await;
             sender.send(begun.elapsed()).unwrap();
-            Ok(Handled::Settle)
+            Ok(Handled::Ack)
         }
     });
-    assert!(lost_after.recv().await.unwrap() < LEASE);
-    assert_eq!(bench.depth().await.in_flight, 1, "what is lost is not settled");
+    assert!(time_out_after.recv().await.unwrap() < LEASE);
+    assert_eq!(bench.depth().await.in_flight, 1, "what is lost is not acknowledged");
     stop.cancel();
     done.await.unwrap();
 }
@@ -291,7 +323,7 @@ async fn a_hanging_queue_takes_no_lease_beyond_its_end_and_does_not_keep_the_loo
     let bench = Bench::with_capacity(64);
     bench.send(&["a"; 40]).await;
     bench.queue.extend_hangs.store(true, Ordering::Relaxed);
-    let (sender, mut lost_after) = mpsc::unbounded_channel();
+    let (sender, mut time_out_after) = mpsc::unbounded_channel();
     let (stop, done) = bench.run(move |_, lease| {
         let (sender, begun) = (sender.clone(), time::Instant::now());
         async move {
@@ -301,7 +333,7 @@ async fn a_hanging_queue_takes_no_lease_beyond_its_end_and_does_not_keep_the_loo
         }
     });
     for _ in 0..40 {
-        assert!(lost_after.recv().await.unwrap() < LEASE);
+        assert!(time_out_after.recv().await.unwrap() < LEASE);
     }
     stop.cancel();
     done.await.unwrap();
@@ -315,7 +347,7 @@ async fn errors_and_panics_bring_the_message_back() {
         match (delivery.body.as_str(), delivery.receive_count) {
             ("a", 1 | 2) => Err(PortError::permanent("testing", "told to fail")),
             ("b", 1) => panic!("told to panic"),
-            _ => Ok(Handled::Settle),
+            _ => Ok(Handled::Ack),
         }
     });
     bench.until_empty().await;
@@ -325,23 +357,23 @@ async fn errors_and_panics_bring_the_message_back() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_is_taken_than_there_are_slots() {
-    assert_eq!(most_in_hand(&Bench::new(), Duration::from_secs(1)).await, 4);
+    assert_eq!(most_in_flight(&Bench::new(), Duration::from_secs(1)).await, 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_fast_has_more_in_hand_at_once() {
     let bench = || Bench { capacity: 12, ..Bench::new() };
-    let most = most_in_hand(&bench(), Duration::from_millis(100)).await;
+    let most = most_in_flight(&bench(), Duration::from_millis(100)).await;
     assert!((8..=12).contains(&most), "{most}");
-    assert_eq!(most_in_hand(&bench(), Duration::from_secs(10)).await, 4);
+    assert_eq!(most_in_flight(&bench(), Duration::from_secs(10)).await, 4);
 }
 
-/// The most tasks in hand while messages of two, which take `work`, are done.
-async fn most_in_hand(bench: &Bench, work: Duration) -> usize {
+/// The most tasks in flight while messages of two, which take `work`, are done.
+async fn most_in_flight(bench: &Bench, work: Duration) -> usize {
     bench.send(&["aa"; 300]).await;
-    let in_hand = Arc::new(AtomicUsize::new(0));
+    let in_flight = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
-    let (now, peak) = (in_hand.clone(), most.clone());
+    let (now, peak) = (in_flight.clone(), most.clone());
     let (stop, done) = bench.run(move |_, lease| {
         let (now, peak) = (now.clone(), peak.clone());
         async move {
@@ -349,7 +381,7 @@ async fn most_in_hand(bench: &Bench, work: Duration) -> usize {
             time::sleep(work).await;
             lease.reporting();
             now.fetch_sub(2, Ordering::Relaxed);
-            Ok(Handled::Settle)
+            Ok(Handled::Ack)
         }
     });
     bench.until_empty().await;
@@ -373,7 +405,7 @@ async fn who_only_reports_makes_room_for_as_much_again() {
             may_report.cancelled().await;
             lease.reporting();
             may_end.cancelled().await;
-            Ok(Handled::Settle)
+            Ok(Handled::Ack)
         }
     });
     starts.recv().await.unwrap();
@@ -400,12 +432,12 @@ async fn draining_finishes_what_has_begun_and_gives_the_rest_back() {
         async move {
             if delivery.body == "a" {
                 time::sleep(Duration::from_secs(20)).await;
-                return Ok(Handled::Settle);
+                return Ok(Handled::Ack);
             }
             while !lease.stopping() {
                 time::sleep(Duration::from_secs(1)).await;
             }
-            Ok(Handled::GiveBack)
+            Ok(Handled::Release)
         }
     });
     starts.recv().await.unwrap();
@@ -434,42 +466,13 @@ async fn draining_has_a_bound() {
 async fn a_queue_that_is_away_does_not_end_the_loop_and_is_not_stormed() {
     let bench = Bench::new();
     bench.queue.receive_fails.store(true, Ordering::Relaxed);
-    let (stop, done) = bench.run(|_, _| async { Ok(Handled::Settle) });
+    let (stop, done) = bench.run(|_, _| async { Ok(Handled::Ack) });
     time::sleep(Duration::from_secs(30 * 60)).await;
     let polls = bench.queue.receive_count.load(Ordering::Relaxed);
     assert!((2..1_000).contains(&polls), "{polls} polls in half an hour");
     bench.queue.receive_fails.store(false, Ordering::Relaxed);
     bench.send(&["a"]).await;
     bench.until_empty().await;
-    stop.cancel();
-    done.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_loop_tells_before_when_all_was_received() {
-    let bench = Bench::with_capacity(1);
-    let begin = bench.clock.now();
-    for _ in 0..3 {
-        bench.send(&["a"]).await;
-        time::advance(Duration::from_secs(60)).await;
-    }
-    let consumer = bench.consumer(|_, _| async {
-        time::sleep(Duration::from_secs(10)).await;
-        Ok(Handled::Settle)
-    });
-    let health = consumer.health();
-    assert_eq!(health.drained_to(), None, "it has not polled yet");
-    let stop = CancellationToken::new();
-    let done = tokio::spawn(consumer.run(stop.clone()));
-    let minutes = |count: u64| begin + Duration::from_secs(60 * count);
-    time::sleep(Duration::from_secs(15)).await;
-    assert_eq!(health.drained_to(), Some(begin), "the oldest message of two polls");
-    assert_eq!(health.drained_to(), Some(begin), "no poll says more");
-    time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(health.drained_to(), Some(minutes(2)));
-    time::sleep(Duration::from_secs(10)).await;
-    let empty = health.drained_to();
-    assert!(empty > Some(minutes(3)), "the queue is empty: {empty:?}");
     stop.cancel();
     done.await.unwrap();
 }

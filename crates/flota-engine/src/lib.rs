@@ -13,13 +13,13 @@ mod probe;
 mod weights;
 
 pub use decode::{
-    Cause, ColorSettings, DecodeError, DecodedImage, ImageFormat, decode, decode_for,
+    Cause, ColorSettings, DecodeError, DecodedImage, ImageFormat, JpegScaling, decode, decode_for,
 };
 pub use infer::{
-    Engine, InferError, LibraryError, LoadError, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY,
-    OnnxRuntime, Provider, Runtime, Session,
+    Activation, End, Engine, InferError, LibraryError, LoadError, ONNX_RUNTIME_INSTALLER,
+    ONNX_RUNTIME_LIBRARY, OnnxRuntime, Provider, Runtime, Session, Structure, disable_telemetry,
 };
 pub use model::Model;
 pub use preprocess::{Tensor, TensorData, preprocess};
-pub use probe::ProbeAnswer;
+pub use probe::{ProbeAgain, ProbeAnswer};
 pub use weights::{Hashed, Weights};

@@ -11,8 +11,11 @@ use flota_core::{
 };
 
 use crate::{
-    DecodeError, DecodedImage, Engine, InferError, LoadError, Runtime, Session, Tensor, Weights,
-    decode_for, infer::Loaded, postprocess::postprocess, preprocess,
+    DecodeError, DecodedImage, Engine, InferError, LoadError, Runtime, Session, Structure, Tensor,
+    Weights, decode_for,
+    infer::{Loaded, foreign_file},
+    postprocess::postprocess,
+    preprocess,
 };
 
 /// A model that is ready to run, shared by the threads that run it.
@@ -20,6 +23,7 @@ pub struct Model {
     manifest: Manifest,
     labels: Vec<String>,
     runtime: Runtime,
+    structure: Structure,
     engine: Box<dyn Engine>,
     /// That of the checks, for the first who asks: making one takes long.
     spare: Mutex<Option<Box<dyn Session>>>,
@@ -27,7 +31,7 @@ pub struct Model {
 
 impl Model {
     /// Loads `weights` into `runtime` and checks them, `labels` and the manifest against
-    /// each other, down to a first run on a black picture. `labels` are empty for an embedding.
+    /// each other, down to a first run on a black image. `labels` are empty for an embedding.
     ///
     /// # Errors
     /// What does not fit, and what would: see [`LoadError`].
@@ -37,12 +41,20 @@ impl Model {
         weights: &Weights,
         labels: Vec<String>,
     ) -> Result<Self, LoadError> {
+        if let Some(file) = foreign_file(weights.onnx()) {
+            return Err(LoadError::NotOnnx(file.to_owned()));
+        }
+        let structure = Structure::of(weights.onnx(), manifest.output.name.as_deref());
+        if let Some(operator) = structure.training {
+            return Err(LoadError::TrainingMode(operator));
+        }
         let Loaded { engine, session } =
             runtime.load(weights, &manifest.input, &manifest.output)?;
         let model = Self {
             manifest,
             labels,
             runtime: runtime.clone(),
+            structure,
             engine,
             spare: Mutex::new(Some(session)),
         };
@@ -60,6 +72,11 @@ impl Model {
     /// What runs it.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// How its graph begins and ends.
+    pub fn structure(&self) -> &Structure {
+        &self.structure
     }
 
     /// The labels, in the order of the network's outputs.
@@ -91,16 +108,15 @@ impl Model {
     }
 
     /// Decodes the image in `bytes` once for all of `models`, of which there is one at least: within
-    /// the narrowest of their limits, and as large as the largest of their inputs needs it. Transparent
-    /// pixels and colours are as the first of them asks: [`Self::suits`] says which others it is for.
+    /// the narrowest of their limits, and as the first of them asks. [`Self::suits`] says which others it is
+    /// for.
     ///
     /// # Errors
     /// See [`DecodeError`]. What is too large for one may be within the limits of another.
     pub fn decode_together(models: &[&Self], bytes: &[u8]) -> Result<DecodedImage, DecodeError> {
         let limits = models.iter().map(|model| model.manifest.limits.clone());
         let limits = limits.reduce(|a, b| a.narrowest(&b)).expect("there is a model");
-        let inputs: Vec<_> = models.iter().map(|model| &model.manifest.input).collect();
-        decode_for(bytes, &limits, &inputs)
+        decode_for(bytes, &limits, models.first().map(|model| &model.manifest.input))
     }
 
     /// Whether `image` was decoded as this model asks.
@@ -121,7 +137,7 @@ impl Model {
         postprocess(numbers, &self.labels, &self.manifest.output)
     }
 
-    /// The tensor of a black picture, to try the network with.
+    /// The tensor of a black image, to try the network with.
     pub fn black(&self) -> Tensor {
         let (width, height) = (self.manifest.input.width, self.manifest.input.height);
         self.prepare(&DecodedImage::black(width, height))

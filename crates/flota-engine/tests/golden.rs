@@ -22,11 +22,15 @@ mod networks;
 mod nsfwjs;
 #[path = "golden/orientation.rs"]
 mod orientation;
+#[path = "golden/probed.rs"]
+mod probed;
 #[path = "golden/reports.rs"]
 mod reports;
 #[path = "golden/scaled.rs"]
 mod scaled;
 #[path = "golden/squeezenet.rs"]
 mod squeezenet;
+#[path = "golden/tiff_memory.rs"]
+mod tiff_memory;
 #[path = "golden/transforms.rs"]
 mod transforms;

@@ -1,4 +1,4 @@
-//! Messages per second sent, received and settled with durable commits in batches of ten, by one
+//! Messages per second sent, received and acknowledged with durable commits in batches of ten, by one
 //! process and by two. `cargo bench -p flota-platform --bench queue [-- FOLDER]`; the folder
 //! decides which disk is measured.
 
@@ -12,9 +12,9 @@ use std::{
 };
 
 use flota_core::{
-    Lane, QueueName,
+    Priority, QueueName,
     limits::MAX_QUEUE_BATCH,
-    ports::{Delivery, NewMessage, Receipt},
+    ports::{Delivery, NewMessage, ReceiptHandle},
 };
 use flota_platform::{Store, SystemClock, embedded};
 
@@ -38,7 +38,7 @@ async fn main() {
         let rate = MESSAGES as f64 / seconds;
         println!(
             "{store_count} store(s) on one folder: {rate:.0} messages/s in {seconds:.1} s, \
-             slowest settle {} ms",
+             slowest ack {} ms",
             slowest.as_millis()
         );
     }
@@ -48,11 +48,11 @@ fn open(folder: &Path) -> Store {
     embedded::open(folder, Arc::new(SystemClock)).expect("the store opens")
 }
 
-/// Answers how long the slowest settle took: a heartbeat waits as long.
+/// Answers how long the slowest ack took: a heartbeat waits as long.
 async fn run(stores: &[Store]) -> Duration {
     let worker = "bench".parse().expect("a name");
-    let queue = QueueName::tasks("flota", &worker, Lane::Normal);
-    let settled = Arc::new(AtomicUsize::new(0));
+    let queue = QueueName::tasks("flota", &worker, Priority::Normal);
+    let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut senders = Vec::new();
     let mut receivers = Vec::new();
     for i in 0..SENDERS {
@@ -62,8 +62,8 @@ async fn run(stores: &[Store]) -> Duration {
     for i in 0..RECEIVERS {
         // Where there are two, each sends to the other.
         let (store, queue) = (stores[(i + 1) % stores.len()].clone(), queue.clone());
-        let settled = settled.clone();
-        receivers.push(tokio::spawn(async move { consume(&store, &queue, &settled).await }));
+        let acknowledged = acknowledged.clone();
+        receivers.push(tokio::spawn(async move { consume(&store, &queue, &acknowledged).await }));
     }
     let mut slowest = Duration::ZERO;
     for sender in senders {
@@ -86,20 +86,20 @@ async fn send(store: &Store, queue: &QueueName) {
     }
 }
 
-async fn consume(store: &Store, queue: &QueueName, settled: &AtomicUsize) -> Duration {
+async fn consume(store: &Store, queue: &QueueName, acknowledged: &AtomicUsize) -> Duration {
     let mut slowest = Duration::ZERO;
     let wait = Duration::from_millis(100);
-    while settled.load(Ordering::Relaxed) < MESSAGES {
+    while acknowledged.load(Ordering::Relaxed) < MESSAGES {
         let received = store.queue.receive(queue, MAX_QUEUE_BATCH, wait, LEASE).await;
-        let receipts: Vec<Receipt> = received
+        let receipts: Vec<ReceiptHandle> = received
             .expect("receiving works")
             .into_iter()
             .map(|Delivery { receipt, .. }| receipt)
             .collect();
         let begun = Instant::now();
-        store.queue.settle(queue, &receipts).await.expect("settling works");
+        store.queue.ack(queue, &receipts).await.expect("acknowledging works");
         slowest = slowest.max(begun.elapsed());
-        settled.fetch_add(receipts.len(), Ordering::Relaxed);
+        acknowledged.fetch_add(receipts.len(), Ordering::Relaxed);
     }
     slowest
 }

@@ -29,7 +29,7 @@ pub struct DiskSpace {
     pub total_bytes: u64,
 }
 
-/// How the space of a disk is found out. It may block for a moment.
+/// How the space of a disk is read. It may block for a moment.
 pub type ReadDiskSpace = Arc<dyn Fn() -> io::Result<DiskSpace> + Send + Sync>;
 
 /// Free space that is kept for what was accepted before: below it nothing new is taken in.
@@ -114,7 +114,7 @@ impl DiskReserve {
     }
 
     /// What is left of the disk, at most a second ago; `None` where the data is on no disk of ours, or
-    /// nothing can be found out.
+    /// nothing can be read.
     pub async fn space(&self) -> Option<DiskSpace> {
         self.disk.as_ref()?.reading().await.space
     }

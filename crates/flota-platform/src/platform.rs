@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     DiskReserve, Staging, Store, SystemClock, aws, embedded, memory,
-    net::{AddressedImages, ClientError, GuardedClient, HostGate, HttpImages, HttpPoster},
+    net::{ClientError, GuardedClient, HostLimiter, HttpImages, HttpPoster, ImagesByUrl},
     settings::{Backend, Settings},
 };
 
@@ -95,14 +95,14 @@ impl Platform {
 
     fn over(store: Store, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let client = GuardedClient::new(settings.network.policy())?;
-        let gate = |limits| HostGate::new(limits, clock.clone());
+        let limiter = |limits| HostLimiter::new(limits, clock.clone());
         let web = HttpImages::new(
             client.clone(),
-            gate(settings.web_limits()),
+            limiter(settings.web_limits()),
             clock.clone(),
             settings.fetch_limits(),
         );
-        let objects = gate(settings.object_limits());
+        let objects = limiter(settings.object_limits());
         Ok(Self {
             queue: store.queue,
             requests: store.requests,
@@ -112,7 +112,7 @@ impl Platform {
             dead_letters: store.dead_letters,
             replays: store.replays,
             models: store.models,
-            images: Arc::new(AddressedImages::new(store.images, objects, web)),
+            images: Arc::new(ImagesByUrl::new(store.images, objects, web)),
             staging: store.staging,
             retention: store.retention,
             disk: DiskReserve::default(),

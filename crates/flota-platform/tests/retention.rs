@@ -5,8 +5,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use flota_core::{
-    ClientName, Ending, ImageFacts, ImageRef, LabelScore, Lane, ModelVersion, Outcome, Output,
-    PackKey, Prediction, PredictionKey, Request, RequestId, RoundKey, Route, Sha256, TaskOutcome,
+    ClientName, Ending, ImageFacts, ImageRef, LabelScore, ModelVersion, Outcome, Output, PackKey,
+    Prediction, PredictionKey, Priority, Request, RequestId, RoundKey, Route, Sha256, TaskOutcome,
     Timings,
     ports::{Accept, Clock, Finish, StoredKind},
 };
@@ -30,7 +30,7 @@ async fn finished(store: &Store, id: u128, clock: &ManualClock) {
         images: (0..20).map(image).collect(),
         routes: vec![Route { model: model.clone(), worker: "cat".parse().unwrap() }],
         callback: None,
-        lane: Lane::Normal,
+        priority: Priority::Normal,
         metadata: None,
         created_at: now,
     };

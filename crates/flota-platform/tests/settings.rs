@@ -40,7 +40,7 @@ fn the_compiled_in_defaults_are_whole() {
     assert_eq!(settings.data_dir, PathBuf::from("./flota-data"));
     assert_eq!(settings.server.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(settings.server.public_url, None);
-    assert_eq!(settings.worker.lease, Duration::from_secs(60));
+    assert_eq!(settings.queue.lease, Duration::from_secs(30));
     assert_eq!(settings.worker.attempts, None);
     assert_eq!(settings.weights_dir(), PathBuf::from("./flota-data/weights"));
     assert_eq!(settings.notifier.schedule.len(), 9);
@@ -50,11 +50,11 @@ fn the_compiled_in_defaults_are_whole() {
 
 #[test]
 fn a_later_source_goes_over_an_earlier_one() {
-    let file = "[worker]\nlease_ms = 30000\ndrain_ms = 1\n[log]\nlevel = \"debug\"\n";
-    let variables = [("FLOTA__WORKER__LEASE_MS", "20000"), ("FLOTA__LOG__LEVEL", "warn")];
+    let file = "[queue]\nlease_ms = 60000\ndrain_ms = 1\n[log]\nlevel = \"debug\"\n";
+    let variables = [("FLOTA__QUEUE__LEASE_MS", "20000"), ("FLOTA__LOG__LEVEL", "warn")];
     let settings = check(file, &variables, &[("log.level", "trace")]).unwrap();
-    assert_eq!(settings.worker.drain, Duration::from_millis(1), "the file");
-    assert_eq!(settings.worker.lease, Duration::from_secs(20), "the variable");
+    assert_eq!(settings.queue.drain, Duration::from_millis(1), "the file");
+    assert_eq!(settings.queue.lease, Duration::from_secs(20), "the variable");
     assert_eq!(settings.log.level, "trace", "the command line");
     assert_eq!(settings.worker.capacity_tasks, 256, "the default");
 }
@@ -90,14 +90,11 @@ fn variables_and_the_command_line_hold_numbers_lists_and_text() {
 
 #[test]
 fn an_unknown_key_is_named_with_the_nearest_known_one_and_its_place() {
-    check_refused(
-        "[worker]\nleas_ms = 1\n",
-        &["`worker.leas_ms`", "`worker.lease_ms`", "flota.toml"],
-    );
-    check_refused("[wroker]\nlease_ms = 1\n", &["`wroker.lease_ms`", "`worker.lease_ms`"]);
+    check_refused("[queue]\nleas_ms = 1\n", &["`queue.leas_ms`", "`queue.lease_ms`", "flota.toml"]);
+    check_refused("[qeueu]\nlease_ms = 1\n", &["`qeueu.lease_ms`", "`queue.lease_ms`"]);
     check_refused("data_dri = \"x\"\n", &["`data_dri`", "`data_dir`"]);
     check_refused("listen_address = \"x\"\n", &["`listen_address`"]);
-    check_refused("[worker.lease_ms]\nx = 1\n", &["`worker.lease_ms.x`", "`worker.lease_ms`"]);
+    check_refused("[queue.lease_ms]\nx = 1\n", &["`queue.lease_ms.x`", "`queue.lease_ms`"]);
     let variable = [("FLOTA__SWEEPER__INTERVAL", "1")];
     check_sentence(
         check("", &variable, &[]),
@@ -113,16 +110,16 @@ fn an_unknown_key_is_named_with_the_nearest_known_one_and_its_place() {
 #[test]
 fn a_value_of_the_wrong_type_is_named_with_what_is_wanted() {
     check_refused(
-        "[worker]\nlease_ms = \"soon\"\n",
-        &["`worker.lease_ms`", "\"soon\"", "a whole number", "flota.toml"],
+        "[queue]\nlease_ms = \"soon\"\n",
+        &["`queue.lease_ms`", "\"soon\"", "a whole number", "flota.toml"],
     );
     for value in ["-1", "1.5", "true", "[1]"] {
-        check_refused(&format!("[worker]\nlease_ms = {value}\n"), &["lease_ms"]);
-        let variable = [("FLOTA__WORKER__LEASE_MS", value)];
-        check_sentence(check("", &variable, &[]), &["`worker.lease_ms`", value, "a whole number"]);
+        check_refused(&format!("[queue]\nlease_ms = {value}\n"), &["lease_ms"]);
+        let variable = [("FLOTA__QUEUE__LEASE_MS", value)];
+        check_sentence(check("", &variable, &[]), &["`queue.lease_ms`", value, "a whole number"]);
     }
-    let variable = [("FLOTA__WORKER__LEASE_MS", "99999999999999999999")];
-    check_sentence(check("", &variable, &[]), &["`worker.lease_ms`", "a whole number"]);
+    let variable = [("FLOTA__QUEUE__LEASE_MS", "99999999999999999999")];
+    check_sentence(check("", &variable, &[]), &["`queue.lease_ms`", "a whole number"]);
     check_refused("worker = 3\n", &["`worker`", "a section"]);
     check_refused("[log]\nlevel = 3\n", &["`log.level`", "is 3", "text"]);
     check_refused("[models]\ndirs = 3\n", &["`models.dirs`", "a list"]);
@@ -145,22 +142,19 @@ fn a_value_outside_its_bounds_is_named_with_the_bounds() {
         ("backend = \"aws\"", ["`aws.bucket`", "\"\"", "the name of a bucket"]),
         ("[aws]\nbucket = \"My_Bucket\"", ["`aws.bucket`", "My_Bucket", "a-z"]),
         ("[aws]\ncall_timeout_ms = 1", ["`aws.call_timeout_ms`", "is 1", "100 to"]),
-        ("[worker]\nlease_ms = 200", ["`worker.lease_ms`", "200", "2000"]),
-        ("[worker]\nlease_ms = 1500", ["`worker.lease_ms`", "1500", "queue.poll_wait_ms"]),
-        ("[worker]\nmax_lease_ms = 1000", ["`worker.max_lease_ms`", "1000", "60000"]),
+        ("[queue]\nlease_ms = 200", ["`queue.lease_ms`", "200", "2000"]),
+        ("[queue]\nlease_ms = 1500", ["`queue.lease_ms`", "1500", "queue.poll_wait_ms"]),
+        ("[queue]\nmax_lease_ms = 1000", ["`queue.max_lease_ms`", "1000", "30000"]),
         ("[worker]\ncapacity_tasks = 0", ["`worker.capacity_tasks`", "is 0", "1 to"]),
         ("[worker]\ndecode_threads = 5000", ["`worker.decode_threads`", "5000", "1024"]),
         ("[worker]\nretry_cap_ms = 1", ["`worker.retry_cap_ms`", "is 1", "1000"]),
-        ("[recorder]\ncapacity_tasks = 19", ["`recorder.capacity_tasks`", "19", "20"]),
-        ("[recorder]\nlease_ms = 99999999", ["`recorder.lease_ms`", "99999999", "43200000"]),
-        ("[sweeper]\nlost_after_ms = 1000", ["`sweeper.lost_after_ms`", "1000", "300000"]),
+        ("[queue]\nlease_ms = 99999999", ["`queue.lease_ms`", "99999999", "43200000"]),
+        ("[sweeper]\ntime_out_after_ms = 1000", ["`sweeper.time_out_after_ms`", "1000", "300000"]),
         ("[sweeper]\ninterval_ms = 0", ["`sweeper.interval_ms`", "is 0", "10 to"]),
         ("[notifier]\nclaim_ms = 15000", ["`notifier.claim_ms`", "15000", "timeout_ms"]),
-        ("[notifier]\nper_receiver = 65", ["`notifier.per_receiver`", "65", "64"]),
         ("[notifier]\nschedule_ms = [0]", ["`notifier.schedule_ms`", "[0]", "1 to"]),
         ("[queue]\npoll_wait_ms = 20001", ["`queue.poll_wait_ms`", "20001", "20000"]),
         ("[server]\nmax_upload_bytes = 0", ["`server.max_upload_bytes`", "is 0", "1 to"]),
-        ("[network]\nfetch_redirects = 21", ["`network.fetch_redirects`", "21", "20"]),
         ("[log]\nlevel = \"a=b=c\"", ["`log.level`", "a=b=c", "info"]),
         ("prefix = \"Flota\"", ["`prefix`", "Flota", "a-z"]),
         ("data_dir = \"\"", ["`data_dir`", "\"\"", "a folder"]),
@@ -169,7 +163,27 @@ fn a_value_outside_its_bounds_is_named_with_the_bounds() {
     }
     check_sentence(
         check("", &[("FLOTA__QUEUE__POLL_WAIT_MS", "20000")], &[]),
-        &["`recorder.lease_ms`", "by default", "40000"],
+        &["`queue.lease_ms`", "by default", "40000"],
+    );
+}
+
+#[test]
+fn a_key_of_an_earlier_version_is_named_with_its_new_name() {
+    check_refused(
+        "[worker]\nlease_ms = 60000\n",
+        &["`worker.lease_ms`", "is now `queue.lease_ms`", "flota.toml"],
+    );
+    check_sentence(
+        check("", &[("FLOTA__SWEEPER__LOST_AFTER_MS", "1")], &[]),
+        &[
+            "`sweeper.time_out_after_ms`",
+            "is now `sweeper.time_out_after_ms`",
+            "FLOTA__SWEEPER__LOST_AFTER_MS",
+        ],
+    );
+    check_refused(
+        "[sweeper]\nbatch = 100\n",
+        &["`sweeper.batch`", "no longer exists", "remove it"],
     );
 }
 
@@ -184,16 +198,21 @@ fn the_wait_of_a_poll_is_the_backends_unless_it_is_set() {
 
 #[test]
 fn requests_are_kept_for_good_unless_days_are_set() {
-    let kept = |file: &str| check(file, &[], &[]).unwrap().aws.keep_requests;
+    let kept = |file: &str| check(file, &[], &[]).unwrap().aws.retain_requests;
     assert_eq!(kept(""), None);
-    assert_eq!(kept("[aws]\nkeep_requests_days = 4"), Some(Duration::from_secs(345_600)));
+    assert_eq!(kept("[aws]\nretain_requests_days = 4"), Some(Duration::from_secs(345_600)));
     // A day until it is lost, and more than a day of callbacks.
     check_sentence(
-        check("[aws]\nkeep_requests_days = 3", &[], &[]),
-        &["`aws.keep_requests_days`", "4 or more", "sweeper.lost_after_ms", "notifier.schedule_ms"],
+        check("[aws]\nretain_requests_days = 3", &[], &[]),
+        &[
+            "`aws.retain_requests_days`",
+            "4 or more",
+            "sweeper.time_out_after_ms",
+            "notifier.schedule_ms",
+        ],
     );
-    let long = [("FLOTA__SWEEPER__LOST_AFTER_MS", "604800000")];
-    check_sentence(check("[aws]\nkeep_requests_days = 4", &long, &[]), &["10 or more"]);
+    let long = [("FLOTA__SWEEPER__TIME_OUT_AFTER_MS", "604800000")];
+    check_sentence(check("[aws]\nretain_requests_days = 4", &long, &[]), &["10 or more"]);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::{
 };
 
 use flota_core::{
-    Lane, ModelName, PortResult, QueueName, WorkerName,
-    ports::{Backlog, Clock, Depth, Models, Queue, RegisteredModel, Throughput, WorkerLine},
+    ModelName, PortResult, Priority, QueueName, WorkerName,
+    ports::{Backlog, Clock, Depth, Models, Queue, RegisteredModel, Throughput, WorkerHeartbeat},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -91,7 +91,7 @@ impl Backlogs {
         let lines = self.models.workers(now).await?;
         let mut queues = BTreeMap::new();
         for worker in models.iter().flat_map(workers_of) {
-            let queue = QueueName::tasks(&self.prefix, worker, Lane::Normal);
+            let queue = QueueName::tasks(&self.prefix, worker, Priority::Normal);
             if queues.contains_key(&queue) {
                 continue;
             }
@@ -100,7 +100,7 @@ impl Backlogs {
                 .filter(|model| workers_of(model).any(|of_model| of_model == worker))
                 .map(|model| &model.registration.manifest.name)
                 .collect();
-            let lines: Vec<&WorkerLine> =
+            let lines: Vec<&WorkerHeartbeat> =
                 lines.iter().filter(|line| line.worker == *worker).collect();
             let held = self.look_at(&queue, &served, &lines, now).await;
             let held = held.inspect_err(
@@ -122,7 +122,7 @@ impl Backlogs {
         &self,
         queue: &QueueName,
         served: &[&ModelName],
-        lines: &[&WorkerLine],
+        lines: &[&WorkerHeartbeat],
         now: Timestamp,
     ) -> PortResult<Held> {
         let depth = self.queue.depth(queue).await?;
@@ -154,13 +154,13 @@ impl Backlogs {
         &self,
         model: &RegisteredModel,
         queues: &BTreeMap<QueueName, Option<Held>>,
-        lines: &[WorkerLine],
+        lines: &[WorkerHeartbeat],
         now: Timestamp,
     ) -> Option<ModelBacklog> {
         let name = &model.registration.manifest.name;
         let (mut tasks, mut oldest_age) = (0, None);
         for worker in workers_of(model).collect::<BTreeSet<_>>() {
-            let queue = QueueName::tasks(&self.prefix, worker, Lane::Normal);
+            let queue = QueueName::tasks(&self.prefix, worker, Priority::Normal);
             let held = queues.get(&queue)?.as_ref()?;
             let of_queue = held.tasks.get(name).copied().unwrap_or(0);
             tasks += of_queue;
@@ -224,7 +224,10 @@ fn age(at: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// What so many messages hold, by those that workers received in the last minute.
-fn by_receivers(lines: &[&WorkerLine], message_count: u64) -> Option<BTreeMap<ModelName, u64>> {
+fn by_receivers(
+    lines: &[&WorkerHeartbeat],
+    message_count: u64,
+) -> Option<BTreeMap<ModelName, u64>> {
     let received: u64 = lines.iter().map(|line| line.throughput.messages).sum();
     if message_count == 0 {
         return Some(BTreeMap::new());

@@ -36,7 +36,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most that the system holds of answers for a client that does not read; by itself it would take megabytes.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
-/// Places for clients beyond the limit, who are told so, and for whoever asks for the health. The client
+/// Places for clients beyond the limit, who are told so, and for health checks. The client
 /// that came first gives up its place to the next.
 const RESERVE: usize = 64;
 /// How long one of them may take.
@@ -243,7 +243,10 @@ mod tests {
             while !server.get().await.ends_with("in the reserve") {}
             let silent: Vec<_> =
                 futures::future::join_all((0..2 * RESERVE).map(|_| server.open(b""))).await;
-            assert!(server.get().await.ends_with("in the reserve"), "whoever holds the reserve");
+            assert!(
+                server.get().await.ends_with("in the reserve"),
+                "while others hold the reserve"
+            );
             drop((held, silent));
             while !server.get().await.ends_with("here") {}
             server.end().await;

@@ -80,7 +80,7 @@ impl Dispatcher {
         batch: &[Pack],
         copies: &Copies,
     ) -> u64 {
-        let queue = &QueueName::tasks(&self.prefix, &batch[0].worker, request.lane);
+        let queue = &QueueName::tasks(&self.prefix, &batch[0].worker, request.priority);
         let copy = |pack: &Pack| copies.get(&pack.index).copied().unwrap_or(0);
         let encoded: Result<Vec<NewMessage>, WireError> =
             batch.iter().map(|pack| message(request, round, pack, copy(pack))).collect();
@@ -122,7 +122,7 @@ fn message(request: &Request, round: u32, pack: &Pack, copy: u32) -> Result<NewM
         pack: pack.index,
         copy,
         client: request.client.clone(),
-        lane: request.lane,
+        priority: request.priority,
         deadline: None,
         tasks: tasks.collect(),
     };

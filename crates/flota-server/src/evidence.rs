@@ -13,7 +13,7 @@ use std::{
 
 use flota_core::{
     ModelName, Pack, PackKey, PortError, PortResult, QueueName, Request, Resend, Round, WorkerName,
-    ports::{Depth, Models, Queue, WorkerLine},
+    ports::{Depth, Models, Queue, WorkerHeartbeat},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -59,7 +59,7 @@ pub(crate) struct Look<'e> {
 }
 
 struct Workers {
-    alive: Vec<WorkerLine>,
+    alive: Vec<WorkerHeartbeat>,
     by_model: BTreeMap<ModelName, WorkerName>,
 }
 
@@ -131,7 +131,7 @@ impl Look<'_> {
             _ => Answer::Gone,
         };
         for worker in workers {
-            let queue = QueueName::tasks(&self.evidence.prefix, &worker, request.lane);
+            let queue = QueueName::tasks(&self.evidence.prefix, &worker, request.priority);
             let depth = self.depth(&queue).await?;
             let disorder = if depth.delayed > 0 { DISORDER_OF_DELAYED } else { DISORDER };
             let is_past = self.drained_to(&worker).await?.is_some_and(|to| to > sent_at + disorder);

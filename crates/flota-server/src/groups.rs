@@ -39,10 +39,10 @@ impl Groups {
     pub(crate) async fn count(
         dead_letters: &dyn DeadLetters,
         selection: &DeadLetterSelection,
-        decided: bool,
+        include_resolved: bool,
     ) -> PortResult<Self> {
         let selection = selection.clone();
-        let mut filter = DeadLetterFilter { selection, decided, after: None, limit: PAGE };
+        let mut filter = DeadLetterFilter { selection, include_resolved, after: None, limit: PAGE };
         let mut groups = BTreeMap::new();
         let mut counted = 0;
         loop {

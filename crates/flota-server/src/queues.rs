@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use flota_core::{
-    Lane, ModelName, OutcomesMessage, PortResult, QueueName, TasksMessage, WorkerName,
+    ModelName, OutcomesMessage, PortResult, Priority, QueueName, TasksMessage, WorkerName,
+    consume::Unreadable,
     ports::{Models, Registration},
 };
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use serde::de::IgnoredAny;
 
 /// What a queue carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Carries {
+pub(crate) enum QueueKind {
     Tasks,
     Outcomes,
     Events,
@@ -22,39 +23,39 @@ pub(crate) async fn fleet_queues(
     models: &dyn Models,
     prefix: &str,
     now: Timestamp,
-) -> PortResult<Vec<(QueueName, Carries)>> {
+) -> PortResult<Vec<(QueueName, QueueKind)>> {
     let models = models.list(now).await?;
     let mut workers: BTreeSet<WorkerName> = BTreeSet::new();
     for Registration { worker, former_workers, .. } in models.into_iter().map(|m| m.registration) {
         workers.insert(worker);
         workers.extend(former_workers.into_keys());
     }
-    let tasks = |worker| (QueueName::tasks(prefix, &worker, Lane::Normal), Carries::Tasks);
+    let tasks = |worker| (QueueName::tasks(prefix, &worker, Priority::Normal), QueueKind::Tasks);
     let mut queues: Vec<_> = workers.into_iter().map(tasks).collect();
-    queues.push((QueueName::outcomes(prefix), Carries::Outcomes));
-    queues.push((QueueName::events(prefix), Carries::Events));
+    queues.push((QueueName::outcomes(prefix), QueueKind::Outcomes));
+    queues.push((QueueName::events(prefix), QueueKind::Events));
     Ok(queues)
 }
 
-impl Carries {
+impl QueueKind {
     /// Reads `body` as a message of such a queue: the model of its first task, where it holds
     /// tasks.
     ///
     /// # Errors
-    /// The sentence that says why nobody can read it.
-    pub(crate) fn read(self, body: &str) -> Result<Option<ModelName>, String> {
+    /// Why nobody can read it.
+    pub(crate) fn read(self, body: &str) -> Result<Option<ModelName>, Unreadable> {
         match self {
             Self::Tasks => {
-                let message = TasksMessage::decode(body).map_err(|error| error.to_string())?;
+                let message = TasksMessage::decode(body)?;
                 Ok(message.tasks.into_iter().next().map(|task| task.model))
             }
             Self::Outcomes => {
-                OutcomesMessage::decode(body).map_err(|error| error.to_string())?;
+                OutcomesMessage::decode(body)?;
                 Ok(None)
             }
             // An event that is JSON and no upload is acknowledged, so that it is never here.
             Self::Events => {
-                serde_json::from_str::<IgnoredAny>(body).map_err(|error| error.to_string())?;
+                serde_json::from_str::<IgnoredAny>(body)?;
                 Ok(None)
             }
         }

@@ -7,10 +7,7 @@ use std::{
 };
 
 use axum::Router;
-use flota_core::{
-    QueueName,
-    consume::{ConsumeSettings, Consumer},
-};
+use flota_core::{QueueName, consume::Consumer};
 use flota_platform::{
     Platform,
     settings::{Role, Settings},
@@ -24,21 +21,24 @@ use crate::{
     api::{self, Api, Poll},
     backlog::Backlogs,
     cache::PredictionCache,
-    crash_nets::CrashNets,
     dispatch::Dispatcher,
+    dlq_drain::DlqDrain,
     evidence::Evidence,
     ingest,
-    intake::Intake,
-    moves::Moves,
+    notifications::Notifications,
     notifier::{Attempts, Notifier, SigningSecrets},
     recorder::{Recorder, Recording},
-    replay::{Replayer, Reruns},
+    replay::{ReplayRunner, Replayer},
+    rerouting::Rerouting,
     retention::Retainer,
     routes::Routes,
     shares::Shares,
+    submissions::Submissions,
     sweeper::Sweeper,
-    wakeups::Wakeups,
 };
+
+/// Outcomes in flight at once: 32 full messages.
+const OUTCOMES_IN_FLIGHT: usize = 640;
 
 /// Every role, ready to run.
 pub(crate) struct Roles {
@@ -51,8 +51,8 @@ pub(crate) struct Roles {
     pub(crate) sweeper: Sweeper,
     pub(crate) notifier: Notifier,
     pub(crate) replayer: Replayer,
-    pub(crate) crash_nets: CrashNets,
-    pub(crate) moves: Moves,
+    pub(crate) dlq_drain: DlqDrain,
+    pub(crate) rerouting: Rerouting,
     pub(crate) retainer: Retainer,
 }
 
@@ -66,7 +66,7 @@ impl Roles {
         stop: CancellationToken,
     ) -> Self {
         let settings = Arc::new(settings);
-        let wakeups = Arc::new(Wakeups::default());
+        let notifications = Arc::new(Notifications::default());
         let dispatcher = Dispatcher {
             queue: platform.queue.clone(),
             models: platform.models.clone(),
@@ -79,7 +79,7 @@ impl Roles {
             aliases: platform.aliases.clone(),
             dead_letters: platform.dead_letters.clone(),
             clock: platform.clock.clone(),
-            wakeups: wakeups.clone(),
+            notifications: notifications.clone(),
         });
         let recorder = consumer(&platform, &settings, recording.clone());
         let evidence = Evidence {
@@ -97,7 +97,7 @@ impl Roles {
             clock: platform.clock.clone(),
             settings: settings.sweeper.clone(),
         };
-        let reruns = Reruns {
+        let runner = ReplayRunner {
             requests: platform.requests.clone(),
             dead_letters: platform.dead_letters.clone(),
             models: platform.models.clone(),
@@ -110,20 +110,20 @@ impl Roles {
         let replayer = Replayer {
             replays: platform.replays.clone(),
             dead_letters: platform.dead_letters.clone(),
-            reruns: reruns.clone(),
+            runner: runner.clone(),
             clock: platform.clock.clone(),
-            wakeups: wakeups.clone(),
+            notifications: notifications.clone(),
             settings: settings.dead_letters.clone(),
         };
-        let crash_nets = CrashNets {
+        let dlq_drain = DlqDrain {
             queue: platform.queue.clone(),
             models: platform.models.clone(),
             dead_letters: platform.dead_letters.clone(),
             clock: platform.clock.clone(),
             prefix: settings.prefix.clone(),
-            interval: settings.dead_letters.crash_nets_interval,
+            interval: settings.dead_letters.dlq_interval,
         };
-        let moves = Moves {
+        let rerouting = Rerouting {
             queue: platform.queue.clone(),
             models: platform.models.clone(),
             dead_letters: platform.dead_letters.clone(),
@@ -146,9 +146,10 @@ impl Roles {
             public_url: public_url(&settings, address),
             settings: settings.notifier.clone(),
         };
-        let notifier = Notifier { attempts: Arc::new(attempts), wakeups: wakeups.clone() };
+        let notifier =
+            Notifier { attempts: Arc::new(attempts), notifications: notifications.clone() };
         let routes = Arc::new(Routes::new(platform.models.clone(), platform.clock.clone()));
-        let intake = Intake {
+        let submissions = Submissions {
             requests: platform.requests.clone(),
             dispatcher,
             recording,
@@ -161,7 +162,7 @@ impl Roles {
             clock: platform.clock.clone(),
             settings: settings.sweeper.clone(),
         };
-        let ingest = ingest::consumer(&platform, &settings, intake.clone());
+        let ingest = ingest::consumer(&platform, &settings, submissions.clone());
         let polls = polls(&settings, &recorder, ingest.as_ref());
         let waits = Arc::new(Semaphore::new(settings.server.max_waits));
         let bodies = Shares::new(settings.server.max_body_bytes(), None);
@@ -179,10 +180,10 @@ impl Roles {
             policy: Arc::new(settings.network.policy()),
             platform,
             settings,
-            intake,
-            reruns,
+            submissions,
+            runner,
             routes,
-            wakeups,
+            notifications,
             polls,
             metrics,
             stop,
@@ -200,32 +201,18 @@ impl Roles {
             sweeper,
             notifier,
             replayer,
-            crash_nets,
-            moves,
+            dlq_drain,
+            rerouting,
             retainer,
         }
     }
 }
 
 fn consumer(platform: &Platform, settings: &Settings, recording: Arc<Recording>) -> Consumer {
-    let queue = QueueName::outcomes(&settings.prefix);
-    let recorder = &settings.recorder;
-    let consume = ConsumeSettings {
-        queue: queue.clone(),
-        capacity: recorder.capacity_tasks,
-        min_capacity: recorder.capacity_tasks,
-        lease: recorder.lease,
-        max_lease: recorder.max_lease,
-        wait: settings.queue.poll_wait,
-        drain: recorder.drain,
-    };
-    let handler = Recorder {
-        recording,
-        dead_letters: platform.dead_letters.clone(),
-        clock: platform.clock.clone(),
-        queue,
-    };
-    Consumer::new(platform.queue.clone(), platform.clock.clone(), consume, Arc::new(handler))
+    let consume = settings.queue.consume(QueueName::outcomes(&settings.prefix), OUTCOMES_IN_FLIGHT);
+    let handler = Arc::new(Recorder { recording });
+    let (queue, dead_letters) = (platform.queue.clone(), platform.dead_letters.clone());
+    Consumer::new(queue, dead_letters, platform.clock.clone(), consume, handler)
 }
 
 /// What is asked whether this process hears from its queues: the roles that it has and that poll.

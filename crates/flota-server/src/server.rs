@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Serves on `listener` and runs the roles of `settings.server.roles`, until `stop`. Then it takes
-/// no more calls, ends those in progress, records what it has in hand, and ends the callbacks under
+/// no more calls, ends those in progress, records what it has in flight, and ends the callbacks under
 /// way, in this order and each within a bound. Health and metrics are served whatever the roles.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ pub async fn run(
     let server = settings.server.clone();
     let chosen = &server.roles;
     if !address.ip().is_loopback() {
-        warn!(%address, "the server listens beyond this machine, and whoever reaches it may call it: there \
+        warn!(%address, "the server listens beyond this machine, and anyone who reaches it may call it: there \
             are no keys yet");
     }
     let has = |role| chosen.contains(&role);
@@ -55,8 +55,8 @@ pub async fn run(
     if has(Role::Sweeper) {
         working.start("sweeper", |stop| roles.sweeper.run(stop));
         working.start("replayer", |stop| roles.replayer.run(stop));
-        working.start("crash nets", |stop| roles.crash_nets.run(stop));
-        working.start("moving of tasks", |stop| roles.moves.run(stop));
+        working.start("dead-letter queues", |stop| roles.dlq_drain.run(stop));
+        working.start("moving of tasks", |stop| roles.rerouting.run(stop));
         working.start("retention", |stop| roles.retainer.run(stop));
     }
     if has(Role::Notifier) {
@@ -85,7 +85,7 @@ impl Group {
         Self { running: Vec::new(), stop: CancellationToken::new(), server }
     }
 
-    /// Runs a role. One that panics stops the server: whoever started it starts it again, and
+    /// Runs a role. One that panics stops the server: its supervisor starts it again, and
     /// until then nobody takes a server for whole that is not.
     fn start<W>(&mut self, role: &'static str, work: impl FnOnce(CancellationToken) -> W)
     where

@@ -20,7 +20,9 @@ use crate::{
     recorder::Recording,
 };
 
-const LOST: &str = "no outcome came within the longest age of a request";
+/// Overdue rounds claimed at once.
+const ROUNDS_AT_ONCE: usize = 100;
+const TIMED_OUT: &str = "no outcome came within the longest age of a request";
 
 /// Looks for open rounds that are due.
 pub(crate) struct Sweeper {
@@ -40,7 +42,7 @@ impl Sweeper {
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             loop {
                 match self.sweep().await {
-                    Ok(round_count) if round_count < self.settings.batch => break,
+                    Ok(round_count) if round_count < ROUNDS_AT_ONCE => break,
                     Ok(_) if stop.is_cancelled() => break,
                     Ok(_) => {}
                     Err(error) => {
@@ -56,7 +58,7 @@ impl Sweeper {
     pub(crate) async fn sweep(&self) -> PortResult<usize> {
         let now = self.clock.now();
         let next = now + self.settings.accept_grace;
-        let due = self.requests.claim_overdue(now, next, self.settings.batch).await?;
+        let due = self.requests.claim_overdue(now, next, ROUNDS_AT_ONCE).await?;
         let mut look = self.evidence.look(now);
         for round in &due {
             if let Err(error) = self.sweep_round(round, now, &mut look).await {
@@ -83,8 +85,8 @@ impl Sweeper {
             return Ok(());
         }
         let age = Duration::try_from(now.duration_since(round.opened_at)).unwrap_or_default();
-        if age >= self.settings.lost_after {
-            return self.end_as_lost(&request, round, &open, now).await;
+        if age >= self.settings.time_out_after {
+            return self.time_out(&request, round, &open, now).await;
         }
         let open_count = open.len();
         let Findings { lost, look_again } = look.lost(&request, round, open).await?;
@@ -95,7 +97,7 @@ impl Sweeper {
             count("waiting");
         }
         // The wait grows with the age: what waits long is seldom lost.
-        let left = self.settings.lost_after.saturating_sub(age);
+        let left = self.settings.time_out_after.saturating_sub(age);
         let wait = look_again.unwrap_or(self.settings.resend.max(age)).min(left);
         self.requests.set_due(round.key, now + wait).await
     }
@@ -154,7 +156,7 @@ impl Sweeper {
         Ok(open.map(|pack| (resent(&pack), pack)).map(|(resent, pack)| (pack, resent)).collect())
     }
 
-    async fn end_as_lost(
+    async fn time_out(
         &self,
         request: &Request,
         round: &Round,
@@ -165,7 +167,7 @@ impl Sweeper {
             let lost = |n: &u32| TaskOutcome {
                 n: *n,
                 outcome: Outcome {
-                    ending: Ending::failed(Code::Lost, LOST),
+                    ending: Ending::failed(Code::TimedOut, TIMED_OUT),
                     attempts: 0,
                     timings: Timings::default(),
                     ended_at: now,
@@ -308,7 +310,7 @@ mod tests {
         sweeper.recording.record(&succeeded(&cats)).await.unwrap();
         let view = fixture.get(&format!("/v1/requests/{id}")).await.json;
         assert_eq!(view["status"], "partially_failed");
-        assert_eq!(view["outcomes"][0]["code"], "LOST");
+        assert_eq!(view["outcomes"][0]["code"], "TIMED_OUT");
         assert_eq!(view["outcomes"][1]["outcome"], "succeeded");
         assert_eq!(view["callbacks"][0]["state"], "pending");
     }

@@ -236,7 +236,7 @@ impl Fixture {
                 return messages;
             }
             let receipts: Vec<_> = received.iter().map(|d| d.receipt.clone()).collect();
-            self.platform.queue.settle(&queue, &receipts).await.unwrap();
+            self.platform.queue.ack(&queue, &receipts).await.unwrap();
             messages.extend(received.iter().map(|d| TasksMessage::decode(&d.body).unwrap()));
         }
     }
@@ -270,8 +270,8 @@ impl Fixture {
             tokio::spawn(roles.sweeper.run(stop())),
             tokio::spawn(roles.notifier.run(stop())),
             tokio::spawn(roles.replayer.run(stop())),
-            tokio::spawn(roles.crash_nets.run(stop())),
-            tokio::spawn(roles.moves.run(stop())),
+            tokio::spawn(roles.dlq_drain.run(stop())),
+            tokio::spawn(roles.rerouting.run(stop())),
             tokio::spawn(roles.retainer.run(stop())),
         ];
         running.extend(ingest);
@@ -280,7 +280,7 @@ impl Fixture {
 
     pub(crate) fn tasks_queue(&self, model: &str) -> QueueName {
         let worker: WorkerName = model.parse().unwrap();
-        QueueName::tasks(&self.settings.prefix, &worker, flota_core::Lane::Normal)
+        QueueName::tasks(&self.settings.prefix, &worker, flota_core::Priority::Normal)
     }
 
     async fn receive(&self, queue: &QueueName) -> Vec<Delivery> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{api::schemas, standing::Standing};
+use crate::{api::schemas, request_state::RequestState};
 
 /// How a task ended; `outcome` says which.
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,7 +173,7 @@ impl From<Prediction> for PredictionView {
 /// The outcomes, by task and round, with their predictions.
 pub(crate) async fn outcomes(
     predictions: &dyn Predictions,
-    standing: &Standing,
+    state: &RequestState,
     ended: &[(u32, u32, &Outcome)],
 ) -> PortResult<Vec<OutcomeView>> {
     let mut keys: Vec<PredictionKey> = ended.iter().filter_map(|(.., o)| key(o)).cloned().collect();
@@ -183,7 +183,7 @@ pub(crate) async fn outcomes(
     let known: HashMap<PredictionKey, Prediction> =
         known.into_iter().map(|prediction| (prediction.key.clone(), prediction)).collect();
     let views = ended.iter().filter_map(|(n, round, outcome)| {
-        let task = standing.request.task(*n)?;
+        let task = state.request.task(*n)?;
         let prediction = key(outcome).and_then(|key| known.get(key));
         let ended = EndedTask {
             task: task.id.to_string(),

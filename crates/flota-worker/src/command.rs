@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use flota_engine::disable_telemetry;
 use flota_platform::{
     Platform, ignore_file_size_signal, settings::Settings, shutdown::Shutdown, telemetry,
 };
@@ -13,25 +14,24 @@ use crate::{HealthArgs, WorkerProcess, exit_code, health, memory::share_one_heap
 /// What every worker takes on its command line.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerFlags {
-    /// Settings file; without it `flota.toml` in the current folder, where there is one.
+    /// Settings file instead of ./flota.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// A setting, such as `worker.attempts=3`; may be given again.
+    /// Override a setting, such as worker.attempts=3; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
-    /// Stop when standard input closes, so that the worker does not outlive whoever started it, and write
-    /// a line to standard output when it is ready.
+    /// Stop when standard input closes, and print a line when ready; `flota up` uses this for its children
     #[arg(long)]
     pub stop_on_stdin_close: bool,
 }
 
-/// Serves one model of Flota.
+/// Worker of Flota for one model
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     action: Option<Action>,
-    /// The model's folder, where it is not the one that this worker was built from.
+    /// Model folder, instead of the one from which this worker was built
     #[arg(long, value_name = "DIR")]
     model_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ struct Cli {
 /// What a worker does beside serving.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Ask the worker in this container whether it is ready.
+    /// Check whether the worker in this container is ready
     Health(HealthArgs),
 }
 
@@ -70,6 +70,7 @@ pub fn run(worker: WorkerProcess, flags: &WorkerFlags) -> ExitCode {
 fn try_run(worker: WorkerProcess, flags: &WorkerFlags) -> Result<()> {
     share_one_heap();
     ignore_file_size_signal();
+    disable_telemetry();
     let settings = Settings::load(flags.config.as_deref(), &flags.set)?;
     telemetry::init(&settings.log)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;

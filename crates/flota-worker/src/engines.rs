@@ -10,12 +10,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 use flota_core::Manifest;
 use flota_engine::{
-    LoadError, Model, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime, Provider, Runtime,
-    Weights,
+    InferError, LoadError, Model, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime,
+    Provider, Runtime, Weights,
 };
 use flota_platform::settings::{EngineKind, EngineProvider, EngineSettings};
 
-use crate::pipeline::Watchdog;
+use crate::{WatchedSession, watchdog::Watchdog};
 
 /// What people who use ONNX Runtime set to say where it is.
 const USUAL_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -93,10 +93,10 @@ impl Engines {
     /// Has ONNX Runtime keep the graphs that it optimises in `dir`, which is for machines that run the
     /// same instructions.
     #[must_use]
-    pub(crate) fn keeping_graphs(self, dir: &Path) -> Self {
+    pub(crate) fn caching_graphs(self, dir: &Path) -> Self {
         let first = match self.first {
             Runtime::OnnxRuntime(library) => {
-                Runtime::OnnxRuntime(library.keeping_graphs(dir.to_owned()))
+                Runtime::OnnxRuntime(library.caching_graphs(dir.to_owned()))
             }
             Runtime::Tract => Runtime::Tract,
         };
@@ -106,6 +106,19 @@ impl Engines {
     /// Why models are loaded into the engine that they are.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// A session of `model`, for checking it: its runs are watched, and so is setting it up, which may take
+    /// as long as loading.
+    ///
+    /// # Errors
+    /// If the engine cannot set one up.
+    pub fn session<'a>(
+        &self,
+        model: &'a Model,
+        threads: usize,
+    ) -> Result<WatchedSession<'a>, InferError> {
+        WatchedSession::set_up(model, threads, self.load_timeout)
     }
 
     /// Loads a model into the first engine that can run its graph.

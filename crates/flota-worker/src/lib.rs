@@ -1,14 +1,15 @@
 //! Turns a model folder into a running worker process: poll, fetch, decode, batch, infer, report.
 
 mod ask;
-mod calibration;
+mod autotune;
 mod command;
 mod engines;
+mod executor;
 mod exit;
 mod folder;
 mod golden;
 mod health;
-mod life;
+mod heartbeat;
 mod load;
 mod machine;
 mod memory;
@@ -17,16 +18,19 @@ mod pipeline;
 mod process;
 mod ready;
 mod registering;
+mod stages;
 mod throughput;
+mod watchdog;
+mod watched;
 
 pub use ask::{HealthArgs, health};
 pub use command::{WorkerFlags, main, run};
 pub use engines::{Engines, install, install_dir};
 pub use exit::{EXIT_CONFIG, EXIT_NOT_NOW, exit_code};
-pub use folder::{
-    FetchFileError, FileError, FolderError, MANIFEST_FILE, ModelFolder, look, predict,
-};
+pub use flota_engine::{Activation, End, Model, ProbeAgain, Session, Structure, disable_telemetry};
+pub use folder::{FetchFileError, FileError, FolderError, MANIFEST_FILE, ModelFolder, look};
 pub use golden::{Compared, EXAMPLES_FILE, Example, Examples, GoldenMismatch};
 pub use pipeline::BeforeInfer;
 pub use process::WorkerProcess;
 pub use ready::{ReadyModel, ReadyReport};
+pub use watched::{WatchedSession, predict};

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engines, ModelFolder,
-    calibration::{Calibration, Measuring, Trusted},
+    autotune::{Autotuning, Measuring, Trusted},
     golden, machine,
-    pipeline::{LoadedModel, thread_count},
+    pipeline::{BatchSession, LoadedModel, thread_count},
 };
 
 /// A model that is ready to run, and what makes it known.
@@ -50,12 +50,12 @@ pub(crate) async fn load(
 ) -> Result<Vec<Ready>> {
     let mut engines = Engines::open(&settings.engine)?;
     let weights_dir = settings.weights_dir();
-    if settings.engine.keep_graphs {
+    if settings.engine.cache_graphs {
         let machine = machine::instructions().to_string();
-        engines = engines.keeping_graphs(&weights_dir.join("graphs").join(machine));
+        engines = engines.caching_graphs(&weights_dir.join("graphs").join(machine));
     }
-    let (time, check_golden) = (settings.engine.calibrate, settings.engine.check_golden);
-    let calibrations = weights_dir.join("calibrations");
+    let (time, check_golden) = (settings.engine.autotune, settings.engine.check_golden);
+    let autotuning = weights_dir.join("autotuning");
     let cores = thread_count(settings.worker.infer_threads);
     let worker = worker.clone();
     let loading = task::spawn_blocking(move || {
@@ -64,15 +64,24 @@ pub(crate) async fn load(
             let dir = folder.dir().to_owned();
             let model = folder.load(&engines)?;
             if check_golden {
-                golden::verify(&model, &dir)?;
+                golden::verify(&model, &dir, &engines)?;
             }
             let digest = registration.digest;
-            let measuring =
-                Measuring { dir: &calibrations, time, trusted: Trusted::USUAL, stop: &stop };
-            let found = Calibration::of(&model, cores, digest, &measuring)?;
-            let Calibration { layout, batch_size, .. } = found;
-            let sessions = (0..layout.sessions).map(|_| model.session(layout.threads));
-            let sessions = sessions.collect::<Result<_, _>>().context("setting up the engine")?;
+            let measuring = Measuring {
+                dir: &autotuning,
+                time,
+                trusted: Trusted::USUAL,
+                stop: &stop,
+                engines: &engines,
+            };
+            let found = Autotuning::of(&model, cores, digest, &measuring)?;
+            let Autotuning { layout, batch_size, .. } = found;
+            let session = |_| {
+                let session = engines.session(&model, layout.threads);
+                let session = session.context("setting up the engine")?.into_inner();
+                anyhow::Ok(Box::new(session) as Box<dyn BatchSession>)
+            };
+            let sessions = (0..layout.sessions).map(session).collect::<Result<_>>()?;
             let model = Arc::new(model);
             let loaded = LoadedModel { model, batch_size, threads: layout.threads, sessions };
             anyhow::Ok(Ready { registration, loaded })

@@ -1,6 +1,6 @@
 //! How the allocator keeps what is freed.
 
-/// Has glibc keep one heap for all threads, where it has one for each: a decoded picture that is freed
+/// Has glibc keep one heap for all threads, where it has one for each: a decoded image that is freed
 /// by one thread is then room for that of another. Measured, it saves a worker a third of its memory and
 /// costs no time. For the beginning of a process: heaps that are there stay.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

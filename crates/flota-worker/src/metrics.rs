@@ -86,12 +86,12 @@ pub(crate) fn ended(model: &ModelName, outcome: &TaskOutcome) {
         .increment(1);
 }
 
-/// A prediction was known before.
+/// A prediction was cached.
 pub(crate) fn cached() {
     counter!("flota_worker_cached_total").increment(1);
 }
 
-/// An equal image was in hand.
+/// An equal image was in flight.
 pub(crate) fn duplicate() {
     counter!("flota_worker_duplicates_total").increment(1);
 }
@@ -113,13 +113,8 @@ pub(crate) fn parked(reason: &'static str) {
 }
 
 /// Tasks were sent on to the worker that serves their model now.
-pub(crate) fn moved(count: usize) {
+pub(crate) fn rerouted(count: usize) {
     counter!("flota_tasks_rerouted_total").increment(count as u64);
-}
-
-/// A message could not be read, and is a dead letter.
-pub(crate) fn unreadable(queue: &str) {
-    counter!("flota_messages_unreadable_total", "queue" => queue.to_owned()).increment(1);
 }
 
 /// The decoder of `format` failed by a fault of its own.
@@ -137,10 +132,10 @@ pub(crate) fn stage(name: &'static str, took: Duration) {
     histogram!("flota_worker_stage_seconds", "stage" => name).record(took.as_secs_f64());
 }
 
-/// Counts tasks as in hand until it is dropped.
-pub(crate) struct TasksInHand(f64);
+/// Counts tasks as in flight until it is dropped.
+pub(crate) struct TasksInFlight(f64);
 
-impl TasksInHand {
+impl TasksInFlight {
     pub(crate) fn new(count: usize) -> Self {
         let count = count as f64;
         gauge!("flota_worker_tasks_in_flight").increment(count);
@@ -148,7 +143,7 @@ impl TasksInHand {
     }
 }
 
-impl Drop for TasksInHand {
+impl Drop for TasksInFlight {
     fn drop(&mut self) {
         gauge!("flota_worker_tasks_in_flight").decrement(self.0);
     }

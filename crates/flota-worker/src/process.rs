@@ -4,17 +4,18 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
 use flota_core::{
-    Lane, Manifest, ModelName, QueueName, WorkerName,
+    Manifest, ModelName, Priority, QueueName, WorkerName,
     consume::{ConsumeSettings, Consumer},
-    ports::{Throughput, WorkerLine},
+    ports::{Throughput, WorkerHeartbeat},
 };
 use flota_platform::{Platform, settings::Settings, telemetry::Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     BeforeInfer,
+    executor::OsExecutor,
     health::Health,
-    life,
+    heartbeat,
     load::{self, Ready},
     metrics::{self, METRICS},
     pipeline::{Parts, Pipeline},
@@ -23,7 +24,7 @@ use crate::{
     throughput::ThroughputMeter,
 };
 
-/// So many tasks a worker may have in hand however slow its models are.
+/// So many tasks a worker may have in flight however slow its models are.
 const MIN_CAPACITY_TASKS: usize = 64;
 
 /// A worker that serves one model, or several that share the fetch and the decode of an image.
@@ -102,7 +103,7 @@ impl WorkerProcess {
             models.push(loaded);
         }
         let served = models.iter().map(|loaded| loaded.model.manifest());
-        let line = WorkerLine {
+        let line = WorkerHeartbeat {
             instance: format!("{worker}-{}", platform.clock.uuid().simple()),
             worker: worker.clone(),
             models: served.map(|model| (model.name.clone(), model.version.clone())).collect(),
@@ -110,7 +111,7 @@ impl WorkerProcess {
             drained_to: None,
             throughput: Throughput::default(),
         };
-        let queue = QueueName::tasks(&settings.prefix, &worker, Lane::Normal);
+        let queue = QueueName::tasks(&settings.prefix, &worker, Priority::Normal);
         let throughput = Arc::<ThroughputMeter>::default();
         let pipeline = Pipeline::start(Parts {
             platform: platform.clone(),
@@ -123,11 +124,12 @@ impl WorkerProcess {
             models,
             throughput: Arc::clone(&throughput),
             before_infer: self.before_infer,
+            executor: Arc::new(OsExecutor),
         })?;
         let consume = consume_settings(&settings, queue.clone());
-        let clock = Arc::clone(&platform.clock);
-        let consumer =
-            Consumer::new(Arc::clone(&platform.queue), clock, consume, Arc::new(pipeline));
+        let (tasks, dead_letters) = (platform.queue.clone(), platform.dead_letters.clone());
+        let (clock, pipeline) = (platform.clock.clone(), Arc::new(pipeline));
+        let consumer = Consumer::new(tasks, dead_letters, clock, consume, pipeline);
 
         let polls = consumer.health();
         let health = Health { polls: Arc::clone(&polls), metrics, stop: stop.clone() };
@@ -141,11 +143,11 @@ impl WorkerProcess {
         }
         let later = registering::take_over_later(platform.clone(), superseded, stop.clone());
         let later = tokio::spawn(later);
-        let life =
-            life::keep(platform, line, polls, throughput, settings.worker.life, stop.clone());
-        let life = tokio::spawn(life);
+        let lifetime = settings.worker.heartbeat;
+        let heartbeats = heartbeat::send(platform, line, polls, throughput, lifetime, stop.clone());
+        let heartbeats = tokio::spawn(heartbeats);
         consumer.run(stop).await;
-        life.await.context("the line of life")?;
+        heartbeats.await.context("sending heartbeats")?;
         later.await.context("the taking over of models")?;
         tracing::info!(queue = %queue, "worker drained");
         Ok(())
@@ -161,16 +163,8 @@ fn warn_of_group(settings: &Settings, model: &ModelName, worker: &WorkerName) {
 }
 
 fn consume_settings(settings: &Settings, queue: QueueName) -> ConsumeSettings {
-    let worker = &settings.worker;
-    ConsumeSettings {
-        queue,
-        capacity: worker.capacity_tasks,
-        min_capacity: MIN_CAPACITY_TASKS,
-        lease: worker.lease,
-        max_lease: worker.max_lease,
-        wait: settings.queue.poll_wait,
-        drain: worker.drain,
-    }
+    let consume = settings.queue.consume(queue, settings.worker.capacity_tasks);
+    ConsumeSettings { min_capacity: MIN_CAPACITY_TASKS, ..consume }
 }
 
 #[cfg(test)]
@@ -208,7 +202,7 @@ mod tests {
             fs::write(folder.path().join("means.onnx"), MEANS).unwrap();
             let mut settings = Settings::default();
             settings.engine.kind = EngineKind::Tract;
-            settings.engine.calibrate = Duration::ZERO;
+            settings.engine.autotune = Duration::ZERO;
             let platform = Platform::memory(&settings, Arc::new(SystemClock)).unwrap();
             Self { folder, settings, platform, stop: CancellationToken::new() }
         }
@@ -242,10 +236,10 @@ mod tests {
         let mut start = Start::new();
         let data = tempfile::tempdir().unwrap();
         start.settings.worker.cache_dir = Some(data.path().to_owned());
-        start.settings.engine.calibrate = Duration::from_millis(10);
-        let calibrations = start.settings.weights_dir().join("calibrations");
-        fs::create_dir_all(&calibrations).unwrap();
-        let mut lock = File::create(calibrations.join("lock")).unwrap();
+        start.settings.engine.autotune = Duration::from_millis(10);
+        let autotuning = start.settings.weights_dir().join("autotuning");
+        fs::create_dir_all(&autotuning).unwrap();
+        let mut lock = File::create(autotuning.join("lock")).unwrap();
         lock.lock().unwrap();
         lock.write_all(b"until another opens it").unwrap();
         let worker = tokio::spawn(start.run());

@@ -142,7 +142,7 @@ async fn is_superseded(
 mod tests {
     use std::sync::Arc;
 
-    use flota_core::{Lane, ModelVersion, WorkerName, ports::WorkerLine};
+    use flota_core::{ModelVersion, Priority, WorkerName, ports::WorkerHeartbeat};
     use flota_platform::{memory::SeededClock, settings::Settings};
 
     use super::*;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     async fn live(platform: &Platform, version: &str) {
-        let line = WorkerLine {
+        let line = WorkerHeartbeat {
             instance: version.to_owned(),
             worker: "cat".parse().unwrap(),
             models: vec![("cat".parse().unwrap(), ModelVersion(version.to_owned()))],
@@ -178,7 +178,7 @@ mod tests {
     async fn an_old_worker_that_starts_again_does_not_take_its_model_back() {
         let clock = Arc::new(SeededClock::new(1));
         let platform = Platform::memory(&Settings::default(), clock).unwrap();
-        let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
+        let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
         let start = async |version: &str| {
             let all = vec![registration(&platform, version)];
             let superseded = register(&platform, all, &queue).await.unwrap();

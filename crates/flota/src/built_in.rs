@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use flota_core::{Manifest, ModelName, Sha256Hasher};
 use flota_platform::{embedded::create_private_dir, settings::Settings};
-use flota_worker::MANIFEST_FILE;
+use flota_worker::{MANIFEST_FILE, ModelFolder};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::unpacked::{self, InUse};
@@ -45,12 +45,17 @@ pub(crate) struct Unpacked {
 /// If a manifest is wrong, with its line.
 pub(crate) fn models() -> anyhow::Result<Vec<BuiltInModel>> {
     let read = |(name, files): &(&'static str, &'static [File])| {
-        let file = format!("(compiled in) {name}/{MANIFEST_FILE}");
+        let file = manifest_file(name);
         let (_, bytes) = manifest_of(files).with_context(|| format!("{file} is missing"))?;
         let text = str::from_utf8(bytes).with_context(|| format!("{file} is not UTF-8"))?;
         Ok(BuiltInModel { manifest: Manifest::parse(&file, text)?, name, files })
     };
     MODELS.iter().map(read).collect()
+}
+
+/// How errors name a compiled-in manifest.
+fn manifest_file(name: &str) -> String {
+    format!("(compiled in) {name}/{MANIFEST_FILE}")
 }
 
 fn manifest_of(files: &[File]) -> Option<&File> {
@@ -118,6 +123,23 @@ pub(crate) fn folder_of(given: &Path) -> anyhow::Result<(PathBuf, Option<TempDir
     Ok((model.unpack(temporary.path())?.folder, Some(temporary)))
 }
 
+/// Opens the model that is given as [`folder_of`] takes it. Errors name the manifest as it was given, and
+/// not where a compiled-in one was unpacked.
+///
+/// # Errors
+/// If it cannot be unpacked, or is wrong: with file, line and cure.
+pub(crate) async fn open(
+    given: &Path,
+    settings: &Settings,
+) -> anyhow::Result<(ModelFolder, Option<TempDir>)> {
+    let (dir, unpacked) = folder_of(given)?;
+    let file = match &unpacked {
+        Some(_) => manifest_file(&given.display().to_string()),
+        None => dir.join(MANIFEST_FILE).display().to_string(),
+    };
+    Ok((ModelFolder::open_as(&dir, &file, &settings.weights_dir()).await?, unpacked))
+}
+
 /// The compiled-in model whose name is given where there is no such folder.
 ///
 /// # Errors
@@ -134,7 +156,7 @@ pub(crate) fn named(given: &Path) -> anyhow::Result<Option<BuiltInModel>> {
 /// If there are none, or they cannot be written.
 pub(crate) fn unpack_images(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if IMAGES.is_empty() {
-        return Err(anyhow!("this command was built without example images: give your own"));
+        return Err(anyhow!("this command was built without example images: name your own"));
     }
     write_all(folder, IMAGES)?;
     Ok(IMAGES.iter().map(|(name, _)| folder.join(name)).collect())
@@ -158,7 +180,7 @@ fn is_there(path: &Path, bytes: &[u8]) -> bool {
 
 /// Whole or not at all: others may unpack the same, and read it meanwhile.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().context("it is no file")?;
+    let folder = path.parent().context("not a file path")?;
     create_private_dir(folder)?;
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;

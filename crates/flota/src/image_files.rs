@@ -13,7 +13,7 @@ use crate::print::plain;
 
 /// The extensions that a folder is searched for: what the engine decodes.
 const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "gif", "webp", "bmp", "tif", "tiff"];
-/// Most files of one call: beyond, whoever asks has pointed at the wrong folder.
+/// Most files of one call: beyond, it is probably the wrong folder.
 const MAX_FILES: usize = 100_000;
 /// Most entries that are named when they are skipped: more would hide what comes after.
 const MAX_NAMED: usize = 10;
@@ -42,7 +42,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Found> {
     for path in paths {
         let kind = path
             .metadata()
-            .with_context(|| format!("cannot read {}: give a file or a folder", shown(path)))?;
+            .with_context(|| format!("cannot read {}: name a file or a folder", shown(path)))?;
         match kind.is_dir() {
             true => found.search(path)?,
             false => found.files.push(path.clone()),
@@ -50,12 +50,12 @@ pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Found> {
     }
     if found.files.len() > MAX_FILES {
         let count = found.files.len();
-        bail!("{count} images are more than {MAX_FILES}: submit them folder by folder");
+        bail!("{count} images exceed the limit of {MAX_FILES}: submit them folder by folder");
     }
     if found.files.is_empty() {
         let searched: Vec<_> = paths.iter().map(|path| shown(path)).collect();
         let none =
-            format!("no images in {}: give files or a folder with images", searched.join(", "));
+            format!("no images in {}: name files or a folder with images", searched.join(", "));
         let notes = found.notes();
         return Err(match notes.is_empty() {
             true => anyhow!(none),
@@ -71,13 +71,13 @@ impl Found {
         let mut notes: Vec<_> = self.unreadable.iter().take(MAX_NAMED).cloned().collect();
         let more = self.unreadable.len() - notes.len();
         if more > 0 {
-            notes.push(format!("skipped {more} more that cannot be read"));
+            notes.push(format!("skipped {more} more unreadable files"));
         }
         notes.extend(self.data_folders.iter().take(MAX_NAMED).cloned());
         match self.other_count {
             0 => {}
-            1 => notes.push("1 file skipped: its name does not end like an image's".to_owned()),
-            n => notes.push(format!("{n} files skipped: their names do not end like an image's")),
+            1 => notes.push("1 file skipped: its name has no image extension".to_owned()),
+            n => notes.push(format!("{n} files skipped: their names have no image extension")),
         }
         notes
     }
@@ -154,7 +154,7 @@ fn skipped(error: &walkdir::Error) -> Option<String> {
     }
     let why = match (error.io_error(), error.loop_ancestor()) {
         (Some(cause), _) => cause.to_string(),
-        (None, Some(ancestor)) => format!("it leads back to {}", shown(ancestor)),
+        (None, Some(ancestor)) => format!("a link leads back to {}", shown(ancestor)),
         (None, None) => error.to_string(),
     };
     Some(format!("skipped {}: {why}", shown(path)))
@@ -191,7 +191,7 @@ mod tests {
         }
         let found = find(&[folder.path().into()]).unwrap();
         assert_eq!(found.files, [at("a/c.png"), at("b.JPG")]);
-        assert_eq!(found.notes(), ["1 file skipped: its name does not end like an image's"]);
+        assert_eq!(found.notes(), ["1 file skipped: its name has no image extension"]);
         let named = find(&[at("notes.txt")]).unwrap();
         assert_eq!((named.files.as_slice(), named.notes().len()), (&[at("notes.txt")][..], 0));
     }
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(notes.len(), 2, "{notes:?}");
         let dangling = format!("skipped {}: ", folder.path().join(r"dang\u{7}.jpg").display());
         assert!(notes[0].starts_with(&dangling), "{notes:?}");
-        let back = format!("it leads back to {}", folder.path().display());
+        let back = format!("a link leads back to {}", folder.path().display());
         assert!(notes[1].ends_with(&back), "{notes:?}");
 
         assert!(find(&[folder.path().into(), at("dang\u{7}.jpg")]).is_err());
@@ -247,7 +247,7 @@ mod tests {
         }
         let notes = find(&[folder.path().into()]).unwrap().notes();
         assert_eq!(notes.len(), MAX_NAMED + 1);
-        assert_eq!(notes[MAX_NAMED], "skipped 3 more that cannot be read");
+        assert_eq!(notes[MAX_NAMED], "skipped 3 more unreadable files");
     }
 
     #[test]
@@ -256,6 +256,6 @@ mod tests {
         let error = find(&[folder.path().into()]).unwrap_err().to_string();
         assert!(error.starts_with("no images in "), "{error}");
         let error = find(&[folder.path().join("none")]).unwrap_err();
-        assert!(format!("{error:#}").contains("give a file or a folder"), "{error:#}");
+        assert!(format!("{error:#}").contains("name a file or a folder"), "{error:#}");
     }
 }

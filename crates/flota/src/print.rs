@@ -63,6 +63,20 @@ pub(crate) fn error(sentence: &str) {
     let _ = write_line(io::stderr().lock(), &line);
 }
 
+/// The sentence of an error and those of its causes. Some errors repeat their cause in their sentence: that is
+/// left out.
+pub(crate) fn with_causes(error: &anyhow::Error) -> Vec<String> {
+    let mut sentences: Vec<String> = Vec::new();
+    let mut said = String::new();
+    for sentence in error.chain().map(ToString::to_string) {
+        if !said.contains(&sentence) {
+            sentences.push(sentence.clone());
+        }
+        said = sentence;
+    }
+    sentences
+}
+
 /// `text` on one line, its control characters escaped: names of files and what servers say may
 /// hold some that would steer a terminal.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {

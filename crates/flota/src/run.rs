@@ -9,7 +9,7 @@ use flota_platform::{
     ignore_file_size_signal,
     settings::{Backend, Settings},
 };
-use flota_worker::{WorkerFlags, WorkerProcess};
+use flota_worker::{WorkerFlags, WorkerProcess, disable_telemetry};
 
 use crate::{
     built_in::{self, Unpacked},
@@ -27,6 +27,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     ignore_file_size_signal();
+    disable_telemetry();
     let ended = match Cli::typed().command {
         // A worker makes its own runtime: its threads are part of what it is.
         Command::Worker(args) => return worker(args),
@@ -88,8 +89,8 @@ fn data_folder(dir: &Path) -> String {
     match is_data_folder(dir) {
         true => format!("data folder: {path}"),
         false => format!(
-            "data folder: {path}, which is new: no server uses it. Start `flota up` with it, or give this \
-             worker the folder of a running server by --data-dir"
+            "data folder: {path}, which is new: no server uses it. Start `flota up` with it, or set \
+             --data-dir to the folder of a running server"
         ),
     }
 }
@@ -123,20 +124,15 @@ fn on_runtime(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow
     ended
 }
 
-/// Writes an error and its causes, one a line. Some errors repeat their cause in their sentence.
+/// Writes an error and its causes, one a line.
 fn report(error: &anyhow::Error) -> ExitCode {
     // A reader that has seen enough, such as `head`, is no failure.
     if error.downcast_ref().is_some_and(OutputError::is_closed) {
         return ExitCode::SUCCESS;
     }
-    let mut said = error.to_string();
-    print::error(&said);
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !said.contains(&cause) {
-            print::note(format!("  because: {cause}"));
-        }
-        said = cause;
-    }
+    let mut said = print::with_causes(error).into_iter();
+    print::error(&said.next().unwrap_or_default());
+    said.for_each(|cause| print::note(format!("  because: {cause}")));
     ExitCode::FAILURE
 }
 

@@ -24,7 +24,10 @@ pub(crate) fn output(output: &Output) -> String {
         Output::Embedding(embedding) => {
             return format!("a vector of {} numbers", embedding.vector().len());
         }
-        Output::Regression { scores } => (scores, scores.len()),
+        Output::Regression { scores } => {
+            let is_shown = |score: &&LabelScore| !is_hidden(scores, score);
+            return scores.iter().filter(is_shown).map(cell).collect::<Vec<_>>().join("  ");
+        }
         Output::Softmax { scores } | Output::Sigmoid { scores } | Output::Scores { scores } => {
             (scores, MAX_LABELS)
         }
@@ -67,8 +70,21 @@ pub(crate) fn flagged(scores: &[LabelScore]) -> String {
     }
 }
 
+/// A label with its score: in quotes where it has a comma, as ImageNet's have, so that it ends visibly.
 fn cell(score: &LabelScore) -> String {
-    format!("{} {}", score.label, value(score))
+    match score.label.contains(',') {
+        true => format!("\"{}\" {}", score.label, value(score)),
+        false => format!("{} {}", score.label, value(score)),
+    }
+}
+
+/// Whether `score` is a side of a box in which, by the flags of `scores`, there is nothing.
+pub(crate) fn is_hidden(scores: &[LabelScore], score: &LabelScore) -> bool {
+    const SIDES: [&str; 4] = ["left", "top", "right", "bottom"];
+    let is_side = |score: &LabelScore| SIDES.contains(&&*score.label);
+    let has_box = scores.iter().filter(|score| is_side(score)).count() == SIDES.len();
+    let has_threshold = scores.iter().any(|score| score.flagged.is_some());
+    is_side(score) && has_box && has_threshold && !scores.iter().any(is_flagged)
 }
 
 fn is_flagged(score: &LabelScore) -> bool {
@@ -100,5 +116,21 @@ mod tests {
         ];
         let shown = output(&Output::Softmax { scores });
         assert_eq!(shown, "cat 0.91  dog 0.05  cow 0.02  rat 0.01!");
+        let scores = vec![score("tench, Tinca tinca", 0.91, None), score("cat", 0.05, None)];
+        assert_eq!(output(&Output::Softmax { scores }), "\"tench, Tinca tinca\" 0.91  cat 0.05");
+    }
+
+    #[test]
+    fn a_box_is_shown_where_there_is_something_in_it() {
+        let scores = |text: f32, flagged| {
+            let mut scores = vec![score("text", text, flagged), score("covered", 0.1, None)];
+            let sides = [("left", 0.6), ("top", 0.1), ("right", 0.4), ("bottom", 0.2)];
+            scores.extend(sides.map(|(side, place)| score(side, place, None)));
+            output(&Output::Regression { scores })
+        };
+        assert_eq!(scores(0.2, Some(false)), "text 0.20  covered 0.10");
+        let whole = "  covered 0.10  left 0.60  top 0.10  right 0.40  bottom 0.20";
+        assert_eq!(scores(0.9, Some(true)), format!("text 0.90!{whole}"));
+        assert_eq!(scores(0.9, None), format!("text 0.90{whole}"));
     }
 }

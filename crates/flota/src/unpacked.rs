@@ -23,7 +23,7 @@ impl InUse {
             Ok(file)
         });
         if let Err(error) = &lock {
-            tracing::debug!("the unpacked model {name} cannot be locked: {error}");
+            tracing::debug!("cannot lock the unpacked model {name}: {error}");
         }
         Self { _lock: lock.ok() }
     }
@@ -39,7 +39,7 @@ pub(crate) fn remove_unused(dir: &Path, digits: usize, ours: &[String]) {
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     for name in names.filter(|name| is_hash(name) && !ours.contains(name)) {
         if let Err(error) = remove(dir, &name) {
-            tracing::debug!("the unpacked model {name} is not removed: {error}");
+            tracing::debug!("cannot remove the unpacked model {name}: {error}");
         }
     }
 }

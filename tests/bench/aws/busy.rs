@@ -21,8 +21,8 @@ pub async fn measure(options: &Options) -> Result<Table> {
     let ways = [("single", 1), (twenties.as_str(), REQUEST_IMAGES)];
     let mut addresses = Vec::new();
     for (seed, (name, size)) in (0_u32..).zip(ways) {
-        let pictures = images::draw(options.tasks, seed)?;
-        addresses = fleet.cloud.upload(&format!("way-{seed}"), pictures).await?;
+        let images = images::draw(options.tasks, seed)?;
+        addresses = fleet.cloud.upload(&format!("way-{seed}"), images).await?;
         rows.push(requests(&mut fleet, name, &addresses, size).await?);
     }
     // The objects of the last way once more.
@@ -56,14 +56,14 @@ async fn requests(fleet: &mut Fleet, name: &str, addresses: &[String], size: usi
 
 /// Tasks of upload events.
 async fn uploads(fleet: &mut Fleet, count: usize) -> Result<Row> {
-    let pictures = images::draw(count, u32::MAX)?;
+    let images = images::draw(count, u32::MAX)?;
     let before = fleet.meters().await?;
-    fleet.cloud.upload("uploads", pictures.clone()).await?;
+    fleet.cloud.upload("uploads", images.clone()).await?;
     fleet.cloud.drained_of("flota-events").await?;
     fleet.start_workers(1).await?;
     fleet.cloud.drained().await?;
     let spent = fleet.meters().await? - before;
-    for picture in &pictures {
+    for picture in &images {
         fleet.check_known(picture).await?;
     }
     Ok(row("from upload events", &spent, count))

@@ -101,7 +101,7 @@ impl Cloud {
         tokio::time::timeout(DRAIN_BOUND, empty).await.context("a queue stays full")?
     }
 
-    /// Waits until no queue has one. A message is settled after what follows from it was sent, so
+    /// Waits until no queue has one. A message is acknowledged after what follows from it was sent, so
     /// one look along their way is enough.
     pub async fn drained(&self) -> Result<()> {
         for queue in ["flota-events", "flota-tasks-mean-color-normal", "flota-outcomes"] {

@@ -13,7 +13,7 @@ use crate::{
 
 /// How many idle workers the fleets have.
 const WORKERS: [usize; 3] = [1, 4, 16];
-/// Before idling is measured, what was started has settled.
+/// Before idling is measured, what was started has acknowledged.
 const SETTLING: Duration = Duration::from_secs(5);
 const HOUR: f64 = 3_600.0;
 
@@ -45,7 +45,7 @@ pub async fn measure(options: &Options) -> Result<Table> {
             "SQS: tasks",
             "SQS: outcomes",
             "SQS: events",
-            "SQS: crash nets",
+            "SQS: dead-letter queues",
             "DynamoDB read units",
             "DynamoDB write units",
         ],

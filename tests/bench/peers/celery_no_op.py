@@ -24,5 +24,5 @@ def nothing(_):
 
 @app.task(name="look", acks_late=True, ignore_result=True)
 def record(task):
-    """Nothing is lost, whoever dies: it is done when its result is recorded."""
+    """Nothing is lost if a process dies: it is done when its result is recorded."""
     results.record(state["results"], task, [])

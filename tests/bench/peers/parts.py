@@ -51,7 +51,7 @@ def measure(options, root, library, model, work):
 def flota(root, library, model, folder):
     command = ["cargo", "bench", "--quiet", "--locked", "-p", "flota-tests", "--bench", "fleet"]
     command += ["--features", "turbojpeg", "--", "--only", "engine", "--rounds", "1", "--json"]
-    command += ["--model-dir", model, "--pictures", folder, "--library", library]
+    command += ["--model-dir", model, "--image-dir", folder, "--library", library]
     done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
     return {f["name"].split(": ")[1]: f["median"] for f in json.loads(done.stdout)}
 

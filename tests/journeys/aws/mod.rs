@@ -1,6 +1,6 @@
 //! The same ways on AWS, as an emulator speaks it.
 
-mod crash_net;
+mod dlq;
 mod faults;
 mod kills;
 mod outage;

@@ -49,7 +49,7 @@ async fn repeat_in_reverse(cloud: &Cloud, queue: &str) {
     let mut bodies = Vec::new();
     while cloud.message_count(queue).await > 0 {
         for message in cloud.receive(queue, 60).await {
-            cloud.settle(queue, &message).await;
+            cloud.ack(queue, &message).await;
             bodies.push(message.body.expect("a message has a body"));
         }
     }

@@ -9,7 +9,7 @@ const IMAGES: u32 = 20;
 /// How fast the replay is to be, so that it can be interrupted.
 const RATE_PER_SECOND: u32 = 40;
 
-/// 200 tasks fail for want of their images, which are there later. Whoever replays them is killed
+/// 200 tasks fail for want of their images, which are there later. The server that replays them is killed
 /// half-way.
 #[tokio::test]
 async fn a_replay_that_is_interrupted_is_finished() {

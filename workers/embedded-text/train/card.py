@@ -72,15 +72,17 @@ def _rounds(rounds):
     held = rounds[0].photo_count
     if len(rounds) == 1:
         return (
-            f"The network that is shipped was judged by the {held} photographs of one group of\n"
-            "repositories; it was not cross-validated, so the spread is not known."
+            f"The shipped network was measured on the {held} photographs of one group of\n"
+            "repositories; it was not cross-validated, so the spread is unknown."
         )
     return (
-        f"Cross-validated in {len(rounds)} rounds; the network that is shipped is that of the first,\n"
-        f"which held {held} photographs out. The networks of the other rounds learned a tenth as long\n"
-        "from whole pictures and a fifth as long from parts, so they show how far the groups differ,\n"
-        "and less than this network can. The last column puts the samples of all rounds together,\n"
-        "each judged by a network that saw neither its photograph nor its font."
+        f"Cross-validated in {len(rounds)} rounds; the shipped network is that of the first round, which"
+        f" held out {held} photographs.\n"
+        "The networks of the other rounds trained a tenth as long on whole images and a fifth as long on"
+        " parts, so\n"
+        "they show how far the groups differ, and perform below the shipped network. The last column"
+        " combines the samples\n"
+        "of all rounds, each scored by a network that saw neither its photograph nor its font."
     )
 
 
@@ -92,7 +94,7 @@ def _goals(shipped):
         is_reached = value >= bound if is_least else value <= bound
         wanted = f"at {'least' if is_least else 'most'} {bound:g}"
         rows.append([FIGURES[key], wanted, f"{value:.3f}", "yes" if is_reached else "no"])
-    return metrics.table(["goal", "wanted", "measured", "reached"], rows)
+    return metrics.table(["goal", "target", "measured", "reached"], rows)
 
 
 def _figures(rounds, every):

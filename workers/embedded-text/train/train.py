@@ -81,7 +81,7 @@ def write(run, net, rounds, crops, photos, fonts, counts):
     manifest = {
         "name": "embedded-text",
         "version": folder.next_version(FOLDER, run.options.bump),
-        "description": "Says whether text was pasted onto a picture, and which part of it that covers.",
+        "description": "Predicts whether text was pasted onto an image, and which part of the image it covers.",
         "weights": {"file": "embedded-text.onnx"},
         "labels": list(LABELS),
         "input": INPUT.manifest(),

@@ -57,7 +57,7 @@ class Recipe:
     grid_scale: float
     subsampling: int
     is_left_small: bool
-    """Whether a reduced picture is left for whoever looks at it to enlarge."""
+    """Whether a reduced picture is left for its viewer to enlarge."""
 
 
 def draw_recipe(rng):

@@ -55,7 +55,7 @@ def write(run, spec, head, result):
     manifest = {
         "name": "image-quality",
         "version": folder.next_version(FOLDER, run.options.bump),
-        "description": "Says what is wrong with a photo (blurred, noisy, too dark, ...) and how good it is.",
+        "description": "Predicts technical faults of a photo (blurred, noisy, too dark, ...) and its overall quality.",
         "weights": {"file": "image-quality.onnx"},
         "labels": list(LABELS),
         "input": spec.manifest(),

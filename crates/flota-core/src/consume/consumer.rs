@@ -1,6 +1,5 @@
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -9,11 +8,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Lease, PollHealth, lease::Leases, settler::settle_all, slots::Slots};
+use super::{
+    Handler, Lease, PollHealth,
+    acks::ack_all,
+    handler::{DecodeDelivery, TypedHandler, UnreadableMessages, Work},
+    lease::Leases,
+    slots::Slots,
+};
 use crate::{
     PortError, PortResult, QueueName, backoff,
     limits::{MAX_PACK_TASKS, MAX_QUEUE_BATCH},
-    ports::{Clock, Delivery, Queue},
+    ports::{Clock, DeadLetters, Delivery, Queue, ReceiptHandle},
     with_causes,
 };
 
@@ -38,7 +43,7 @@ pub struct ConsumeSettings {
     /// a pack for each message of one receive.
     pub capacity: usize,
     /// As many may be worked on whatever gets done; more, up to `capacity`, only as long as so many get
-    /// done in four seconds. Fuller receives cost less, and nobody is to wait long for what is in hand.
+    /// done in four seconds. Fuller receives cost less, and nobody is to wait long for what is in flight.
     pub min_capacity: usize,
     /// How long a delivery is leased, and by how much a heartbeat extends it.
     pub lease: Duration,
@@ -46,53 +51,50 @@ pub struct ConsumeSettings {
     pub max_lease: Duration,
     /// How long a poll waits for a message.
     pub wait: Duration,
-    /// How long draining may take before what is in hand is given back unfinished.
+    /// How long draining may take before what is in flight is released unfinished.
     pub drain: Duration,
 }
 
-/// What is done with a delivery. Effects must be durable before it answers [`Handled::Settle`].
-#[async_trait]
-pub trait Handler: Send + Sync {
-    /// How many tasks the delivery holds, at least 1.
-    fn weigh(&self, delivery: &Delivery) -> usize;
-
-    /// Does the work. An error is logged once by the loop, and the delivery given back with a
-    /// jittered wait.
-    async fn handle(&self, delivery: Delivery, lease: Lease) -> PortResult<Handled>;
-}
-
-/// What becomes of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handled {
-    /// All that follows from it is durable.
-    Settle,
-    /// It was not begun: others may have it at once.
-    GiveBack,
-}
-
-/// The loop: receive for free slots, keep the leases, settle after the effect, back off, drain.
+/// The loop: receive for free slots, decode, extend the leases, acknowledge after the effect, dead-letter
+/// what cannot be decoded, back off, drain.
 pub struct Consumer {
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
     settings: ConsumeSettings,
-    handler: Arc<dyn Handler>,
+    handler: Box<dyn DecodeDelivery>,
     health: Arc<PollHealth>,
     leases: Arc<Leases>,
     slots: Arc<Slots>,
 }
 
+/// A delivery that is decoded, and whose lease is extended.
+struct HeldDelivery {
+    id: u64,
+    receive_count: u32,
+    weight: usize,
+    work: Work,
+    lost: CancellationToken,
+}
+
 impl Consumer {
-    /// A loop that is not running yet.
-    pub fn new(
+    /// A loop that is not running yet. Messages that `handler` cannot decode go to `dead_letters`.
+    pub fn new<H: Handler>(
         queue: Arc<dyn Queue>,
+        dead_letters: Arc<dyn DeadLetters>,
         clock: Arc<dyn Clock>,
         settings: ConsumeSettings,
-        handler: Arc<dyn Handler>,
+        handler: Arc<H>,
     ) -> Self {
         let leases =
             Leases::new(queue.clone(), settings.queue.clone(), settings.lease, settings.max_lease);
         let slots = Slots::new(settings.min_capacity, settings.capacity);
         let (health, leases) = (Arc::default(), Arc::new(leases));
+        let unreadable = UnreadableMessages {
+            dead_letters,
+            clock: Arc::clone(&clock),
+            queue: settings.queue.clone(),
+        };
+        let handler = Box::new(TypedHandler { handler, unreadable });
         Self { queue, clock, settings, handler, health, leases, slots }
     }
 
@@ -103,38 +105,38 @@ impl Consumer {
 
     /// Runs until `stop`, then drains. No error ends it.
     pub async fn run(self, stop: CancellationToken) {
-        let (settle, settled) = mpsc::channel(self.settings.capacity.max(MAX_QUEUE_BATCH));
-        let settler =
-            tokio::spawn(settle_all(self.queue.clone(), self.settings.queue.clone(), settled));
+        let (ack, acknowledged) = mpsc::channel(self.settings.capacity.max(MAX_QUEUE_BATCH));
+        let acks =
+            tokio::spawn(ack_all(self.queue.clone(), self.settings.queue.clone(), acknowledged));
         let leases = self.leases.clone();
         let heartbeat = tokio::spawn(async move { leases.keep().await });
-        let mut in_hand = JoinSet::new();
-        self.receive_until(&stop, &settle, &mut in_hand).await;
+        let mut in_flight = JoinSet::new();
+        self.receive_until(&stop, &ack, &mut in_flight).await;
 
-        let drained = async { while in_hand.join_next().await.is_some() {} };
+        let drained = async { while in_flight.join_next().await.is_some() {} };
         if time::timeout(self.settings.drain, drained).await.is_err() {
             let receipts = self.leases.abandon();
             warn!(queue = %self.settings.queue, message_count = receipts.len(),
-                "draining took too long, giving back what is unfinished");
-            self.leases.give_back(&receipts, Duration::ZERO).await;
-            in_hand.shutdown().await;
+                "draining took too long, releasing what is unfinished");
+            self.leases.release(&receipts, Duration::ZERO).await;
+            in_flight.shutdown().await;
         }
         heartbeat.abort();
-        drop(settle);
-        match time::timeout(self.settings.drain, settler).await {
+        drop(ack);
+        match time::timeout(self.settings.drain, acks).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => error!(queue = %self.settings.queue, %error,
-                "the settler panicked, its messages come again"),
+                "the acks panicked, its messages come again"),
             Err(_) => warn!(queue = %self.settings.queue,
-                "settling did not end in time, some messages may come again"),
+                "acknowledging did not end in time, some messages may come again"),
         }
     }
 
     async fn receive_until(
         &self,
         stop: &CancellationToken,
-        settle: &mpsc::Sender<crate::ports::Receipt>,
-        in_hand: &mut JoinSet<()>,
+        ack: &mpsc::Sender<ReceiptHandle>,
+        in_flight: &mut JoinSet<()>,
     ) {
         let (mut next_id, mut failures) = (0, 0);
         let mut usual_weight = MAX_PACK_TASKS;
@@ -149,15 +151,15 @@ impl Consumer {
                 Ok(deliveries) => {
                     self.health.polled((!is_hasty).then_some(began), &deliveries);
                     for delivery in deliveries {
-                        let weight = self.handler.weigh(&delivery).max(1);
-                        usual_weight = (usual_weight + weight).div_ceil(2);
                         next_id += 1;
-                        in_hand.spawn(self.work(next_id, delivery, weight, since, stop, settle));
+                        let held = self.hold(next_id, delivery, since);
+                        usual_weight = (usual_weight + held.weight).div_ceil(2);
+                        in_flight.spawn(self.work(held, stop, ack));
                     }
                 }
                 Err(error) => warn!(queue = %self.settings.queue, %error, "receiving failed"),
             }
-            while in_hand.try_join_next().is_some() {}
+            while in_flight.try_join_next().is_some() {}
             if failures > 0 {
                 let wait = backoff(failures, BACKOFF_BASE, BACKOFF_CAP, self.clock.random());
                 let _ = time::timeout(wait, stop.cancelled()).await;
@@ -196,48 +198,50 @@ impl Consumer {
         }
     }
 
-    /// Handles one delivery from receipt to settling.
+    /// Takes charge of a delivery that was received by a poll begun at `since`, and decodes it.
+    fn hold(&self, id: u64, delivery: Delivery, since: Instant) -> HeldDelivery {
+        let lost = self.leases.hold(id, delivery.receipt.clone(), since);
+        let receive_count = delivery.receive_count;
+        let (weight, work) = self.handler.decode(delivery);
+        HeldDelivery { id, receive_count, weight, work, lost }
+    }
+
+    /// Handles one delivery, then acknowledges or releases it.
     fn work(
         &self,
-        id: u64,
-        delivery: Delivery,
-        weight: usize,
-        since: Instant,
+        delivery: HeldDelivery,
         stop: &CancellationToken,
-        settle: &mpsc::Sender<crate::ports::Receipt>,
+        ack: &mpsc::Sender<ReceiptHandle>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let lost = self.leases.hold(id, delivery.receipt.clone(), since);
+        let HeldDelivery { id, receive_count, weight, work, lost } = delivery;
         let slots = self.slots.hold(weight);
         let lease = Lease { lost, stop: stop.clone(), slots: slots.clone() };
-        let (handler, leases) = (self.handler.clone(), self.leases.clone());
-        let (clock, queue, settle) =
-            (self.clock.clone(), self.settings.queue.clone(), settle.clone());
+        let leases = self.leases.clone();
+        let (clock, queue, ack) = (self.clock.clone(), self.settings.queue.clone(), ack.clone());
         async move {
-            let receive_count = delivery.receive_count;
-            let handled = if lease.stopping() {
-                Ok(Handled::GiveBack)
+            let is_done = if lease.stopping() {
+                Ok(false)
             } else {
                 // A task of its own, so that a panic is an error and not the end of the loop.
-                let work = tokio::spawn(async move { handler.handle(delivery, lease).await });
-                work.await.unwrap_or_else(|panic| {
+                tokio::spawn(work(lease)).await.unwrap_or_else(|panic| {
                     Err(PortError::permanent("handling a message panicked", panic))
                 })
             };
-            // The heartbeat ends before the message is settled or given back.
-            let receipt = leases.release(id);
-            match (handled, receipt) {
-                (Ok(Handled::Settle), Some(receipt)) => {
-                    // The settler outlives all work; it is gone only where it panicked.
-                    let _ = settle.send(receipt).await;
+            // The heartbeat ends before the message is acknowledged or released.
+            let receipt = leases.end(id);
+            match (is_done, receipt) {
+                (Ok(true), Some(receipt)) => {
+                    // The acks outlives all work; it is gone only where it panicked.
+                    let _ = ack.send(receipt).await;
                 }
-                (Ok(Handled::GiveBack), Some(receipt)) => {
-                    leases.give_back(&[receipt], Duration::ZERO).await;
+                (Ok(false), Some(receipt)) => {
+                    leases.release(&[receipt], Duration::ZERO).await;
                 }
                 (Err(error), receipt) => {
                     let error = with_causes(&error);
                     warn!(%queue, receive_count, error, "handling a message failed");
                     let wait = backoff(receive_count, BACKOFF_BASE, BACKOFF_CAP, clock.random());
-                    leases.give_back(receipt.as_slice(), wait).await;
+                    leases.release(receipt.as_slice(), wait).await;
                 }
                 (Ok(_), None) => {}
             }

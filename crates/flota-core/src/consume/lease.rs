@@ -13,7 +13,7 @@ use super::{CALL_BOUND, slots::HeldSlots};
 use crate::{
     PortError, QueueName,
     limits::MAX_QUEUE_BATCH,
-    ports::{Queue, Receipt},
+    ports::{Queue, ReceiptHandle},
 };
 
 /// What a handler knows of the lease on its delivery.
@@ -25,8 +25,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// What is left to do is to tell of it: from now on the delivery no longer counts as in hand, and
-    /// another may be received. As many may be told of as may be in hand.
+    /// What is left to do is to tell of it: from now on the delivery no longer counts as in flight, and
+    /// another may be received. As many may be told of as may be in flight.
     pub fn reporting(&self) {
         self.slots.begin_report();
     }
@@ -41,27 +41,27 @@ impl Lease {
         self.lost.is_cancelled()
     }
 
-    /// Whether the loop drains: what has not begun is better given back.
+    /// Whether the loop drains: what has not begun is better released.
     pub fn stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
 }
 
 struct Held {
-    receipt: Receipt,
+    receipt: ReceiptHandle,
     deadline: Instant,
     cap: Instant,
     lost: CancellationToken,
 }
 
-/// All leases in hand, kept by one heartbeat.
+/// All leases in flight, kept by one heartbeat.
 pub(super) struct Leases {
     queue: Arc<dyn Queue>,
     name: QueueName,
     lease: Duration,
     max_lease: Duration,
     held: Mutex<BTreeMap<u64, Held>>,
-    // A heartbeat under way must not lengthen what is being given back, and giving back, which many
+    // A heartbeat under way must not lengthen what is being released, and releasing, which many
     // may do together, must not hold up a heartbeat for long.
     extending: tokio::sync::RwLock<()>,
 }
@@ -88,7 +88,12 @@ impl Leases {
     }
 
     /// Takes charge of a lease whose receive began at `since`.
-    pub(super) fn hold(&self, id: u64, receipt: Receipt, since: Instant) -> CancellationToken {
+    pub(super) fn hold(
+        &self,
+        id: u64,
+        receipt: ReceiptHandle,
+        since: Instant,
+    ) -> CancellationToken {
         let lost = CancellationToken::new();
         let held = Held {
             receipt,
@@ -101,12 +106,12 @@ impl Leases {
     }
 
     /// Stops keeping a lease; its receipt, unless it was lost.
-    pub(super) fn release(&self, id: u64) -> Option<Receipt> {
+    pub(super) fn end(&self, id: u64) -> Option<ReceiptHandle> {
         self.held().remove(&id).map(|held| held.receipt)
     }
 
     /// Declares every lease lost and returns the receipts.
-    pub(super) fn abandon(&self) -> Vec<Receipt> {
+    pub(super) fn abandon(&self) -> Vec<ReceiptHandle> {
         let held = std::mem::take(&mut *self.held());
         held.into_values()
             .map(|held| {
@@ -117,21 +122,21 @@ impl Leases {
     }
 
     /// Makes messages visible again after `delay`. They are released already.
-    pub(super) async fn give_back(&self, receipts: &[Receipt], delay: Duration) {
+    pub(super) async fn release(&self, receipts: &[ReceiptHandle], delay: Duration) {
         let _no_heartbeat = self.extending.read().await;
         let extend = |batch| self.queue.extend(&self.name, batch, delay);
         let batches = join_all(receipts.chunks(MAX_QUEUE_BATCH).map(extend));
         match time::timeout(CALL_BOUND.min(self.lease / 6), batches).await {
             Ok(answers) => {
                 for error in answers.into_iter().filter_map(Result::err) {
-                    warn!(queue = %self.name, %error, "giving back failed, leases will run out");
+                    warn!(queue = %self.name, %error, "releasing failed, leases will run out");
                 }
             }
-            Err(_) => warn!(queue = %self.name, "giving back had no answer, leases will run out"),
+            Err(_) => warn!(queue = %self.name, "releasing had no answer, leases will run out"),
         }
     }
 
-    /// The heartbeat: extends all leases in hand at a third of the lease, until it is dropped.
+    /// The heartbeat: extends all leases in flight at a third of the lease, until it is dropped.
     pub(super) async fn keep(&self) {
         let mut ticks = time::interval(self.lease / 3);
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -145,7 +150,7 @@ impl Leases {
     async fn beat(&self) {
         let _alone = self.extending.write().await;
         let now = Instant::now();
-        let held: Vec<(u64, Receipt)> = {
+        let held: Vec<(u64, ReceiptHandle)> = {
             let mut held = self.held();
             held.retain(|_, held| held.cap > now || self.lose(held, "it reached its cap"));
             held.iter().map(|(id, held)| (*id, held.receipt.clone())).collect()
@@ -161,8 +166,9 @@ impl Leases {
             .retain(|_, held| held.deadline > next || self.lose(held, "its extension failed"));
     }
 
-    async fn extend(&self, batch: &[(u64, Receipt)]) {
-        let receipts: Vec<Receipt> = batch.iter().map(|(_, receipt)| receipt.clone()).collect();
+    async fn extend(&self, batch: &[(u64, ReceiptHandle)]) {
+        let receipts: Vec<ReceiptHandle> =
+            batch.iter().map(|(_, receipt)| receipt.clone()).collect();
         let since = Instant::now();
         let results = match self.queue.extend(&self.name, &receipts, self.lease).await {
             Ok(results) => results,

@@ -1,17 +1,20 @@
-//! The one loop that takes deliveries from a queue: workers and the recorder run it.
+//! The one loop that takes deliveries from a queue: workers, the recorder and ingest run it. It decodes
+//! each message once and hands it to its [`Handler`].
 
+mod acks;
 mod consumer;
 mod gather;
+mod handler;
 mod health;
 mod lease;
-mod settler;
 mod slots;
 
-pub use consumer::{ConsumeSettings, Consumer, Handled, Handler};
+pub use consumer::{ConsumeSettings, Consumer};
 pub use gather::gather;
+pub use handler::{Handled, Handler, Unreadable, dead_letter_unreadable};
 pub use health::PollHealth;
 pub use lease::Lease;
 
-/// Longest call to a queue that gives back or settles. Adapters have shorter bounds of their own;
+/// Longest call to a queue that releases or acknowledges. Adapters have shorter bounds of their own;
 /// this one keeps an adapter that hangs from keeping the loop from its end.
 const CALL_BOUND: std::time::Duration = std::time::Duration::from_secs(10);

@@ -5,10 +5,10 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-/// As much may be in hand as gets done in so long.
+/// As much may be in flight as gets done in so long.
 const AHEAD: Duration = Duration::from_secs(4);
 
-/// Tasks in hand: those that are worked on, and those of which only is to be told.
+/// Tasks in flight: those that are worked on, and those of which only is to be told.
 #[derive(Debug)]
 pub(super) struct Slots {
     min_capacity: usize,
@@ -63,9 +63,9 @@ impl Slots {
     pub(super) fn free(&self) -> (usize, usize) {
         let mut used = self.used();
         let capacity = used.pace.ahead().clamp(self.min_capacity, self.capacity);
-        let in_hand = used.working.saturating_add(used.reporting);
+        let in_flight = used.working.saturating_add(used.reporting);
         let free = capacity.saturating_sub(used.working);
-        (free.min(capacity.saturating_mul(2).saturating_sub(in_hand)), capacity)
+        (free.min(capacity.saturating_mul(2).saturating_sub(in_flight)), capacity)
     }
 
     /// Ends when slots have been freed after it was called.

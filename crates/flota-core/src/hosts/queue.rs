@@ -125,7 +125,7 @@ impl<T> HostQueue<T> {
         self.under_way_count = self.under_way_count.saturating_sub(1);
         let Some(known) = self.by_host.get_mut(&ended.host) else { return Vec::new() };
         known.under_way = known.under_way.saturating_sub(1);
-        let mut given_back = Vec::new();
+        let mut released = Vec::new();
         match &ended.verdict {
             Verdict::Unknown => {}
             Verdict::Answered => known.note_answer(ended.took, &self.limits, now),
@@ -147,14 +147,14 @@ impl<T> HostQueue<T> {
                     known.waiting = kept;
                     self.held_count -= back.len();
                     let limits = &self.limits;
-                    let give_back = |item| (item, known.room_when_open(open_until, limits));
-                    given_back = back.into_iter().map(give_back).collect();
+                    let release = |item| (item, known.room_when_open(open_until, limits));
+                    released = back.into_iter().map(release).collect();
                 }
             }
         }
         self.give_turn(&ended.host);
         self.forget(&ended.host, now);
-        given_back
+        released
     }
 
     /// When an item whose call to `host` failed is to come again; `None` where the breaker is closed, so
@@ -175,7 +175,7 @@ impl<T> HostQueue<T> {
         self.by_host.get(host)?.fault.clone()
     }
 
-    /// Everything that waits, to be given back.
+    /// Everything that waits, to be released.
     pub fn take_all(&mut self) -> Vec<T> {
         self.held_count = 0;
         self.by_host.values_mut().flat_map(|host| host.waiting.drain(..)).collect()

@@ -65,6 +65,7 @@ impl LabelMetadata {
     /// If it is no list and no dictionary of labels.
     pub fn read(&self, text: &str) -> Result<Vec<String>, String> {
         label_file::of_metadata(text)
+            .and_then(label_file::bounded)
             .map_err(|error| format!("the metadata `{}` of the ONNX file: {error}", self.key))
     }
 }
@@ -84,10 +85,15 @@ impl LabelLines {
     /// none.
     ///
     /// # Errors
-    /// If it is JSON, but not of labels.
+    /// If it is JSON, but not of labels, or has too many.
     pub fn read(&self, text: &str) -> Result<Vec<String>, String> {
-        let lines = || text.trim_end().lines().map(|line| self.label_of(line).to_owned()).collect();
-        label_file::of_json(text).unwrap_or_else(|| Ok(lines()))
+        let text = label_file::without_mark(text);
+        let lines = || {
+            // One more than there may be, to be refused.
+            let lines = text.trim_end().lines().take(label_file::MAX_LABELS + 1);
+            lines.map(|line| self.label_of(line).to_owned()).collect()
+        };
+        label_file::of_json(text).unwrap_or_else(|| Ok(lines())).and_then(label_file::bounded)
     }
 
     fn label_of<'a>(&self, line: &'a str) -> &'a str {

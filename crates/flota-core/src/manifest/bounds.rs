@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-/// Largest batch that a manifest may ask for: more images in hand only delay their mates.
+/// Largest batch that a manifest may ask for: more images in flight only delay their mates.
 const MAX_BATCH_SIZE: u64 = 256;
 /// Longest wait for a batch to fill that a manifest may ask for, in milliseconds.
 const MAX_BATCH_WAIT_MS: u64 = 10_000;
@@ -12,7 +12,7 @@ const MAX_BATCH_WAIT_MS: u64 = 10_000;
 const MAX_LATENCY_MS: u64 = 3_600_000;
 /// Largest file that a manifest may allow, in bytes: it is held in memory whole.
 const MAX_IMAGE_BYTES: u64 = 512 * 1024 * 1024;
-/// Largest picture that a manifest may allow, in pixels.
+/// Largest image that a manifest may allow, in pixels.
 const MAX_IMAGE_PIXELS: u64 = 1_000_000_000;
 /// Longest side that a manifest may allow, in pixels: what JPEG can say.
 const MAX_IMAGE_DIMENSION: u64 = 65_535;
@@ -61,7 +61,7 @@ pub struct Limits {
     /// Largest file, in bytes.
     #[serde(deserialize_with = "within::<1, MAX_IMAGE_BYTES, _, _>")]
     pub max_bytes: u64,
-    /// Largest picture, in pixels.
+    /// Largest image, in pixels.
     #[serde(deserialize_with = "within::<1, MAX_IMAGE_PIXELS, _, _>")]
     pub max_pixels: u64,
     /// Longest side, in pixels.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{
     BatchSpec, Format, InputSpec, LabelSource, Limits, ManifestError, OutputKind, OutputSpec,
-    WeightsSource, bounds::within,
+    WeightsSource, bounds::within, error::TWO_DOCUMENTS,
 };
 use crate::{ModelName, ModelVersion};
 
@@ -41,7 +41,7 @@ pub struct Manifest {
     /// What the outputs are called; absent for an embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelSource>,
-    /// From picture to tensor.
+    /// From image to tensor.
     pub input: InputSpec,
     /// From tensor to prediction.
     #[serde(deserialize_with = "output")]
@@ -63,6 +63,10 @@ impl Manifest {
     /// # Errors
     /// The first thing that is wrong, with its line and a cure.
     pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
+        if let Some(line) = second_document(text) {
+            let reason = TWO_DOCUMENTS.to_owned();
+            return Err(ManifestError { file: file.to_owned(), line, reason });
+        }
         let manifest: Self = serde_saphyr::from_str(text)
             .map_err(|error| ManifestError::from_yaml(file, text, &error))?;
         match manifest.check() {
@@ -121,6 +125,14 @@ impl<'de> Deserialize<'de> for Manifest {
         manifest.input.complete(manifest.format);
         Ok(manifest)
     }
+}
+
+/// The line that begins a second document behind a first one.
+fn second_document(text: &str) -> Option<u64> {
+    let is_begun = |line: &str| !line.trim().is_empty() && !line.starts_with(['#', '%']);
+    let mut lines = (1..).zip(text.lines());
+    lines.by_ref().find(|(_, line)| is_begun(line) && !line.starts_with("---"))?;
+    lines.find(|(_, line)| *line == "---" || line.starts_with("--- ")).map(|(number, _)| number)
 }
 
 fn default_attempts() -> u32 {

@@ -3,6 +3,8 @@
 use serde_saphyr::Error as YamlError;
 use thiserror::Error;
 
+use super::place::{line_of, named_key};
+
 /// Longest piece of the manifest that an error quotes, in characters.
 const MAX_QUOTE_CHARS: usize = 60;
 /// Least likeness (Jaro-Winkler, 0 to 1) at which a known name is offered for an unknown one.
@@ -24,7 +26,13 @@ impl ManifestError {
     /// The error that a YAML reader has found in `text`.
     pub(super) fn from_yaml(file: &str, text: &str, error: &YamlError) -> Self {
         let error = error.without_snippet();
-        let line = error.location().map_or(1, |location| location.line().max(1));
+        let mut line = error.location().map_or(1, |location| location.line().max(1));
+        // What is checked once a whole mapping is read is said to be at its beginning.
+        if let YamlError::Message { msg, .. } = error
+            && let Some(of_key) = named_key(msg).and_then(|key| line_of(text, line, key))
+        {
+            line = of_key;
+        }
         let reason = match error {
             YamlError::SerdeUnknownField { field, expected, .. } => {
                 match foreign(field, expected) {
@@ -43,28 +51,112 @@ impl ManifestError {
                 format!("{} is wanted{}", wanted(ty), quote(text, line))
             }
             YamlError::Message { msg, .. } => format!("{msg}{}", quote(text, line)),
+            YamlError::Unexpected { expected, .. } => {
+                let (key, value) = key_and_value(text, line);
+                match written(key, value) {
+                    Some(cure) => {
+                        format!("{}{}: write {cure}", needed(expected), quote(text, line))
+                    }
+                    None => format!("{}{}", needed(expected), quote(text, line)),
+                }
+            }
+            YamlError::SerdeInvalidType { expected, .. } => {
+                let (key, value) = key_and_value(text, line);
+                match written(key, value) {
+                    Some(cure) => {
+                        format!("{expected} is needed{}: write {cure}", quote(text, line))
+                    }
+                    None => format!("{expected} is needed{}", quote(text, line)),
+                }
+            }
+            YamlError::MultipleDocuments { .. } => TWO_DOCUMENTS.to_owned(),
+            // The parser may name the line before, which it takes for unfinished.
+            _ if is_indented_by_tab(text, line) || is_indented_by_tab(text, line + 1) => {
+                line += u64::from(!is_indented_by_tab(text, line));
+                format!("a line is indented by a tab: YAML takes spaces alone{}", quote(text, line))
+            }
             other => format!("{}{}", without_place(&other.to_string()), quote(text, line)),
         };
         Self { file: file.to_owned(), line, reason }
     }
 
-    /// An error about the top-level field `key` of `text`.
+    /// An error about the top-level field `key` of `text`. Where `reason` begins with the name of a field in it,
+    /// such as `` `interpolation: cubic` ``, the line is that field's.
     pub fn about(file: &str, text: &str, key: &str, reason: String) -> Self {
         let opens = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
-        let index = text.lines().position(opens).unwrap_or(0);
-        Self { file: file.to_owned(), line: index as u64 + 1, reason }
+        let line = text.lines().position(opens).unwrap_or(0) as u64 + 1;
+        let inner = named_key(&reason).filter(|inner| *inner != key);
+        let line = inner.and_then(|inner| line_of(text, line, inner)).unwrap_or(line);
+        Self { file: file.to_owned(), line, reason }
     }
+}
+
+/// A second document would be a second manifest.
+pub(super) const TWO_DOCUMENTS: &str =
+    "a line `---` begins a second document: a manifest is one, remove what is not of it";
+
+/// What the reader calls `expected`, as people say it.
+fn needed(expected: &str) -> String {
+    let needed = match expected {
+        "mapping start" | "empty mapping start" => "fields are needed here, as `key: value`",
+        "sequence start" => "a list is needed here, as `[a, b, c]`",
+        "string scalar" => "a single value is needed here",
+        other => return format!("expected {other}"),
+    };
+    needed.to_owned()
+}
+
+/// The field of a line and what stands behind it.
+fn key_and_value(text: &str, line: u64) -> (&str, &str) {
+    let (key, value) = line_at(text, line).split_once(':').unwrap_or_default();
+    (key.trim(), value.split(" #").next().unwrap_or_default().trim())
+}
+
+/// How the field `key`, which is given as a single `value`, is written.
+fn written(key: &str, value: &str) -> Option<String> {
+    if value.is_empty() || value.starts_with(['[', '{', '&', '*', '|', '>']) {
+        return None;
+    }
+    Some(match key {
+        "weights" | "labels" => format!("`{key}: {{file: {value}}}`"),
+        "resize" => format!("`resize: {{mode: {value}}}`"),
+        "output" => format!("`output: {{kind: {value}}}`"),
+        "mean" | "std" => {
+            format!("`{key}: [{value}, {value}, {value}]`, a number for each channel")
+        }
+        _ => return None,
+    })
+}
+
+fn is_indented_by_tab(text: &str, line: u64) -> bool {
+    let line = line_at(text, line);
+    let indentation = &line[..line.len() - line.trim_start().len()];
+    indentation.contains('\t')
+}
+
+fn line_at(text: &str, line: u64) -> &str {
+    let index = usize::try_from(line - 1).unwrap_or(usize::MAX);
+    text.lines().nth(index).unwrap_or_default()
 }
 
 /// How what another library calls `field` is written here.
 fn foreign(field: &str, known: &[&'static str]) -> Option<&'static str> {
+    let is_id = !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit());
     Some(match field {
+        // `labels: {0: cat, 1: dog}`
+        _ if is_id && known.contains(&"skip_words") => {
+            "the labels as a list in the order of their ids, `labels: [cat, dog]`"
+        }
         "crop_pct" => {
             "timm's as `resize: {shortest_edge: N}`, where N is floor(input size / crop_pct)"
         }
         "crop_mode" => {
             "timm's `center` as `resize: {shortest_edge: N}`, its others as `mode: exact` or \
             `mode: letterbox`"
+        }
+        "size" | "shortest_edge" if known.contains(&"resize") => {
+            "`resize: {shortest_edge: N}`, or `resize: {mode: exact}`, and the tensor's size as `width` and \
+            `height`"
         }
         "input_size" | "crop_size" => "the size as `width` and `height` of `input`",
         "height" | "width" if known.contains(&"mode") => {
@@ -111,8 +203,7 @@ fn without_place(sentence: &str) -> &str {
 }
 
 fn quote(text: &str, line: u64) -> String {
-    let index = usize::try_from(line - 1).unwrap_or(usize::MAX);
-    let quoted = text.lines().nth(index).unwrap_or_default().trim();
+    let quoted = line_at(text, line).trim();
     match quoted.char_indices().nth(MAX_QUOTE_CHARS) {
         None if quoted.is_empty() => String::new(),
         None => format!(", in `{quoted}`"),

@@ -9,7 +9,10 @@ pub(super) const MAX_TENSOR_SIDE: u64 = 8_192;
 /// What a pixel's 0 to 255 is multiplied by where the manifest says nothing.
 const DEFAULT_SCALE: f32 = 1.0 / 255.0;
 
-/// How a picture becomes a tensor: resized, cropped, then `(value * scale - mean) / std`.
+/// Least `std`: what is divided by less is beyond the range of trained numbers, or infinite.
+const MIN_STD: f32 = 1e-6;
+
+/// How a image becomes a tensor: resized, cropped, then `(value * scale - mean) / std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "InputFields", into = "InputFields")]
 pub struct InputSpec {
@@ -21,7 +24,7 @@ pub struct InputSpec {
     pub width: u32,
     /// Height of the tensor in pixels.
     pub height: u32,
-    /// How the picture is brought to that size.
+    /// How the image is brought to that size.
     pub resize: Resize,
     /// How pixels are interpolated.
     pub filter: Filter,
@@ -49,7 +52,7 @@ pub struct InputSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alpha {
-    /// The picture lies over white, as on a white page.
+    /// The image lies over white, as on a white page.
     #[default]
     White,
     /// Opacity is dropped and colours stay as stored: Pillow's `convert("RGB")`, which most training
@@ -116,7 +119,7 @@ struct InputFields {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JpegSpec {
-    /// A picture may be decoded to a half, a quarter or an eighth of its sides while it stays so many
+    /// A image may be decoded to a half, a quarter or an eighth of its sides while it stays so many
     /// times as large as it is resized to. 0: it is always decoded whole.
     #[serde(deserialize_with = "within::<0, MAX_MIN_SCALE, _, _>")]
     pub min_scale: u32,
@@ -193,7 +196,7 @@ impl InputSpec {
         }
     }
 
-    /// Whether a picture is padded with black where its shortest edge does not fill the tensor.
+    /// Whether a image is padded with black where its shortest edge does not fill the tensor.
     pub fn may_pad(&self) -> bool {
         let longest = self.width.max(self.height);
         matches!(self.resize, Resize::ShortestEdge { size, .. } if size < longest)
@@ -206,7 +209,7 @@ impl InputSpec {
             && (format.is_first() || rounding != Some(Rounding::Torchvision))
         {
             return Err(format!(
-                "a shortest edge of {size} does not fill a tensor of {}x{}; only `format: 2` with \
+                "`resize` to a shortest edge of {size} does not fill a tensor of {}x{}; only `format: 2` with \
                  `rounding: torchvision` pads it, with black",
                 self.width, self.height
             ));
@@ -234,8 +237,8 @@ impl InputSpec {
     fn check(&self) -> Result<(), String> {
         self.check_channels("mean", self.mean.as_deref())?;
         self.check_channels("std", self.std.as_deref())?;
-        if self.std.iter().flatten().any(|value| *value <= 0.0) {
-            return Err("`std` must be greater than 0".to_owned());
+        if self.std.iter().flatten().any(|value| *value < MIN_STD) {
+            return Err(format!("`std` must be greater than 0: {MIN_STD} at least"));
         }
         if !self.scale.is_finite() || self.scale <= 0.0 {
             return Err("`scale` must be a number greater than 0".to_owned());

@@ -1,12 +1,30 @@
 //! Labels as other libraries write them: a JSON list, a dictionary of ids, Hugging Face's `config.json`, or a
 //! dictionary as Python prints it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter::Peekable, str::Chars};
 
 use serde_json::Value;
 
+use super::json_once::Document;
+
+/// Most labels of a model: the largest known classifiers have a tenth of it.
+pub(super) const MAX_LABELS: usize = 500_000;
+
 /// The key of `config.json` that holds the labels.
 const HUGGING_FACE_KEY: &str = "id2label";
+
+/// `text` without the byte-order mark that Windows programs begin a file with.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// `labels`, where they are not too many.
+pub(super) fn bounded(labels: Vec<String>) -> Result<Vec<String>, String> {
+    match labels.len() > MAX_LABELS {
+        true => Err(format!("there are more than {MAX_LABELS} labels")),
+        false => Ok(labels),
+    }
+}
 
 /// The labels in `text`, in the order of their ids; `None` where it is no JSON list or dictionary.
 ///
@@ -18,9 +36,10 @@ pub(super) fn of_json(text: &str) -> Option<Result<Vec<String>, String>> {
         return None;
     }
     match serde_json::from_str(text) {
-        Ok(document) => Some(of_value(document)),
+        Ok(Document(document)) => Some(of_value(document)),
         // A label may begin with a bracket.
         Err(_) if text.starts_with('[') => None,
+        Err(error) if error.is_data() => Some(Err(format!("of the labels, {error}"))),
         Err(error) => Some(Err(format!("the labels are not JSON: {error}"))),
     }
 }
@@ -28,16 +47,92 @@ pub(super) fn of_json(text: &str) -> Option<Result<Vec<String>, String>> {
 /// The labels in the text of a file's metadata, as Ultralytics writes it: a dictionary or a list, in JSON
 /// or as Python prints it.
 pub(super) fn of_metadata(text: &str) -> Result<Vec<String>, String> {
-    if let Ok(document) = serde_json::from_str(text) {
+    let text = without_mark(text);
+    if let Ok(Document(document)) = serde_json::from_str(text) {
         return of_value(document);
     }
-    // Python's way to print them is one of YAML's to write them.
+    if let Some(Ok(document)) = json_of_python(text).map(|json| serde_json::from_str(&json)) {
+        return of_value(document);
+    }
+    // YAML is near to what Python prints, but leaves backslashes in single quotes as they are.
+    if text.contains('\\') && text.contains('\'') {
+        return Err(
+            "its quotes and backslashes can be read in two ways: list the labels".to_owned()
+        );
+    }
     let by_id: Result<BTreeMap<u32, String>, _> = serde_saphyr::from_str(text);
     if let Ok(by_id) = by_id {
         return in_order(by_id.into_iter().collect());
     }
     serde_saphyr::from_str(text)
         .map_err(|_| "it is no list of labels, and no dictionary of ids and labels".to_owned())
+}
+
+/// A dictionary or list as Python prints it, as JSON; `None` where a text in it does not end or has an
+/// escape that Python does not print.
+fn json_of_python(text: &str) -> Option<String> {
+    let mut json = String::new();
+    let mut rest = text.chars().peekable();
+    while let Some(next) = rest.next() {
+        match next {
+            quote @ ('\'' | '"') => {
+                let label = python_text(&mut rest, quote)?;
+                json += &Value::from(label).to_string();
+            }
+            digit @ '0'..='9' => {
+                let mut number = String::from(digit);
+                while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+                    number.push(digit);
+                }
+                // The keys of JSON are texts.
+                match rest.peek() {
+                    Some(':') => json += &format!("\"{number}\""),
+                    _ => json += &number,
+                }
+            }
+            other => json.push(other),
+        }
+    }
+    Some(json)
+}
+
+/// A text of Python up to its closing `quote` (The Python Language Reference, 2.4.1.1).
+fn python_text(rest: &mut Peekable<Chars<'_>>, quote: char) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        let next = rest.next()?;
+        if next == quote {
+            return Some(text);
+        }
+        if next != '\\' {
+            text.push(next);
+            continue;
+        }
+        let digit_count = match rest.next()? {
+            kept @ ('\\' | '\'' | '"') => {
+                text.push(kept);
+                continue;
+            }
+            'n' => {
+                text.push('\n');
+                continue;
+            }
+            'r' => {
+                text.push('\r');
+                continue;
+            }
+            't' => {
+                text.push('\t');
+                continue;
+            }
+            'x' => 2,
+            'u' => 4,
+            'U' => 8,
+            _ => return None,
+        };
+        let digits: String = rest.by_ref().take(digit_count).collect();
+        text.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
+    }
 }
 
 fn of_value(document: Value) -> Result<Vec<String>, String> {
@@ -47,6 +142,14 @@ fn of_value(document: Value) -> Result<Vec<String>, String> {
             let fields = match fields.remove(HUGGING_FACE_KEY) {
                 Some(Value::Object(by_id)) => by_id,
                 Some(_) => return Err(format!("`{HUGGING_FACE_KEY}` is no dictionary")),
+                None if fields.contains_key("model_type")
+                    || fields.contains_key("architectures") =>
+                {
+                    return Err(format!(
+                        "the configuration has no `{HUGGING_FACE_KEY}`, so that its labels have no names: list \
+                         them as `labels: [cat, dog]`"
+                    ));
+                }
                 None => fields,
             };
             let pairs: Result<Vec<_>, String> = fields.into_iter().map(pair).collect();
@@ -111,6 +214,18 @@ mod tests {
         let printed = "{0: 'person', 1: \"painter's green\", 2: 'traffic: light'}";
         assert_eq!(of_metadata(printed).unwrap(), ["person", "painter's green", "traffic: light"]);
         assert_eq!(of_metadata("['a', 'b']").unwrap(), ["a", "b"]);
+        for (printed, label) in [
+            (r"{0: 'a\\b'}", r"a\b"),
+            (r#"{0: "it's a\\b"}"#, r"it's a\b"),
+            (r"{0: 'it\'s'}", "it's"),
+            (r#"{0: 'a "b"'}"#, r#"a "b""#),
+            (r"{0: 'caf\xe9 \u20ac \U0001f408\t'}", "café € 🐈\t"),
+            (r"{0: '1: one'}", "1: one"),
+            (r"['\\']", r"\"),
+            ("0: plain\n", "plain"),
+        ] {
+            assert_eq!(of_metadata(printed).unwrap(), [label], "{printed}");
+        }
         // Ten and more are in the order of their numbers.
         let many = (0..12).rev().map(|n| format!("\"{n}\": \"l{n}\"")).collect::<Vec<_>>();
         let labels = of_json(&format!("{{{}}}", many.join(","))).unwrap().unwrap();
@@ -123,8 +238,10 @@ mod tests {
         for (text, wanted) in [
             (r#"{"0": "cat", "2": "dog"}"#, "no label with the id 1"),
             (r#"{"0": "cat", "x": "dog"}"#, "`x` is neither an id"),
-            (r#"{"model_type": "vit"}"#, "`model_type` is neither an id"),
+            (r#"{"model_type": "vit"}"#, "the configuration has no `id2label`"),
             (r#"{"id2label": []}"#, "`id2label` is no dictionary"),
+            (r#"{"0": "cat", "0": "dog"}"#, "of the labels, `0` is given twice"),
+            (r#"{"id2label": {"0": "cat", "0": "dog"}}"#, "`0` is given twice"),
             ("{}", "there are none"),
             ("{", "the labels are not JSON"),
             ("[1]", "the label 1 is no text"),
@@ -133,5 +250,16 @@ mod tests {
             assert!(error.contains(wanted), "{text}: {error}");
         }
         assert!(of_metadata("yolo").is_err());
+        let refused = of_metadata(r"{0: 'a\q'}").unwrap_err();
+        assert!(refused.contains("read in two ways"), "{refused}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_label() {
+        for text in ["\u{feff}[\"cat\"]", "\u{feff}{\"0\": \"cat\"}"] {
+            assert_eq!(of_json(without_mark(text)).unwrap().unwrap(), ["cat"]);
+            assert_eq!(of_metadata(text).unwrap(), ["cat"]);
+        }
+        assert_eq!(of_metadata("\u{feff}{0: 'cat'}").unwrap(), ["cat"]);
     }
 }

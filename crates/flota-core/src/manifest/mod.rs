@@ -8,8 +8,10 @@ mod format;
 mod identity;
 mod input;
 mod interpolation;
+mod json_once;
 mod label_file;
 mod output;
+mod place;
 mod resize;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
-//! How a picture is brought to the size of the tensor, as manifests and other libraries write it.
+//! How a image is brought to the size of the tensor, as manifests and other libraries write it.
 
 use serde::{Deserialize, Serialize};
 
 use super::input::MAX_TENSOR_SIDE;
 
-/// How a picture is brought to the size of the tensor.
+/// How a image is brought to the size of the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ResizeFields", into = "ResizeFields")]
 pub enum Resize {
@@ -19,16 +19,16 @@ pub enum Resize {
         /// format is known.
         rounding: Option<Rounding>,
     },
-    /// The whole picture is squeezed into the tensor.
+    /// The whole image is squeezed into the tensor.
     Exact,
-    /// The whole picture with its proportions, centred; the rest is filled.
+    /// The whole image with its proportions, centred; the rest is filled.
     Letterbox {
         /// Red, green and blue of the rest.
         fill: [u8; 3],
     },
 }
 
-/// Which part of a picture is kept.
+/// Which part of a image is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Crop {
@@ -37,7 +37,7 @@ pub enum Crop {
     Center,
 }
 
-/// How resizing to the shortest edge rounds. `d` is what the resized picture has more than the tensor.
+/// How resizing to the shortest edge rounds. `d` is what the resized image has more than the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {

@@ -126,21 +126,26 @@ fn what_is_wrong_is_said_with_line_and_cure() {
         ("max_size: 4", "max_latency_ms: 0", "model.yaml:30: 0 is not from 1 to 3600000"),
         ("  width: 224\n", "", "missing field `width`"),
         ("width: 224", "width: 224\n  width: 1", "model.yaml:14: field `width` is given twice"),
-        ("size: 256", "size: 100", "a shortest edge of 100 does not fill a tensor of 224x224"),
+        (
+            "size: 256",
+            "size: 100",
+            "model.yaml:15: `resize` to a shortest edge of 100 does not fill a tensor of 224x224",
+        ),
         ("    size: 256\n", "", "model.yaml:16: `mode: shortest_edge` needs the `size`"),
         (
             "mode: shorter_side",
             "mode: exact",
             "`size`, `crop` and `rounding` belong to `mode: shor",
         ),
-        ("color: rgb", "color: grey", "`mean` has 3 values for 1 channel(s)"),
-        ("[0.229, 0.224, 0.225]", "[0, 1, 1]", "`std` must be greater than 0"),
+        ("color: rgb", "color: grey", "model.yaml:20: `mean` has 3 values for 1 channel(s)"),
+        ("[0.229, 0.224, 0.225]", "[0, 1, 1]", "model.yaml:21: `std` must be greater than 0"),
+        ("[0.229, 0.224, 0.225]", "[1e-45, 1, 1]", "model.yaml:21: `std` must be greater than 0"),
         ("[0.229, 0.224, 0.225]", "[.nan, 1, 1]", "`std` must hold finite numbers"),
-        ("color: rgb", "dtype: u8", "`dtype: u8` takes pixels as they are"),
-        ("kind: softmax", "kind: scores", "`apply` belongs to `kind: softmax`"),
+        ("color: rgb", "dtype: u8", "model.yaml:19: `dtype: u8` takes pixels as they are"),
+        ("kind: softmax", "kind: scores", "model.yaml:24: `apply` belongs to `kind: softmax`"),
         ("kind: softmax\n  apply: true", "kind: embedding", "an embedding has no labels"),
         ("0.7", "high", "model.yaml:27: "),
-        ("top_k: 3", "top_k: 0", "`top_k` is not from 1 to 1000"),
+        ("top_k: 3", "top_k: 0", "model.yaml:25: `top_k` is not from 1 to 1000"),
         ("labels:\n  file: labels.txt\n  skip_words: 1\n", "", "model.yaml:19: `labels` are mi"),
         ("file: labels.txt", "fiel: labels.txt", "model.yaml:8: unknown field `fiel`, did you mea"),
         ("file: labels.txt", "file: ../labels.txt", "leads out of the model's folder"),
@@ -152,6 +157,34 @@ fn what_is_wrong_is_said_with_line_and_cure() {
         ("file: labels.txt\n  skip_words: 1", "[tench, tench]", "given twice"),
         ("file: labels.txt\n  skip_words: 1", "[tench]", "`thresholds` names `goldfish`"),
         ("limits:", "limits: [", "model.yaml:3"),
+        (
+            "weights:\n  url: https://models.example/mobilenet.onnx\n  sha256:",
+            "weights: m.onnx #",
+            "fields are needed here, as `key: value`, in `weights: m.onnx #",
+        ),
+        (
+            "labels:\n  file: labels.txt\n  skip_words: 1",
+            "labels: l.txt",
+            "`labels: {file: l.txt}`",
+        ),
+        (
+            "labels:\n  file: labels.txt\n  skip_words: 1",
+            "labels: {0: a}",
+            "as a list in the order",
+        ),
+        (
+            "resize:\n    mode: shorter_side\n    size: 256",
+            "resize: exact",
+            "`resize: {mode: exact}`",
+        ),
+        ("mean: [0.485, 0.456, 0.406]", "mean: 0.5", "write `mean: [0.5, 0.5, 0.5]`"),
+        ("  color: rgb", "\tcolor: rgb", "model.yaml:19: a line is indented by a tab"),
+        ("  color: rgb", "  size: 224", "write `resize: {shortest_edge: N}`, or"),
+        (
+            "name: image",
+            "format: 2\n---\nname: image",
+            "model.yaml:2: a line `---` begins a second",
+        ),
     ] {
         let message = refusal(from, to);
         assert!(message.contains(wanted), "{to:?} gave {message:?}, wanted {wanted:?}");
@@ -169,6 +202,12 @@ fn label_lines_lose_the_words_that_are_no_part_of_them() {
         lines.read("n01 tench, Tinca tinca\r\nn02 goldfish\n\n").unwrap(),
         ["tench, Tinca tinca", "goldfish"]
     );
+    // As Windows programs write it.
+    assert_eq!(lines.read("\u{feff}n01 tench\r\n").unwrap(), ["tench"]);
+    assert_eq!(lines.read("\u{feff}[\"tench\"]").unwrap(), ["tench"]);
+    let many = |count| lines.read(&"n a\n".repeat(count)).map(|labels| labels.len());
+    assert_eq!(many(500_000), Ok(500_000));
+    assert_eq!(many(500_001), Err("there are more than 500000 labels".to_owned()));
 }
 
 #[test]

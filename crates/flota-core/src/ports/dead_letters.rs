@@ -14,7 +14,7 @@ pub trait DeadLetters: Send + Sync {
     /// The dead letter, if there is one.
     async fn get(&self, id: &str) -> PortResult<Option<DeadLetter>>;
 
-    /// Those that match, by the time when they were put away and then by id, the oldest first.
+    /// Those that match, by the time when they were dead-lettered and then by id, the oldest first.
     async fn list(&self, filter: &DeadLetterFilter) -> PortResult<DeadLetterPage>;
 
     /// How many are open. Where counting is billed, it may stop at some thousands.
@@ -34,7 +34,7 @@ pub struct DeadLetterFilter {
     /// What they are like.
     pub selection: DeadLetterSelection,
     /// Also those that were decided about.
-    pub decided: bool,
+    pub include_resolved: bool,
     /// Those after this id, in the order of the list; none where it is not known.
     pub after: Option<String>,
     /// At most so many.

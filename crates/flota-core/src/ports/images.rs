@@ -26,7 +26,7 @@ pub trait Images: Send + Sync {
         self.put(image.read().await?).await.map(drop)
     }
 
-    /// Waits for a place to fetch from the host of `address`: shortly, for whoever waits holds up
+    /// Waits for a place to fetch from the host of `address`: briefly, because a waiting task holds up
     /// others.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ pub trait Images: Send + Sync {
         self.fetch(address, max_bytes).await
     }
 
-    /// The SHA-256 of the bytes at `address`, where whoever keeps them says it without sending
+    /// The SHA-256 of the bytes at `address`, if its store tells it without sending
     /// them. `None` says nothing about the image.
     async fn sha256(&self, _address: &str) -> Option<Sha256> {
         None

@@ -13,11 +13,12 @@ pub use clock::Clock;
 pub use dead_letters::{DeadLetterFilter, DeadLetterPage, DeadLetters, ReplayStart, Replays};
 pub use images::{FetchError, FetchPlace, Images, Retry, StagedFile, UPLOADED_PREFIX};
 pub use poster::{PostAnswer, PostError, PostRequest, Poster};
-pub use queue::{Backlog, Delivery, Depth, NewMessage, Queue, Receipt};
+pub use queue::{Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle};
 pub use records::{
     Accept, Accepted, Aliases, Callbacks, Finish, IdempotencyKey, Predictions, Recorded, Requests,
 };
 pub use registry::{
-    Models, RegisteredModel, Registration, RegistrationOutcome, Service, Throughput, WorkerLine,
+    Models, RegisteredModel, Registration, RegistrationOutcome, Service, Throughput,
+    WorkerHeartbeat,
 };
 pub use retention::{Deleted, Retention, StoredKind};

@@ -33,20 +33,20 @@ pub trait Queue: Send + Sync {
     async fn extend(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
         lease: Duration,
     ) -> PortResult<Vec<PortResult<()>>>;
 
     /// Removes messages whose effect is durable. What is gone already counts as removed.
-    async fn settle(
+    async fn ack(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
     ) -> PortResult<Vec<PortResult<()>>>;
 
     /// The queue to which `queue` gives up what was received too often; `None` where it never
     /// gives anything up.
-    fn crash_net(&self, _queue: &QueueName) -> Option<QueueName> {
+    fn dlq(&self, _queue: &QueueName) -> Option<QueueName> {
         None
     }
 
@@ -76,7 +76,7 @@ pub struct NewMessage {
     /// [`MAX_MESSAGE_DELAY`](crate::limits::MAX_MESSAGE_DELAY).
     pub delay: Duration,
     /// How long it may wait for others that go in the same call, where calls are billed.
-    pub patience: Duration,
+    pub linger: Duration,
     /// Whose it is: a noisy group does not hold up the others where the queue is fair.
     pub group: String,
     /// The trace that it belongs to, which travels beside it where queues have attributes.
@@ -94,7 +94,7 @@ impl NewMessage {
         Self {
             body,
             delay: Duration::ZERO,
-            patience: Duration::ZERO,
+            linger: Duration::ZERO,
             group,
             trace: None,
             pack: None,
@@ -103,22 +103,30 @@ impl NewMessage {
     }
 }
 
-/// One receipt of a message.
+/// One receipt of a message, whose body is text until it is decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// What extends and settles this delivery.
-    pub receipt: Receipt,
-    /// The body as it was sent.
-    pub body: String,
+pub struct Delivery<B = String> {
+    /// What extends and acknowledges this delivery.
+    pub receipt: ReceiptHandle,
+    /// The body as it was sent, or decoded.
+    pub body: B,
     /// How often the message was received, this time included.
     pub receive_count: u32,
     /// When it was sent.
     pub sent_at: Timestamp,
 }
 
+impl<B> Delivery<B> {
+    /// The body, and the delivery with `body` in its place.
+    pub fn replace_body<C>(self, body: C) -> (B, Delivery<C>) {
+        let Self { receipt, body: before, receive_count, sent_at } = self;
+        (before, Delivery { receipt, body, receive_count, sent_at })
+    }
+}
+
 /// The handle of one delivery. A later delivery of the message has another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Receipt(pub String);
+pub struct ReceiptHandle(pub String);
 
 /// About how many messages a queue holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

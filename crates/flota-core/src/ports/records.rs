@@ -153,7 +153,7 @@ pub trait Aliases: Send + Sync {
     /// Those of `objects` whose content is known, in any order.
     async fn get(&self, objects: &[ObjectIdentity]) -> PortResult<Vec<Alias>>;
 
-    /// Keeps aliases. What an identity names never changes: whoever writes one again writes the
+    /// Keeps aliases. What an identity names never changes: a second write writes the
     /// same.
     async fn put(&self, aliases: &[Alias]) -> PortResult<()>;
 }
@@ -182,12 +182,7 @@ pub trait Callbacks: Send + Sync {
 
     /// Gives back a callback that was claimed and not tried: it is due at `due_at`. Nothing happens
     /// unless it is pending and still due at `claim`: otherwise it is somebody else's by now.
-    async fn give_back(
-        &self,
-        id: CallbackId,
-        claim: Timestamp,
-        due_at: Timestamp,
-    ) -> PortResult<()>;
+    async fn release(&self, id: CallbackId, claim: Timestamp, due_at: Timestamp) -> PortResult<()>;
 
     /// How many are pending. Where counting is billed, it may stop at some thousands.
     async fn pending_count(&self) -> PortResult<u64>;

@@ -19,14 +19,14 @@ pub trait Models: Send + Sync {
     /// Whether this version of the model was ever registered.
     async fn is_registered(&self, name: &ModelName, version: &ModelVersion) -> PortResult<bool>;
 
-    /// Refreshes a worker's line of life.
-    async fn alive(&self, line: &WorkerLine) -> PortResult<()>;
+    /// Refreshes a worker's heartbeat.
+    async fn alive(&self, line: &WorkerHeartbeat) -> PortResult<()>;
 
-    /// Ends a worker's line of life.
+    /// Ends a worker's heartbeat.
     async fn gone(&self, instance: &str) -> PortResult<()>;
 
     /// The workers that are alive at `now`.
-    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>>;
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerHeartbeat>>;
 
     /// The current version of every model, by name, with the workers alive at `now`.
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>>;
@@ -89,9 +89,9 @@ pub enum RegistrationOutcome {
     Conflict(Sha256),
 }
 
-/// A sign of life of one worker process.
+/// A heartbeat of one worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerLine {
+pub struct WorkerHeartbeat {
     /// Which process.
     pub instance: String,
     /// Which worker it is of.
@@ -145,7 +145,7 @@ impl RegisteredModel {
     /// A model with those of `lines`, all alive, that take its tasks.
     pub fn with_lines<'l>(
         registration: Registration,
-        lines: impl IntoIterator<Item = &'l WorkerLine>,
+        lines: impl IntoIterator<Item = &'l WorkerHeartbeat>,
     ) -> Self {
         let mut by_version = BTreeMap::new();
         for line in lines.into_iter().filter(|line| line.worker == registration.worker) {

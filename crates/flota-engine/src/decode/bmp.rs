@@ -1,7 +1,7 @@
 //! Windows and OS/2 bitmaps.
 //!
 //! Read here, for every kind that browsers and Pillow read comes out as there: palettes with a gap
-//! before the pixels, pictures stored from the top, run lengths, masks. Other kinds are refused by
+//! before the pixels, images stored from the top, run lengths, masks. Other kinds are refused by
 //! name.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use super::{
     DecodeError, ImageFormat,
     bmp_header::{Encoding, Header},
     bmp_runs,
-    picture::{RGB_BYTES, check_memory, check_size},
+    decoded_image::{RGB_BYTES, check_memory, check_size},
     raster::{Pixels, RGBA_BYTES, Stored},
 };
 
@@ -54,7 +54,7 @@ pub(super) fn corrupt(cause: &'static str) -> DecodeError {
     DecodeError::corrupt(ImageFormat::Bmp, cause)
 }
 
-/// The rows of a picture from its top, without what pads them to four bytes. The last row of a file
+/// The rows of a image from its top, without what pads them to four bytes. The last row of a file
 /// may lack its padding.
 fn rows<'a>(
     header: &Header,
@@ -97,7 +97,7 @@ fn bgr(header: &Header, data: &[u8]) -> Result<Vec<u8>, DecodeError> {
     Ok(pixels)
 }
 
-/// Pixels of 16 or 32 bits whose channels lie where masks say. A picture of which no pixel has any
+/// Pixels of 16 or 32 bits whose channels lie where masks say. A image of which no pixel has any
 /// opacity is opaque, as in browsers: its writer left the bits empty.
 fn masked(header: &Header, data: &[u8]) -> Result<Pixels, DecodeError> {
     let Encoding::Masks(masks) = &header.encoding else { return Err(corrupt("no masks")) };

@@ -1,6 +1,6 @@
 //! The headers of a bitmap: what it is, or why it is not read.
 
-use super::{DecodeError, bmp::corrupt, color::Profile, picture::RGB_BYTES};
+use super::{DecodeError, bmp::corrupt, color::Profile, decoded_image::RGB_BYTES};
 
 /// Bytes of the header of the file, before that of the bitmap.
 const FILE_HEADER_BYTES: usize = 14;

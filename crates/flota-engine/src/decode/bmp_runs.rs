@@ -2,10 +2,10 @@
 
 use super::{DecodeError, bmp::corrupt, bmp_header::Header};
 
-/// Reads the indexes of a picture from its top. What runs leave out has index 0, as in Pillow.
+/// Reads the indexes of a image from its top. What runs leave out has index 0, as in Pillow.
 ///
 /// # Errors
-/// If the data end before the end of the picture is said or its last pixel is reached.
+/// If the data end before the end of the image is said or its last pixel is reached.
 pub(super) fn read(header: &Header, data: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let (width, height) = (header.width as usize, header.height as usize);
     let mut canvas = Canvas { indexes: vec![0; width * height], width, height, x: 0, y: 0 };
@@ -14,7 +14,7 @@ pub(super) fn read(header: &Header, data: &[u8]) -> Result<Vec<u8>, DecodeError>
     let cut = || corrupt("the file ends within its runs");
     while canvas.y < height {
         let Some(count) = codes.next() else {
-            // The end of the picture need not be said where nothing is missing.
+            // The end of the image need not be said where nothing is missing.
             let is_whole = canvas.y + 1 == height && canvas.x >= width;
             return if is_whole { Ok(canvas.upright(header)) } else { Err(cut()) };
         };

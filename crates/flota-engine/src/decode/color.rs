@@ -1,7 +1,7 @@
-//! What a picture's colours mean: profiles, and how far they are from sRGB.
+//! What a image's colours mean: profiles, and how far they are from sRGB.
 //!
 //! Models are given the stored values, as Pillow and torchvision give them. A browser applies the
-//! profile, so that people may see another picture: how far is measured here, and told as a flag.
+//! profile, so that people may see another image: how far is measured here, and told as a flag.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ const STEPS: [u8; 6] = [0, 51, 102, 153, 204, 255];
 /// Mean difference from sRGB, of 255, up to which nobody sees one: sRGB itself, written in another
 /// way, differs by less than one.
 const MIN_VISIBLE: f64 = 1.5;
-/// Mean difference from sRGB, of 255, from which it is another picture. By LittleCMS, Display P3 has
+/// Mean difference from sRGB, of 255, from which it is another image. By LittleCMS, Display P3 has
 /// 10, Adobe RGB 9, a gamma of 1.8 has 10, one of 1 has 36, and red exchanged with blue has 67.
 const MIN_SHIFTED: f64 = 32.0;
 /// Pixels that are converted at once: few enough for the nearest cache.
@@ -33,11 +33,11 @@ const CONVERTED_AT_ONCE: usize = 4_096;
 /// Most profiles whose flags are remembered: cameras and programs write a few dozen.
 const MAX_REMEMBERED: usize = 256;
 
-/// The flags of ICC profiles by their hashes: to measure one takes longer than to decode a small picture,
-/// and nearly all pictures have one of a few.
+/// The flags of ICC profiles by their hashes: to measure one takes longer than to decode a small image,
+/// and nearly all images have one of a few.
 static REMEMBERED: Mutex<BTreeMap<Sha256, Option<ImageFlag>>> = Mutex::new(BTreeMap::new());
 
-/// The profile of a picture.
+/// The profile of a image.
 pub(super) struct Profile {
     colors: Box<ColorProfile>,
     /// The hash of the ICC profile that it was read from.
@@ -45,7 +45,7 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Reads an ICC profile of a picture with `channels` of colour, 1 or 3. `None` for what is damaged,
+    /// Reads an ICC profile of a image with `channels` of colour, 1 or 3. `None` for what is damaged,
     /// too large or of other channels, which browsers ignore as well.
     pub(super) fn from_icc(icc: &[u8], channels: usize) -> Option<Self> {
         if icc.len() > MAX_PROFILE_BYTES {
@@ -108,7 +108,7 @@ impl Profile {
         profile.cicp.is_some().then(|| Self { colors: Box::new(profile), icc: None })
     }
 
-    /// Which flag a picture has that is shown without this profile.
+    /// Which flag a image has that is shown without this profile.
     pub(super) fn flag(&self) -> Option<ImageFlag> {
         let Some(icc) = self.icc else { return self.measure() };
         if let Some(flag) = remembered().get(&icc) {

@@ -1,4 +1,4 @@
-//! The one value of EXIF that decoding needs: which way up the picture is.
+//! The one value of EXIF that decoding needs: which way up the image is.
 //!
 //! JPEG, PNG and WebP carry EXIF in different envelopes, and what is inside is a TIFF directory. EXIF
 //! that cannot be read never fails an image: it is then upright as stored.

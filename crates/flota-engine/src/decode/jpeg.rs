@@ -6,12 +6,12 @@ use zune_jpeg::{JpegDecoder, errors::DecodeErrors};
 
 use super::{
     DecodeError, DecodedImage, ImageFormat,
+    decoded_image::{ColorSettings, RGB_BYTES, check_memory, check_size},
     jpeg_color::Colors,
     jpeg_frame::{Frame, corrupt},
     jpeg_profile,
     jpeg_segments::{self, MAX_SCANS, Segments},
     jpeg_unusual, orientation,
-    picture::{ColorSettings, RGB_BYTES, check_memory, check_size},
 };
 
 /// Bytes of a coefficient, where all are kept until the last scan.
@@ -21,21 +21,36 @@ pub(super) const COEFFICIENT_BYTES: u64 = 2;
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
-    inputs: &[&InputSpec],
+    input: Option<&InputSpec>,
     settings: ColorSettings,
 ) -> Result<DecodedImage, DecodeError> {
     let mut segments = jpeg_segments::read(bytes)?;
     let (colors, icc) = (segments.colors, segments.icc.take());
-    let image = decode_segments(segments, limits, inputs)?;
+    let image = decode_segments(segments, limits, input)?;
     Ok(jpeg_profile::manage(image, colors, icc.as_deref(), settings))
 }
 
-/// The upright picture, its colours as they are stored.
+/// Decodes `bytes`, a JPEG of `component_count` components inside of another format, which says the rest.
+pub(super) fn decode_components(
+    bytes: &[u8],
+    limits: &Limits,
+    component_count: usize,
+) -> Result<DecodedImage, DecodeError> {
+    let segments = jpeg_segments::read(bytes)?;
+    let found = segments.frame.component_count();
+    if found != component_count {
+        let cause = format!("{found} components in place of {component_count}");
+        return Err(DecodeError::unsupported_kind(ImageFormat::Jpeg, cause));
+    }
+    decode_segments(segments, limits, None)
+}
+
+/// The upright image, its colours as they are stored.
 #[cfg_attr(not(feature = "turbojpeg"), expect(unused_variables, reason = "it is always whole"))]
 fn decode_segments(
     segments: Segments,
     limits: &Limits,
-    inputs: &[&InputSpec],
+    input: Option<&InputSpec>,
 ) -> Result<DecodedImage, DecodeError> {
     let Segments { frame, stream, colors, orientation, .. } = &segments;
     let (size, colors, orientation) = ((frame.width, frame.height), *colors, *orientation);
@@ -46,11 +61,11 @@ fn decode_segments(
         true => rgb_bytes(frame),
         false => 0,
     };
-    check_memory(stream.len() as u64 + decoder_bytes + turned_bytes, limits)?;
+    check_memory(stream.capacity() as u64 + decoder_bytes + turned_bytes, limits)?;
 
     #[cfg(feature = "turbojpeg")]
     if super::turbo::reads(colors)
-        && let Ok(image) = super::turbo::decode(&segments, inputs)
+        && let Ok(image) = super::turbo::decode(&segments, input)
     {
         return Ok(image);
     }
@@ -64,7 +79,7 @@ fn decode_segments(
         Colors::Grey | Colors::Ycc | Colors::Rgb => pixels,
     };
     if pixels.len() != size.0 as usize * size.1 as usize * RGB_BYTES {
-        return Err(corrupt("the picture has not the size of its header"));
+        return Err(corrupt("the image does not have the size in its header"));
     }
     let (pixels, size) = orientation::turn(pixels, size, orientation);
     Ok(DecodedImage::whole(size, pixels, ImageFormat::Jpeg))

@@ -1,6 +1,6 @@
 //! Which colours a JPEG's components are.
 
-use super::picture::RGB_BYTES;
+use super::decoded_image::RGB_BYTES;
 
 /// The markers that say which colours the components of a JPEG are.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,4 +1,4 @@
-//! What a JPEG's headers say of its picture, and which of it the scans have sent.
+//! What a JPEG's headers say of its image, and which of it the scans have sent.
 
 use super::{DecodeError, ImageFormat, error::Cause};
 
@@ -12,7 +12,7 @@ pub(super) struct Frame {
     pub height: u32,
     pub is_progressive: bool,
     /// Whether the decoder keeps all coefficients until the last scan: not only of progressive
-    /// pictures, but wherever a scan has a part of the components.
+    /// images, but wherever a scan has a part of the components.
     pub keeps_coefficients: bool,
     components: Vec<Component>,
 }

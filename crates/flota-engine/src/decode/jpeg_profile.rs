@@ -5,8 +5,8 @@ use flota_core::ImageFlag;
 use super::{
     DecodedImage,
     color::{MAX_PROFILE_BYTES, Profile},
+    decoded_image::ColorSettings,
     jpeg_color::Colors,
-    picture::ColorSettings,
     raster::{self, Pixels},
 };
 
@@ -43,7 +43,7 @@ impl<'a> ProfileParts<'a> {
     }
 }
 
-/// Makes of `image`, a JPEG's upright picture of `colors` with the profile `icc`, what `settings` ask for,
+/// Makes of `image`, a JPEG's upright image of `colors` with the profile `icc`, what `settings` ask for,
 /// with its flags. That it is upright harms nothing: each pixel is converted by itself.
 pub(super) fn manage(
     mut image: DecodedImage,

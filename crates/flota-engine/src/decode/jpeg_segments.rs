@@ -43,7 +43,7 @@ const ADOBE_BYTES: usize = 12;
 const FRAME_BYTES: usize = 6;
 /// Bytes of a component in it.
 const COMPONENT_BYTES: usize = 3;
-/// Most scans that are decoded: encoders write about ten, and each costs a pass over the picture.
+/// Most scans that are decoded: encoders write about ten, and each costs a pass over the image.
 pub(super) const MAX_SCANS: usize = 64;
 /// What [`Segments::poisoned`] puts between the last scan and the end marker: 64 bits of one. No
 /// Huffman code is all ones (ITU-T T.81, C), so a scan that was cut off fails here where it would
@@ -55,11 +55,11 @@ const POISON: [u8; 16] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 
 pub(super) struct Segments {
     /// What is to be decoded, with an end marker.
     pub stream: Vec<u8>,
-    /// The picture's header.
+    /// The image's header.
     pub frame: Frame,
     /// What the components are.
     pub colors: Colors,
-    /// How the picture is to be turned.
+    /// How the image is to be turned.
     pub orientation: Orientation,
     /// The colour profile, where all parts of it are there.
     pub icc: Option<Vec<u8>>,
@@ -89,6 +89,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments, DecodeError> {
             Some(marker) => reader.segment(marker)?,
         }
     }
+}
+
+/// The restart markers of a scan.
+struct Restarts {
+    count: u64,
+    /// Whether they are numbered from 0 to 7 and again from 0.
+    are_in_order: bool,
 }
 
 struct Reader<'a> {
@@ -222,7 +229,9 @@ impl<'a> Reader<'a> {
     fn scan(&mut self, header: &[u8]) -> Result<(), DecodeError> {
         self.scan_count += 1;
         if self.scan_count > MAX_SCANS {
-            return Err(corrupt(format!("more than {MAX_SCANS} scans")));
+            return Err(DecodeError::unsupported(format!(
+                "the JPEG has more than {MAX_SCANS} scans, which are not read"
+            )));
         }
         let missing = || corrupt("a scan before the frame header");
         let frame = self.frame.as_mut().ok_or_else(missing)?;
@@ -238,19 +247,24 @@ impl<'a> Reader<'a> {
             selector[0] = *component as u8 + 1;
         }
         self.copy(SOS, &named);
-        let restart_count = self.entropy_coded();
-        if self.restart_interval > 0
-            && restart_count + 1 < unit_count.div_ceil(self.restart_interval)
-        {
+        let Restarts { count, are_in_order } = self.entropy_coded();
+        if self.restart_interval == 0 {
+            return Ok(());
+        }
+        // Decoders differ in which intervals they leave out then: two of them would see two images.
+        if !are_in_order {
+            return Err(corrupt("restart markers out of order"));
+        }
+        if count + 1 < unit_count.div_ceil(self.restart_interval) {
             return Err(corrupt("a scan ends before its last restart interval"));
         }
         Ok(())
     }
 
-    /// Copies entropy-coded data and counts the restart markers in it.
-    fn entropy_coded(&mut self) -> u64 {
+    /// Copies entropy-coded data, without the fill bytes behind it, and looks at the restart markers in it.
+    fn entropy_coded(&mut self) -> Restarts {
         let start = self.at;
-        let mut restart_count = 0;
+        let mut restarts = Restarts { count: 0, are_in_order: true };
         loop {
             let Some(offset) = memchr::memchr(0xff, &self.bytes[self.at..]) else {
                 self.at = self.bytes.len();
@@ -259,16 +273,19 @@ impl<'a> Reader<'a> {
             self.at += offset;
             match self.bytes.get(self.at + 1) {
                 Some(0x00) => self.at += 2,
-                Some(0xd0..=0xd7) => {
-                    restart_count += 1;
+                Some(marker @ 0xd0..=0xd7) => {
+                    restarts.are_in_order &= u64::from(marker - 0xd0) == restarts.count % 8;
+                    restarts.count += 1;
                     self.at += 2;
                 }
                 Some(0xff) => self.at += 1,
                 Some(_) | None => break,
             }
         }
-        self.stream.extend_from_slice(&self.bytes[start..self.at]);
-        restart_count
+        let copied = &self.bytes[start..self.at];
+        let fill_count = copied.iter().rev().take_while(|byte| **byte == 0xff).count();
+        self.stream.extend_from_slice(&copied[..copied.len() - fill_count]);
+        restarts
     }
 
     fn finish(mut self, has_end: bool) -> Result<Segments, DecodeError> {

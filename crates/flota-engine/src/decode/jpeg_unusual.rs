@@ -1,7 +1,7 @@
 //! JPEG frames that few encoders write: baseline with a scan for each component, colour differences
 //! sampled more finely than luminance, factors of 3 and 4.
 //!
-//! `zune-jpeg` decodes some of these to other pictures than they hold, and says nothing.
+//! `zune-jpeg` decodes some of these to other images than they hold, and says nothing.
 //! `jpeg-decoder` is slower and reads them right, but for one kind, which is refused here.
 
 use jpeg_decoder::{ColorTransform, Decoder, Error};

@@ -4,6 +4,7 @@ mod bmp;
 mod bmp_header;
 mod bmp_runs;
 mod color;
+mod decoded_image;
 mod error;
 mod exif;
 mod gif;
@@ -15,7 +16,6 @@ mod jpeg_segments;
 mod jpeg_tables;
 mod jpeg_unusual;
 mod orientation;
-mod picture;
 mod png;
 mod raster;
 #[cfg(test)]
@@ -26,6 +26,8 @@ mod turbo;
 mod unread;
 mod webp;
 
+pub use decoded_image::{
+    ColorSettings, DecodedImage, ImageFormat, JpegScaling, decode, decode_for,
+};
+pub(crate) use decoded_image::{EIGHTHS, RGB_BYTES};
 pub use error::{Cause, DecodeError};
-pub use picture::{ColorSettings, DecodedImage, ImageFormat, decode, decode_for};
-pub(crate) use picture::{EIGHTHS, RGB_BYTES};

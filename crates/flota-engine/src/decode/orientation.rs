@@ -1,10 +1,10 @@
-//! Turning a picture as its EXIF orientation says.
+//! Turning a image as its EXIF orientation says.
 
 use image::metadata::Orientation;
 
-use super::picture::RGB_BYTES;
+use super::decoded_image::RGB_BYTES;
 
-/// Side of the squares in which a picture is turned, in pixels: both sides' lines then stay in
+/// Side of the squares in which a image is turned, in pixels: both sides' lines then stay in
 /// the nearest cache.
 const TILE: usize = 32;
 
@@ -44,7 +44,7 @@ pub(super) fn turn(
     (pixels, size)
 }
 
-/// Whether turning makes the last column or row of an upright picture its first: whatever stood at
+/// Whether turning makes the last column or row of an upright image its first: whatever stood at
 /// the right or the bottom then stands at the left or the top.
 #[cfg(feature = "turbojpeg")]
 pub(super) fn is_turned_over(orientation: Orientation) -> (bool, bool) {

@@ -2,7 +2,7 @@
 //!
 //! The decoder is given a stream put together anew from the chunks that pixels need. Text and
 //! profiles, which may inflate to any size, never reach it; what is needed of them is read here,
-//! within bounds. A file that ends after its picture but before its last chunk is whole.
+//! within bounds. A file that ends after its image but before its last chunk is whole.
 
 use std::io::Read as _;
 
@@ -13,7 +13,6 @@ use super::{
     DecodeError, ImageFormat,
     color::{MAX_PROFILE_BYTES, Profile},
     exif,
-    picture::check_memory,
     raster::{self, Description, Stored},
 };
 
@@ -31,7 +30,8 @@ const HAS_COLORS: u8 = 2;
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
     let mut rest = bytes.get(SIGNATURE.len()..).unwrap_or_default();
     let mut chunks = Chunks::default();
-    let mut stream = SIGNATURE.to_vec();
+    let mut stream = Vec::with_capacity(bytes.len() + END.len());
+    stream.extend_from_slice(SIGNATURE);
     let is_cut_off = loop {
         let Some(chunk) = next(&mut rest) else { break rest.get(4..8) == Some(b"IDAT") };
         match chunk.kind {
@@ -45,10 +45,10 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeErro
         }
         chunks.note(&chunk);
     };
-    // A decoder must not take the last chunk for what is missing of the picture.
+    // A decoder must not take the last chunk for what is missing of the image.
     stream.extend_from_slice(if is_cut_off { rest } else { END });
-    let description = chunks.description();
-    check_memory(stream.len() as u64, limits)?;
+    let copied_bytes = stream.capacity() as u64;
+    let description = Description { copied_bytes, ..chunks.description() };
     raster::decode(&stream, ImageFormat::Png, limits, description)
 }
 
@@ -68,26 +68,27 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<Chunk<'a>> {
     Some(Chunk { kind: whole[4..].first_chunk()?, data: &whole[8..8 + length], whole })
 }
 
-/// What the chunks beside the picture say.
+/// What the chunks beside the image say.
 #[derive(Default)]
 struct Chunks<'a> {
     is_grey: bool,
     has_picture: bool,
     exif: Option<&'a [u8]>,
-    raw_profile: Option<Vec<u8>>,
+    /// EXIF as text, without its keyword, and whether it is deflated.
+    raw_profile: Option<(&'a [u8], bool)>,
     cicp: Option<(u8, u8)>,
     icc: Option<&'a [u8]>,
     is_srgb: bool,
     gamma: Option<u32>,
     chromaticities: Option<[u32; 8]>,
     frame_count: u32,
-    /// Whether the picture is itself the first frame of the animation.
+    /// Whether the image is itself the first frame of the animation.
     is_first_frame: bool,
 }
 
 impl<'a> Chunks<'a> {
     /// Notes what a chunk says; the first of several counts. Colours are described before the
-    /// picture, EXIF and text anywhere.
+    /// image, EXIF and text anywhere.
     fn note(&mut self, chunk: &Chunk<'a>) {
         let data = chunk.data;
         let number = || data.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
@@ -96,7 +97,8 @@ impl<'a> Chunks<'a> {
             b"IDAT" => self.has_picture = true,
             b"eXIf" if self.exif.is_none() => self.exif = Some(data),
             b"tEXt" | b"zTXt" if self.raw_profile.is_none() => {
-                self.raw_profile = raw_profile(data, chunk.kind == b"zTXt");
+                let text = data.strip_prefix(RAW_PROFILE);
+                self.raw_profile = text.map(|text| (text, chunk.kind == b"zTXt"));
             }
             _ if self.has_picture => {}
             b"cICP" if self.cicp.is_none() => {
@@ -116,12 +118,17 @@ impl<'a> Chunks<'a> {
     }
 
     fn description(&self) -> Description {
-        let exif = self.exif.or(self.raw_profile.as_deref());
-        let orientation = exif.and_then(exif::orientation);
-        // One frame that is not the picture is shown in its place.
+        let orientation = match (self.exif, self.raw_profile) {
+            (Some(exif), _) => exif::orientation(exif),
+            (None, Some((text, is_deflated))) => {
+                raw_profile(text, is_deflated).and_then(|exif| exif::orientation(&exif))
+            }
+            (None, None) => None,
+        };
+        // One frame that is not the image is shown in its place.
         let is_animated = self.frame_count > 1 || (self.frame_count == 1 && !self.is_first_frame);
         let flags = is_animated.then_some(ImageFlag::Animated).into_iter().collect();
-        Description { orientation, profile: self.profile(), flags }
+        Description { orientation, profile: self.profile(), flags, copied_bytes: 0 }
     }
 
     /// The order is that of the specification: `cICP`, `iCCP`, `sRGB`, `gAMA` and `cHRM`.
@@ -149,8 +156,7 @@ fn icc_profile(data: &[u8], is_grey: bool) -> Option<Profile> {
 }
 
 /// The EXIF in a text chunk of ImageMagick: a line break, a name, a length, and digits on lines.
-fn raw_profile(data: &[u8], is_deflated: bool) -> Option<Vec<u8>> {
-    let text = data.strip_prefix(RAW_PROFILE)?;
+fn raw_profile(text: &[u8], is_deflated: bool) -> Option<Vec<u8>> {
     let text = match is_deflated {
         true => inflate(text.get(1..)?, MAX_RAW_PROFILE_BYTES)?,
         false => text.get(..MAX_RAW_PROFILE_BYTES.min(text.len() as u64) as usize)?.to_vec(),

@@ -1,4 +1,4 @@
-//! From stored pixels to an upright, opaque picture, for every format except JPEG; and PNG, GIF and
+//! From stored pixels to an upright, opaque image, for every format except JPEG; and PNG, GIF and
 //! WebP by the `image` crate.
 
 use std::{collections::BTreeSet, io::Cursor};
@@ -13,14 +13,14 @@ use image::{
 use super::{
     DecodeError, DecodedImage, ImageFormat,
     color::Profile,
+    decoded_image::{ColorSettings, RGB_BYTES, check_memory, check_size},
     orientation,
-    picture::{ColorSettings, RGB_BYTES, check_memory, check_size},
 };
 
 /// Bytes of a pixel with its opacity.
 pub(super) const RGBA_BYTES: usize = 4;
 
-/// A picture as its file stores it.
+/// A image as its file stores it.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub format: ImageFormat,
@@ -41,12 +41,14 @@ pub(super) enum Pixels {
     Rgba(Vec<u8>),
 }
 
-/// What a container says of its picture beside the pixels.
+/// What a container says of its image beside the pixels.
 #[derive(Debug, Default)]
 pub(super) struct Description {
     pub orientation: Option<Orientation>,
     pub profile: Option<Profile>,
     pub flags: BTreeSet<ImageFlag>,
+    /// Bytes of the file that were copied for the decoder.
+    pub copied_bytes: u64,
 }
 
 /// Decodes `bytes`, a PNG, GIF or WebP of which its container says `description`.
@@ -60,7 +62,7 @@ pub(super) fn decode(
     let reader = Cursor::new(bytes);
     match format {
         ImageFormat::Png => {
-            let decoder = PngDecoder::with_limits(reader, crate_limits(limits));
+            let decoder = PngDecoder::with_limits(reader, crate_limits(limits, &description));
             decode_by(decoder.map_err(failed)?, format, limits, description)
         }
         ImageFormat::Gif => {
@@ -83,12 +85,13 @@ fn decode_by(
     let failed = |error| from_image(format, error);
     let size = decoder.dimensions();
     check_size(format, size, limits)?;
-    let Description { orientation, profile, flags } = description;
+    let crate_limits = crate_limits(limits, &description);
+    let Description { orientation, profile, flags, copied_bytes } = description;
     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     let is_transposing = orientation::is_transposing(orientation);
     let memory_bytes = memory_bytes(format, size, decoder.total_bytes(), is_transposing);
-    check_memory(memory_bytes, limits)?;
-    decoder.set_limits(crate_limits(limits)).map_err(failed)?;
+    check_memory(memory_bytes.saturating_add(copied_bytes), limits)?;
+    decoder.set_limits(crate_limits).map_err(failed)?;
     let image = DynamicImage::from_decoder(decoder).map_err(failed)?;
     let pixels = match image.color().has_alpha() {
         true => Pixels::Rgba(image.into_rgba8().into_raw()),
@@ -98,13 +101,14 @@ fn decode_by(
 }
 
 /// The crate's limit of memory. The size in pixels is checked here, where it can be told.
-fn crate_limits(limits: &Limits) -> image::Limits {
+fn crate_limits(limits: &Limits, description: &Description) -> image::Limits {
     let mut crate_limits = image::Limits::no_limits();
-    crate_limits.max_alloc = Some(limits.max_memory_bytes);
+    let rest = limits.max_memory_bytes.saturating_sub(description.copied_bytes);
+    crate_limits.max_alloc = Some(rest);
     crate_limits
 }
 
-/// Memory at its peak: the picture as the format has it, what the decoder keeps beside it, and
+/// Memory at its peak: the image as the format has it, what the decoder keeps beside it, and
 /// the second buffer that turning or another depth needs.
 fn memory_bytes(
     format: ImageFormat,
@@ -124,7 +128,7 @@ fn memory_bytes(
 }
 
 impl Stored {
-    /// The picture as `settings` ask for it: its profile applied or not, opaque, upright.
+    /// The image as `settings` ask for it: its profile applied or not, opaque, upright.
     pub(super) fn finish(self, settings: ColorSettings) -> DecodedImage {
         let Self { format, size, mut pixels, orientation, profile, mut flags } = self;
         let has_profile = profile.is_some();

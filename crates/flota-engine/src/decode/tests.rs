@@ -1,5 +1,6 @@
 mod colors;
 mod containers;
+mod tiff;
 
 use std::io::Cursor;
 
@@ -290,8 +291,12 @@ fn what_is_too_large_is_told_with_its_limit() {
             "the image has 40 x 30 pixels, and the limit is 39 a side".to_owned(),
         ),
         (
+            // Its chunks are copied for the decoder.
             Limits { max_memory_bytes: 3_599, ..limits() },
-            "decoding the image takes 3600 bytes of memory, and the limit is 3599".to_owned(),
+            format!(
+                "decoding the image takes {} bytes of memory, and the limit is 3599",
+                3_600 + size + 12
+            ),
         ),
     ] {
         assert_eq!(sentence(&png, &limits).0, wanted);
@@ -352,7 +357,7 @@ fn a_smaller_decode_lies_where_the_whole_one_does_however_it_is_turned() {
         for orientation in 1..=8 {
             let bytes = oriented(&jpeg, orientation);
             let whole = decoded(&bytes);
-            let scaled = decode_for(&bytes, &Limits::default(), &[&input]).unwrap();
+            let scaled = decode_for(&bytes, &Limits::default(), Some(&input)).unwrap();
             assert_eq!(scaled.original, (whole.width, whole.height));
             assert_eq!(whole.width > whole.height, orientation < 5, "it was turned");
             assert!(scaled.eighths < 8, "it is smaller");
@@ -366,7 +371,7 @@ fn a_smaller_decode_lies_where_the_whole_one_does_however_it_is_turned() {
 
 #[cfg(feature = "turbojpeg")]
 #[test]
-fn a_decode_for_several_is_as_large_and_as_smooth_as_the_neediest_of_them_wants() {
+fn a_smaller_decode_is_only_for_inputs_that_would_get_the_same_alone() {
     let input = |side: u32, jpeg: &str| {
         let text = format!(
             "{{name: a, version: '1', weights: {{file: a}}, output: {{kind: embedding}}, \
@@ -377,19 +382,66 @@ fn a_decode_for_several_is_as_large_and_as_smooth_as_the_neediest_of_them_wants(
     let drawn =
         RgbImage::from_fn(640, 640, |x, y| Rgb([(x / 3) as u8, (y / 3) as u8, (x ^ y) as u8]));
     let jpeg = encoded(drawn, image::ImageFormat::Jpeg);
-    let width = |inputs: &[&flota_core::InputSpec]| {
-        decode_for(&jpeg, &Limits::default(), inputs).unwrap().width
-    };
-    let (small, large) = (input(40, "{min_scale: 2}"), input(100, "{min_scale: 2}"));
-    assert_eq!((width(&[&small]), width(&[&large])), (80, 320));
-    assert_eq!((width(&[&small, &large]), width(&[&large, &small])), (320, 320));
-    assert_eq!(width(&[&small, &input(40, "{min_scale: 0}")]), 640);
-    let fast = input(40, "{min_scale: 0, fast_upsampling: true}");
-    let smooth = input(40, "{min_scale: 0}");
-    let pixels = |inputs: &[&flota_core::InputSpec]| {
-        decode_for(&jpeg, &Limits::default(), inputs).unwrap().pixels
-    };
-    assert_eq!(pixels(&[&fast, &smooth]), pixels(&[&smooth]));
+    let inputs = [
+        input(40, "{min_scale: 2}"),
+        input(36, "{min_scale: 2}"),
+        input(100, "{min_scale: 2}"),
+        input(40, "{min_scale: 0}"),
+        input(40, "{min_scale: 0, fast_upsampling: true}"),
+        input(40, "{min_scale: 2, fast_upsampling: true}"),
+    ];
+    let images = inputs.each_ref().map(|input| decode_for(&jpeg, &Limits::default(), Some(input)));
+    let images = images.map(Result::unwrap);
+    assert_eq!(images.each_ref().map(|image| image.width), [80, 80, 320, 640, 640, 80]);
+    for (image, made_for) in images.iter().zip(&inputs) {
+        for (alone, input) in images.iter().zip(&inputs) {
+            let is_same = image.scaling == alone.scaling;
+            assert_eq!(image.suits(input), is_same, "{:?} {:?}", made_for.jpeg, input.jpeg);
+            assert!(!is_same || image.pixels == alone.pixels);
+        }
+    }
+    assert!(images[0].suits(&inputs[1]), "as large and as smooth");
+    assert!(!images[2].suits(&inputs[0]), "larger than it would be alone");
+    assert!(!images[3].suits(&inputs[4]), "smoother than it would be alone");
+    let whole = decode(&jpeg, &Limits::default()).unwrap();
+    assert!(whole.suits(&inputs[3]) && !whole.suits(&inputs[0]));
+    let grey = encoded(picture(), image::ImageFormat::Png);
+    assert!(inputs.iter().all(|input| decoded(&grey).suits(input)), "no JPEG");
+}
+
+/// A file may have any number of scans, and a decoder passes over the image for each.
+#[test]
+fn a_jpeg_of_more_scans_than_are_read_is_not_called_damaged() {
+    let scan = PROGRESSIVE.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let length = 2 + PROGRESSIVE[scan + 2..]
+        .windows(2)
+        .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7))
+        .unwrap();
+    let (before, from_scan) = PROGRESSIVE.split_at(scan);
+    let many = [before, &from_scan[..length].repeat(64), from_scan].concat();
+    let (found, _) = sentence(&many, &Limits::default());
+    assert_eq!(found, "the JPEG has more than 64 scans, which are not read");
+    assert_eq!(code(&many), Code::DecodeUnsupported);
+}
+
+/// libjpeg leaves out other intervals then than a decoder that does not look at the numbers.
+#[test]
+fn restart_markers_out_of_order_are_refused() {
+    let at = RESTART.windows(2).position(|window| window == [0xff, 0xd0]).unwrap();
+    let mut file = RESTART.to_vec();
+    file[at + 1] = 0xd7;
+    assert_eq!(code(&file), Code::DecodeCorrupt);
+}
+
+/// ITU-T T.81, B.1.1.2: any number of them may stand before a marker.
+#[test]
+fn fill_bytes_before_the_end_marker_harm_nothing() {
+    const SCANS: &[u8] = include_bytes!("../../tests/fixtures/jpeg/scan_each.jpg");
+    for file in [SCANS, BASELINE, PROGRESSIVE] {
+        let (image, end) = file.split_at(file.len() - END_BYTES);
+        let filled = [image, &[0xff; 3], end].concat();
+        assert_eq!(decoded(&filled).pixels, decoded(file).pixels);
+    }
 }
 
 /// Some cameras write such.
@@ -397,7 +449,7 @@ fn a_decode_for_several_is_as_large_and_as_smooth_as_the_neediest_of_them_wants(
 fn padding_before_the_end_marker_harms_nothing() {
     let (picture, end) = BASELINE.split_at(BASELINE.len() - END_BYTES);
     let padded = [picture, &[0; 7], end].concat();
-    let image = decode_for(&padded, &Limits::default(), &[]).unwrap();
+    let image = decode_for(&padded, &Limits::default(), None).unwrap();
     let (found, wanted) = (pixel(&image, 20, 15), pixel(&decoded(BASELINE), 20, 15));
     // Where libjpeg-turbo has refused it, another decoder has read it.
     let is_near = found.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 3);

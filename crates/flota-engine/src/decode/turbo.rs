@@ -5,35 +5,36 @@ use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{
     DecodeError, DecodedImage, ImageFormat,
+    decoded_image::{EIGHTHS, JpegScaling, RGB_BYTES},
     jpeg_color::Colors,
     jpeg_frame::corrupt,
     jpeg_segments::{MAX_SCANS, Segments},
     orientation,
-    picture::{EIGHTHS, RGB_BYTES},
 };
 use crate::preprocess::scaled_size;
 
 /// The parts of a side that libjpeg-turbo has fast code for, the smallest first.
 const FAST_EIGHTHS: [u32; 3] = [1, 2, 4];
 
-/// Whether this decoder reads pictures of such colours; others are left to the decoders that all
+/// Whether this decoder reads images of such colours; others are left to the decoders that all
 /// builds have.
 pub(super) fn reads(colors: Colors) -> bool {
     matches!(colors, Colors::Grey | Colors::Ycc)
 }
 
-/// Decodes what `segments` hold, as large as the largest of `inputs` needs it.
+/// Decodes what `segments` hold, as large and as smooth as `input` needs it; whole where there is none.
 pub(super) fn decode(
     segments: &Segments,
-    inputs: &[&InputSpec],
+    input: Option<&InputSpec>,
 ) -> Result<DecodedImage, DecodeError> {
     let Segments { frame, stream, orientation, .. } = segments;
     let original = match orientation::is_transposing(*orientation) {
         true => (frame.height, frame.width),
         false => (frame.width, frame.height),
     };
-    let eighths = inputs.iter().map(|input| eighths(original, input)).max().unwrap_or(EIGHTHS);
-    let is_fast = !inputs.is_empty() && inputs.iter().all(|input| input.jpeg.fast_upsampling);
+    let whole = JpegScaling { eighths: EIGHTHS, is_fast: false };
+    let scaling = input.map_or(whole, |input| scaling(original, input));
+    let JpegScaling { eighths, is_fast } = scaling;
     let pixels_of = |side: u32| (side * eighths).div_ceil(EIGHTHS);
     let size = (pixels_of(frame.width), pixels_of(frame.height));
     let (width, height) = (size.0 as usize, size.1 as usize);
@@ -56,12 +57,17 @@ pub(super) fn decode(
     let is_turned_over = orientation::is_turned_over(*orientation);
     let format = ImageFormat::Jpeg;
     let whole = DecodedImage::whole((width, height), pixels, format);
-    Ok(DecodedImage { original, eighths, is_turned_over, ..whole })
+    Ok(DecodedImage { original, eighths, is_turned_over, scaling: Some(scaling), ..whole })
 }
 
-/// How many of eight pixels of a side are enough for a picture of `size`.
+/// What `input` asks of a image of `size`, upright.
+pub(super) fn scaling(size: (u32, u32), input: &InputSpec) -> JpegScaling {
+    JpegScaling { eighths: eighths(size, input), is_fast: input.jpeg.fast_upsampling }
+}
+
+/// How many of eight pixels of a side are enough for a image of `size`.
 fn eighths(size: (u32, u32), input: &InputSpec) -> u32 {
-    // Four neighbours of the whole picture are not those of a smaller one.
+    // Four neighbours of the whole image are not those of a smaller one.
     if input.jpeg.min_scale == 0 || !input.filter.is_antialiased() {
         return EIGHTHS;
     }

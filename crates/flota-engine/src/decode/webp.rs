@@ -1,4 +1,4 @@
-//! WebP: what its container says beside the picture.
+//! WebP: what its container says beside the image.
 
 use flota_core::{ImageFlag, Limits};
 
@@ -27,19 +27,19 @@ fn describe(bytes: &[u8]) -> Description {
     let mut rest = bytes.get(HEADER_BYTES..).unwrap_or_default();
     let mut announced = 0;
     let mut frame_count = 0;
+    let (mut icc, mut exif) = (None, None);
     while let Some((kind, data)) = next(&mut rest) {
         match kind {
             b"VP8X" => announced = data.first().copied().unwrap_or_default(),
-            b"ICCP" if announced & HAS_PROFILE != 0 && description.profile.is_none() => {
-                description.profile = Profile::from_icc(data, 3);
-            }
-            b"EXIF" if announced & HAS_EXIF != 0 && description.orientation.is_none() => {
-                description.orientation = exif::orientation(data);
-            }
+            // The first of several counts, whatever it says.
+            b"ICCP" if announced & HAS_PROFILE != 0 => icc = icc.or(Some(data)),
+            b"EXIF" if announced & HAS_EXIF != 0 => exif = exif.or(Some(data)),
             b"ANMF" if announced & HAS_ANIMATION != 0 => frame_count += 1,
             _ => {}
         }
     }
+    description.profile = icc.and_then(|icc| Profile::from_icc(icc, 3));
+    description.orientation = exif.and_then(exif::orientation);
     if frame_count > 1 {
         description.flags.insert(ImageFlag::Animated);
     }

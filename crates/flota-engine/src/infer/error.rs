@@ -14,6 +14,12 @@ pub enum LoadError {
     /// Not an ONNX file.
     #[error("the weights are not an ONNX file: {0}")]
     NotOnnx(String),
+    /// The graph was exported as it was trained: it drops numbers at random, or mixes the images of a batch.
+    #[error(
+        "the graph was exported in training mode (`{0}`), so that its answers are random or depend on other \
+        images: export it after `model.eval()`"
+    )]
+    TrainingMode(&'static str),
     /// The ONNX file refers to files that are not among the weights.
     #[error(
         "the ONNX file keeps weights in {}: add `data: [{}]` to `weights`, beside `file`",
@@ -51,6 +57,21 @@ pub enum LoadError {
         /// Its size.
         size_bytes: usize,
     },
+    /// A tensor has another size than its shape and type say.
+    #[error(
+        "the ONNX file says that tensor `{tensor}` has {length_bytes} bytes in `{location}`, and its shape \
+        needs {needed_bytes}: the two files are of different exports"
+    )]
+    DataLength {
+        /// The file.
+        location: String,
+        /// The tensor.
+        tensor: String,
+        /// By the place that is given.
+        length_bytes: usize,
+        /// By shape and type.
+        needed_bytes: usize,
+    },
     /// More external data than the format can take belongs to other places than the main graph.
     #[error(
         "the ONNX file keeps more than {limit_bytes} bytes of constants and of weights of subgraphs in \
@@ -75,6 +96,12 @@ pub enum LoadError {
         /// The names in the graph.
         known: String,
     },
+    /// The graph has no input or no output.
+    #[error("the graph has no {role}: it is not the graph of a trained model")]
+    None {
+        /// `input` or `output`.
+        role: &'static str,
+    },
     /// The graph has several inputs or outputs and the manifest names none.
     #[error("the graph has more than one {role}: name one of {known} as `{role}.name`")]
     Ambiguous {
@@ -84,7 +111,10 @@ pub enum LoadError {
         known: String,
     },
     /// The graph takes more than an image.
-    #[error("the graph takes {count} inputs ({known}), only graphs with one are served")]
+    #[error(
+        "the graph takes {count} inputs ({known}), and only graphs with one, the image, are served: export it \
+        with the others fixed"
+    )]
     ManyInputs {
         /// How many.
         count: usize,
@@ -92,7 +122,7 @@ pub enum LoadError {
         known: String,
     },
     /// The manifest's tensor is not what the graph takes.
-    #[error("the manifest makes a tensor of {made}, but input `{name}` takes {taken}")]
+    #[error("the manifest makes a tensor of {made}, but input `{name}` takes {taken}: {cure}")]
     InputMismatch {
         /// The input's name.
         name: String,
@@ -100,14 +130,18 @@ pub enum LoadError {
         made: String,
         /// Type and shape by the graph.
         taken: String,
+        /// What to write, or how to export.
+        cure: String,
     },
     /// The output is not one vector of 32-bit floats for each image.
-    #[error("output `{name}` is {found}, not a vector of f32 per image")]
+    #[error("output `{name}` is {found}, not a vector of 32-bit floats for each image: {cure}")]
     OutputMismatch {
         /// The output's name.
         name: String,
         /// Its type and shape.
         found: String,
+        /// How to export.
+        cure: &'static str,
     },
     /// The labels do not fit the output.
     #[error("there are {label_count} labels for {output_count} outputs")]
@@ -139,7 +173,7 @@ pub enum LoadError {
     /// tract lacks what the graph needs, or gets it wrong.
     #[error("{0}; this model needs ONNX Runtime: run `flota engine install`")]
     NeedsOnnxRuntime(String),
-    /// The graph was loaded and then failed on a black picture.
+    /// The graph was loaded and then failed on a black image.
     #[error("the graph fails on a first image: {}", in_full(.0))]
     FirstRun(InferError),
 }
@@ -190,7 +224,7 @@ impl InferError {
     }
 }
 
-/// The sentence and the cause after it, for whoever wrote the manifest.
+/// The sentence and the cause after it, for the author of the manifest.
 fn in_full(error: &InferError) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),

@@ -291,6 +291,12 @@ impl TensorHead {
         let offset = number("offset").map_err(|_| outside())?.unwrap_or(0);
         let length = number("length").map_err(|_| outside())?;
         let rest = size.checked_sub(offset).ok_or_else(outside)?;
+        if let (Some(length_bytes), Some(needed_bytes)) = (length, self.size_bytes())
+            && length_bytes != needed_bytes
+        {
+            let (location, tensor) = (location.to_owned(), self.name.clone());
+            return Err(LoadError::DataLength { location, tensor, length_bytes, needed_bytes });
+        }
         let length = length.or_else(|| self.size_bytes()).unwrap_or(rest);
         if length > rest {
             return Err(outside());

@@ -1,6 +1,6 @@
 //! Which input and which output of a graph the manifest means.
 
-use flota_core::{Dtype, InputSpec};
+use flota_core::{ColorOrder, Dtype, InputSpec, Layout};
 
 use super::LoadError;
 use crate::preprocess::shape_of;
@@ -11,8 +11,9 @@ pub(super) fn find(
     wanted: Option<&str>,
     names: &[String],
 ) -> Result<usize, LoadError> {
-    let known = || if names.is_empty() { "none".to_owned() } else { quoted(names) };
+    let known = || quoted(names);
     match (wanted, names) {
+        (_, []) => Err(LoadError::None { role }),
         (None, [_]) => Ok(0),
         (None, _) => Err(LoadError::Ambiguous { role, known: known() }),
         (Some(wanted), _) => names
@@ -20,6 +21,14 @@ pub(super) fn find(
             .position(|name| name == wanted)
             .ok_or_else(|| LoadError::NoSuchName { role, name: wanted.to_owned(), known: known() }),
     }
+}
+
+/// The place in `names` of the input, of which there must be one.
+pub(super) fn find_input(wanted: Option<&str>, names: &[String]) -> Result<usize, LoadError> {
+    if names.len() > 1 {
+        return Err(LoadError::ManyInputs { count: names.len(), known: quoted(names) });
+    }
+    find("input", wanted, names)
 }
 
 /// Checks that the input `name`, of which the graph says that it takes tensors of `taken_type` (as
@@ -39,12 +48,74 @@ pub(super) fn check_input(
     if taken_type == made_type && is_fitting {
         return Ok(());
     }
+    let cure = cure(taken_type, taken_shape, input);
     let taken_shape = taken_shape.map_or_else(|| "any shape".to_owned(), shown);
     Err(LoadError::InputMismatch {
         name: name.to_owned(),
         made: format!("{made_type} {made_shape:?}"),
         taken: format!("{taken_type} {taken_shape}"),
+        cure,
     })
+}
+
+/// What would make the tensor of `input` one of `taken_type` and `taken_shape`.
+fn cure(taken_type: &str, taken_shape: Option<&[Option<usize>]>, input: &InputSpec) -> String {
+    match (taken_type, input.dtype) {
+        ("float", Dtype::F32) | ("uint8", Dtype::U8) => {}
+        ("float", Dtype::U8) => return "leave out `dtype: u8`".to_owned(),
+        ("uint8", Dtype::F32) => return "write `dtype: u8`".to_owned(),
+        _ => return "export the model in float32".to_owned(),
+    }
+    let Some(&[batch, a, b, c]) = taken_shape else {
+        return "export the model with an input of four axes: images, channels, height, width"
+            .to_owned();
+    };
+    if batch.is_some_and(|batch| batch != 1) {
+        return "export it for a batch of 1, or with a free (dynamic) batch".to_owned();
+    }
+    let is_channels = |axis: Option<usize>| matches!(axis, Some(1 | 3));
+    let (is_first, is_last) = (is_channels(a), is_channels(c));
+    let (layout, [channels, height, width]) = match input.layout {
+        Layout::Nchw if is_last && !is_first => return "write `layout: nhwc`".to_owned(),
+        Layout::Nhwc if is_first && !is_last => return "write `layout: nchw`".to_owned(),
+        Layout::Nchw => ("nchw", [a, b, c]),
+        Layout::Nhwc => ("nhwc", [c, a, b]),
+    };
+    match (channels, input.color) {
+        (Some(1), ColorOrder::Rgb | ColorOrder::Bgr) => return "write `color: grey`".to_owned(),
+        (Some(3), ColorOrder::Grey) => return "leave out `color: grey`".to_owned(),
+        (Some(channels), _) if channels != input.color.channel_count() => {
+            return format!(
+                "images have 1 or 3 channels, with `layout: {layout}` it takes {channels}"
+            );
+        }
+        _ => {}
+    }
+    let side =
+        |name: &str, length: Option<usize>| length.map(|length| format!("`{name}: {length}`"));
+    let sides: Vec<String> =
+        [side("width", width), side("height", height)].into_iter().flatten().collect();
+    format!("write {}", sides.join(" and "))
+}
+
+/// Says of the output `name`, of the type `type_name` as ONNX calls it, why it is not served.
+pub(super) fn output_mismatch(
+    name: &str,
+    type_name: &str,
+    shape: Option<&[Option<usize>]>,
+) -> LoadError {
+    let cure = match type_name {
+        "int64" | "int32" => {
+            "it looks like the number of the best label (ArgMax); export the scores before that, or name \
+             another output as `output.name`"
+        }
+        "float" => {
+            "export the model with a number for each label, or name another output as `output.name`"
+        }
+        _ => "export the model in float32",
+    };
+    let shape = shape.map_or_else(|| "of any shape".to_owned(), shown);
+    LoadError::OutputMismatch { name: name.to_owned(), found: format!("{type_name} {shape}"), cure }
 }
 
 /// Whether tensors of `made` can be fed where a graph declares `taken`: free axes take any length.
@@ -79,6 +150,75 @@ mod tests {
         assert_eq!(error, "the graph has no output `logits`; it has `boxes`, `scores`");
         let error = find("output", None, &names).unwrap_err().to_string();
         assert!(error.contains("name one of `boxes`, `scores`"), "{error}");
+    }
+
+    #[test]
+    fn a_tensor_that_does_not_fit_is_answered_with_what_would() {
+        let cure = |input: &str, taken_type: &str, taken_shape: &[Option<usize>]| {
+            let text = format!(
+                "{{format: 2, name: a, version: '1', weights: {{file: a}}, output: {{kind: embedding}}, \
+                 input: {{width: 8, height: 6, resize: {{mode: exact}}, {input}}}}}"
+            );
+            let input = flota_core::Manifest::parse("model.yaml", &text).unwrap().input;
+            check_input("image", taken_type, Some(taken_shape), &input).unwrap_err().to_string()
+        };
+        let (free, three) = (None, Some(3));
+        let planes = [free, three, Some(6), Some(8)];
+        let pixels = [free, Some(6), Some(8), three];
+        for (input, taken_type, taken_shape, wanted) in [
+            ("", "float", &pixels[..], "takes float [?, 6, 8, 3]: write `layout: nhwc`"),
+            ("layout: nhwc", "float", &planes, "write `layout: nchw`"),
+            (
+                "",
+                "float",
+                &[Some(4), three, Some(6), Some(8)],
+                "export it for a batch of 1, or with",
+            ),
+            (
+                "",
+                "float",
+                &[free, three, Some(224), Some(256)],
+                "write `width: 256` and `height: 224`",
+            ),
+            ("", "float", &[free, three, free, Some(256)], "write `width: 256`"),
+            (
+                "layout: nhwc",
+                "float",
+                &[free, Some(9), Some(8), three],
+                "write `width: 8` and `height: 9`",
+            ),
+            ("", "float", &[free, Some(1), Some(6), Some(8)], "write `color: grey`"),
+            ("color: grey", "float", &planes, "leave out `color: grey`"),
+            ("", "float", &[free, Some(4), Some(6), Some(8)], "it takes 4"),
+            ("", "float", &[three, Some(6), Some(8)], "an input of four axes"),
+            ("", "float16", &planes, "export the model in float32"),
+            ("", "uint8", &planes, "write `dtype: u8`"),
+            ("dtype: u8", "float", &planes, "leave out `dtype: u8`"),
+        ] {
+            let message = cure(input, taken_type, taken_shape);
+            assert!(message.contains(wanted), "{input} {taken_shape:?}: {message:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_of_another_kind_is_named() {
+        let said = |type_name| output_mismatch("y", type_name, Some(&[None, Some(1)])).to_string();
+        assert!(said("int64").starts_with("output `y` is int64 [?, 1], not a vector of 32-bit"));
+        assert!(said("int64").contains("(ArgMax)") && said("float16").ends_with("in float32"));
+    }
+
+    #[test]
+    fn only_the_image_is_an_input() {
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let error = find_input(None, &names(&["image", "size"])).unwrap_err().to_string();
+        assert!(
+            error.contains("takes 2 inputs (`image`, `size`), and only graphs with one"),
+            "{error}"
+        );
+        let error = find_input(Some("image"), &[]).unwrap_err().to_string();
+        assert!(error.starts_with("the graph has no input"), "{error}");
+        assert_eq!(find_input(None, &names(&["image"])).unwrap(), 0);
     }
 
     #[test]

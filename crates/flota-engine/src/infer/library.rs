@@ -20,7 +20,8 @@ use thiserror::Error;
 
 use super::{
     external_data::Resolved,
-    kept_graphs::{GRAPH_FILE, KeptGraphs, WEIGHTS_FILE},
+    graph_cache::{GRAPH_FILE, KeptGraphs, WEIGHTS_FILE},
+    telemetry::disable_telemetry,
 };
 
 /// Which script fetches the library, for `python3`, with the folder to put it in as its argument.
@@ -90,6 +91,7 @@ impl OnnxRuntime {
             Some(library) if library.path == path => Arc::clone(library),
             Some(library) => return Err(LibraryError::Other { loaded: library.path.clone() }),
             None => {
+                disable_telemetry();
                 let unusable = |error: &dyn fmt::Display| LibraryError::Unusable(error.to_string());
                 let environment = ort::init_from(path)
                     .map_err(|error| unusable(&error))?
@@ -109,7 +111,7 @@ impl OnnxRuntime {
     /// a processor then share their weights and are there sooner. Where `dir` cannot be written they
     /// do not.
     #[must_use]
-    pub fn keeping_graphs(self, dir: PathBuf) -> Self {
+    pub fn caching_graphs(self, dir: PathBuf) -> Self {
         // Those of a GPU are compiled for it by the provider, and cannot be kept.
         let kept = (!self.is_on_gpu()).then(|| KeptGraphs::new(dir));
         Self { kept, ..self }
@@ -120,10 +122,10 @@ impl OnnxRuntime {
     }
 
     /// The graph of an ONNX file whose bytes, with all external data, hash to `sha256`, and a session of
-    /// it. Where a kept graph cannot be had or run, the file itself is taken.
+    /// it. Where a optimized-graph cache cannot be had or run, the file itself is taken.
     pub(super) fn graph(&self, onnx: Resolved, sha256: Sha256) -> ort::Result<(Graph, Session)> {
         if let Some(kept) = &self.kept {
-            match self.kept_graph(kept, &onnx, sha256) {
+            match self.graph_cache(kept, &onnx, sha256) {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => {
                     tracing::warn!(%error, "no optimised graph is kept, each session has its weights");
@@ -135,7 +137,7 @@ impl OnnxRuntime {
         Ok((graph, session))
     }
 
-    fn kept_graph(
+    fn graph_cache(
         &self,
         kept: &KeptGraphs,
         onnx: &Resolved,

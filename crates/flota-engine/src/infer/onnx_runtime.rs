@@ -27,10 +27,7 @@ impl OnnxRuntime {
             self.graph(weights.in_memory()?, weights.sha256()).map_err(load_error)?;
         let (inputs, outputs) = (session.inputs(), session.outputs());
         let names = names(inputs);
-        let index = graph::find("input", input.name.as_deref(), &names)?;
-        if names.len() > 1 {
-            return Err(LoadError::ManyInputs { count: names.len(), known: graph::quoted(&names) });
-        }
+        let index = graph::find_input(input.name.as_deref(), &names)?;
         let taken = &inputs[index];
         let is_batch_free = check_input(taken, input)?;
         let outputs = self::names(outputs);
@@ -172,9 +169,9 @@ impl OnnxRuntimeSession {
             Dtype::U8 => TensorData::U8(vec![0; length]),
         };
         let wanted = self.session.outputs().iter().find(|o| o.name() == self.names.output);
-        let found = wanted.map_or_else(String::new, |output| output.dtype().to_string());
         let is_floats = wanted.and_then(element_of) == Some(TensorElementType::Float32);
-        let mismatch = LoadError::OutputMismatch { name: self.names.output.clone(), found };
+        let (type_name, axes) = wanted.map_or_else(Default::default, type_of);
+        let mismatch = graph::output_mismatch(&self.names.output, &type_name, axes.as_deref());
         if !is_floats {
             return Err(mismatch);
         }
@@ -189,18 +186,27 @@ impl OnnxRuntimeSession {
 /// Checks what the graph takes against what the manifest makes, and says whether the number of
 /// images is free.
 fn check_input(taken: &Outlet, input: &InputSpec) -> Result<bool, LoadError> {
-    let ValueType::Tensor { ty, shape, .. } = taken.dtype() else {
-        return graph::check_input(taken.name(), &taken.dtype().to_string(), None, input)
-            .map(|()| false);
+    let (type_name, axes) = type_of(taken);
+    graph::check_input(taken.name(), &type_name, axes.as_deref(), input)?;
+    Ok(axes.is_some_and(|axes| axes.first() == Some(&None)))
+}
+
+/// The type of a tensor as ONNX calls it, and its shape, where it is one.
+fn type_of(outlet: &Outlet) -> (String, Option<Vec<Option<usize>>>) {
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return (outlet.dtype().to_string(), None);
     };
-    let axes: Vec<Option<usize>> = shape.iter().map(|axis| usize::try_from(*axis).ok()).collect();
+    let axes = shape.iter().map(|axis| usize::try_from(*axis).ok()).collect();
     let type_name = match ty {
-        TensorElementType::Float32 => "float".to_owned(),
-        TensorElementType::Uint8 => "uint8".to_owned(),
-        other => other.to_string(),
+        TensorElementType::Float32 => "float",
+        TensorElementType::Float16 => "float16",
+        TensorElementType::Float64 => "double",
+        TensorElementType::Uint8 => "uint8",
+        TensorElementType::Int32 => "int32",
+        TensorElementType::Int64 => "int64",
+        other => return (other.to_string(), Some(axes)),
     };
-    graph::check_input(taken.name(), &type_name, Some(&axes), input)?;
-    Ok(axes.first() == Some(&None))
+    (type_name.to_owned(), Some(axes))
 }
 
 fn element_of(outlet: &Outlet) -> Option<TensorElementType> {

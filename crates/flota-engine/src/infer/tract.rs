@@ -75,7 +75,12 @@ impl TractEngine {
         let output_count = shape.iter().product();
         if fact.datum_type != DatumType::F32 || shape.is_empty() || output_count == 0 {
             let name = output.name.clone().unwrap_or_else(|| output_index.to_string());
-            return Err(LoadError::OutputMismatch { name, found: format!("{fact:?}") });
+            let axes: Vec<_> = shape.iter().copied().map(Some).collect();
+            let type_name = match fact.datum_type {
+                DatumType::F32 => "float".to_owned(),
+                other => format!("{other:?}").to_lowercase(),
+            };
+            return Err(graph::output_mismatch(&name, &type_name, Some(&axes)));
         }
         let plan = TypedRunnableModel::new(typed).map_err(load_error)?;
         Ok(Self { plan, output_count })
@@ -172,13 +177,16 @@ fn check_names(
     let onnx_graph = proto.graph.as_ref().ok_or_else(missing)?;
     let inputs = fed_inputs(onnx_graph);
     let names: Vec<String> = inputs.iter().map(|value| value.name.clone()).collect();
-    let index = graph::find("input", input.name.as_deref(), &names)?;
-    if inputs.len() > 1 {
-        return Err(LoadError::ManyInputs { count: inputs.len(), known: graph::quoted(&names) });
-    }
+    let index = graph::find_input(input.name.as_deref(), &names)?;
     check_input(inputs[index], input)?;
     let names: Vec<String> = onnx_graph.output.iter().map(|value| value.name.clone()).collect();
-    graph::find("output", output.name.as_deref(), &names)
+    let index = graph::find("output", output.name.as_deref(), &names)?;
+    match tensor_type(&onnx_graph.output[index]) {
+        Some((type_name, shape)) if type_name != "float" => {
+            Err(graph::output_mismatch(&names[index], &type_name, shape.as_deref()))
+        }
+        _ => Ok(index),
+    }
 }
 
 /// The inputs that are no weights: older files list those among the inputs too.
@@ -189,12 +197,14 @@ fn fed_inputs(onnx_graph: &GraphProto) -> Vec<&ValueInfoProto> {
 }
 
 fn check_input(value: &ValueInfoProto, input: &InputSpec) -> Result<(), LoadError> {
-    let Some(type_proto::Value::TensorType(tensor)) =
-        value.r#type.as_ref().and_then(|value| value.value.as_ref())
-    else {
-        return Ok(());
-    };
-    let taken_shape: Option<Vec<Option<usize>>> = tensor.shape.as_ref().map(|shape| {
+    let Some((type_name, shape)) = tensor_type(value) else { return Ok(()) };
+    graph::check_input(&value.name, &type_name, shape.as_deref(), input)
+}
+
+/// The type and the shape of a tensor, as far as the file says them.
+fn tensor_type(value: &ValueInfoProto) -> Option<(String, Option<Vec<Option<usize>>>)> {
+    let type_proto::Value::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
+    let shape = tensor.shape.as_ref().map(|shape| {
         let length = |value: &Option<dimension::Value>| match value {
             Some(dimension::Value::DimValue(length)) if *length > 0 => {
                 usize::try_from(*length).ok()
@@ -203,7 +213,7 @@ fn check_input(value: &ValueInfoProto, input: &InputSpec) -> Result<(), LoadErro
         };
         shape.dim.iter().map(|axis| length(&axis.value)).collect()
     });
-    graph::check_input(&value.name, &type_name(tensor.elem_type), taken_shape.as_deref(), input)
+    Some((type_name(tensor.elem_type), shape))
 }
 
 /// The names that ONNX gives to the types of its tensors (`TensorProto.DataType`).

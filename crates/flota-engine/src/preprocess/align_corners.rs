@@ -3,7 +3,7 @@
 use super::placement::Placement;
 use crate::{DecodedImage, decode::RGB_BYTES};
 
-/// Between which two lines of the picture a line of the tensor lies, and how near the second.
+/// Between which two lines of the image a line of the tensor lies, and how near the second.
 struct Between {
     first: usize,
     second: usize,

@@ -1,8 +1,8 @@
-//! Which part of a picture goes where in the tensor.
+//! Which part of a image goes where in the tensor.
 
 use flota_core::{Crop, InputSpec, Resize, Rounding};
 
-/// The picture is scaled to `scaled`; of that, the part of size `visible` at `crop` is laid on a
+/// The image is scaled to `scaled`; of that, the part of size `visible` at `crop` is laid on a
 /// canvas of size `canvas` at `offset`. All sizes are (width, height), all places (left, top).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Placement {
@@ -11,12 +11,12 @@ pub(super) struct Placement {
     pub crop: (u32, u32),
     pub visible: (u32, u32),
     pub offset: (u32, u32),
-    /// The colour of the canvas that the picture leaves free.
+    /// The colour of the canvas that the image leaves free.
     pub fill: [u8; 3],
 }
 
 impl Placement {
-    /// How a picture of `size` is placed as `spec` says.
+    /// How a image of `size` is placed as `spec` says.
     pub(super) fn of(size: (u32, u32), spec: &InputSpec) -> Self {
         let canvas = (spec.width, spec.height);
         match spec.resize {
@@ -62,13 +62,13 @@ impl Placement {
         }
     }
 
-    /// Whether the picture covers the whole canvas.
+    /// Whether the image covers the whole canvas.
     pub(super) fn is_covering(&self) -> bool {
         self.visible == self.canvas
     }
 }
 
-/// The size to which a picture of `size` is resized so that its shortest edge has `edge` pixels.
+/// The size to which a image of `size` is resized so that its shortest edge has `edge` pixels.
 fn scaled_to_edge(size: (u32, u32), edge: u32, rounding: Rounding) -> (u32, u32) {
     let shortest = size.0.min(size.1);
     match rounding {

@@ -24,7 +24,7 @@ pub(super) fn resample(image: &DecodedImage, placement: &Placement, spec: &Input
     laid(visible, placement)
 }
 
-/// The canvas of `placement` with the `visible` part of the picture on it.
+/// The canvas of `placement` with the `visible` part of the image on it.
 pub(super) fn laid(visible: Vec<u8>, placement: &Placement) -> Vec<u8> {
     if placement.is_covering() {
         return visible;
@@ -41,7 +41,7 @@ pub(super) fn laid(visible: Vec<u8>, placement: &Placement) -> Vec<u8> {
     canvas
 }
 
-/// The part of the resized picture that the crop shows.
+/// The part of the resized image that the crop shows.
 fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
     let wanted = |crop: u32, visible: u32| crop..crop + visible;
     let columns = Axis {
@@ -59,7 +59,7 @@ fn visible_part(image: &DecodedImage, placement: &Placement, filter: Filter) -> 
     pillow::resize(&image.pixels, &columns, &rows, filter)
 }
 
-/// The same with weights of 16 bits. Resizes only what is seen: the part of the picture that the crop shows,
+/// The same with weights of 16 bits. Resizes only what is seen: the part of the image that the crop shows,
 /// with the surroundings that the filter needs.
 fn visible_part_by_16_bits(image: &DecodedImage, placement: &Placement, filter: Filter) -> Vec<u8> {
     let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
@@ -88,7 +88,7 @@ fn visible_part_by_16_bits(image: &DecodedImage, placement: &Placement, filter: 
     target.into_vec()
 }
 
-/// Where the picture begins among the `decoded` lines that stand for `original` ones, and how many
+/// Where the image begins among the `decoded` lines that stand for `original` ones, and how many
 /// it takes.
 fn covered(image: &DecodedImage, decoded: u32, original: u32, is_turned_over: bool) -> (f64, f64) {
     let length = f64::from(original) * f64::from(image.eighths) / f64::from(EIGHTHS);

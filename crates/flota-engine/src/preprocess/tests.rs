@@ -3,7 +3,7 @@ use flota_core::{InputSpec, Manifest};
 use super::*;
 use crate::{DecodedImage, ImageFormat};
 
-/// The picture of `tests/fixtures/make.py`, of which Pillow's values are.
+/// The image of `tests/fixtures/make.py`, of which Pillow's values are.
 fn pattern(width: u32, height: u32) -> DecodedImage {
     let mut pixels = Vec::new();
     for y in 0..height {

@@ -11,7 +11,7 @@ const MAX_TAPS: usize = 4;
 /// The cubic of OpenCV and of PyTorch without antialiasing.
 const CUBIC: f64 = -0.75;
 
-/// The lines of the picture of which a line of the result is made, each with its weight.
+/// The lines of the image of which a line of the result is made, each with its weight.
 type Taps = [(usize, f32); MAX_TAPS];
 
 /// The canvas of `placement` with `image` on it, as pixels of three bytes.

@@ -159,7 +159,7 @@ fn an_engine_does_not_tell_of_each_step() {
 fn a_graph_is_kept_with_its_weights_and_taken() {
     let dir = tempfile::tempdir().unwrap();
     let Runtime::OnnxRuntime(library) = &runtimes()[1] else { panic!("the second of them") };
-    let runtime = Runtime::OnnxRuntime(library.clone().keeping_graphs(dir.path().to_owned()));
+    let runtime = Runtime::OnnxRuntime(library.clone().caching_graphs(dir.path().to_owned()));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workers/embedded-text");
     let text = fs::read_to_string(folder.join("model.yaml")).unwrap();
     let weights = fs::read(folder.join("embedded-text.onnx")).unwrap();

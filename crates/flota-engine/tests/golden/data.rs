@@ -64,7 +64,7 @@ pub fn models(folder: &Path, file: &str, labels: &[String], rest: &str) -> [Mode
         .map(|runtime| Model::load(&runtime, manifest.clone(), &weights, labels.to_vec()).unwrap())
 }
 
-/// What the network answers of one picture.
+/// What the network answers of one image.
 pub fn numbers(model: &Model, image: &DecodedImage) -> Vec<f32> {
     let tensor = model.prepare(image);
     model.session(1).unwrap().run(&[tensor]).unwrap().remove(0)

@@ -30,6 +30,6 @@ pub fn runtimes() -> [Runtime; 3] {
         }
         OnnxRuntime::open(&library, Provider::Cpu).expect("the pinned library fits")
     });
-    let keeping = library.clone().keeping_graphs(target.join("onnxruntime-graphs"));
+    let keeping = library.clone().caching_graphs(target.join("onnxruntime-graphs"));
     [Runtime::Tract, Runtime::OnnxRuntime(library.clone()), Runtime::OnnxRuntime(keeping)]
 }

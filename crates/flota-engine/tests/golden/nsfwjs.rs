@@ -1,4 +1,4 @@
-//! The network of nsfwjs: the whole picture squeezed, corners on corners.
+//! The network of nsfwjs: the whole image squeezed, corners on corners.
 
 use std::path::Path;
 

@@ -1,11 +1,11 @@
-//! Nine files of one picture, each stored another way round.
+//! Nine files of one image, each stored another way round.
 
 use flota_core::{InputSpec, Manifest};
 use flota_engine::{DecodedImage, TensorData, preprocess};
 
 use crate::data;
 
-/// Mean distance of the small pictures' values, of 255: JPEG was written anew for each.
+/// Mean distance of the small images' values, of 255: JPEG was written anew for each.
 const MAX_MEAN_DISTANCE: f64 = 4.0;
 /// What two different ways round differ by at least, so that the test would notice.
 const MIN_TURNED_DISTANCE: f64 = 20.0;

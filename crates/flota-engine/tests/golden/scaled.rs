@@ -43,7 +43,7 @@ fn a_smaller_decode_is_near_the_whole_one() {
             for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "jpg")) {
                 let encoded = data::read(file);
                 let whole = decode(&encoded, &Limits::default()).unwrap();
-                let scaled = decode_for(&encoded, &Limits::default(), &[&input]).unwrap();
+                let scaled = decode_for(&encoded, &Limits::default(), Some(&input)).unwrap();
                 assert_eq!(scaled.original, (whole.width, whole.height), "{}", file.display());
                 smaller_count += usize::from(scaled.width < whole.width);
                 let (whole, scaled) = (preprocess(&whole, &input), preprocess(&scaled, &input));

@@ -9,7 +9,7 @@ use flota_core::{
     PortError, PortResult, QueueName,
     consume::gather,
     limits::MAX_QUEUE_BATCH,
-    ports::{Backlog, Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
 use futures::future::{BoxFuture, join_all};
 use tokio::{
@@ -17,22 +17,22 @@ use tokio::{
     time::Instant,
 };
 
-/// Wait of a message for others that go in the same call, where it has not more patience.
+/// Wait of a message for others that go in the same call, where it has not more linger.
 const SEND_LINGER: Duration = Duration::from_millis(25);
 /// Longest wait of a message that has more.
 const MAX_SEND_LINGER: Duration = Duration::from_secs(1);
-/// Longest wait to be settled. Nobody waits for that.
-const SETTLE_LINGER: Duration = Duration::from_secs(1);
-/// The part of a lease that waiting to be settled may take, where that is less: a heartbeat has left
+/// Longest wait to be acknowledged. Nobody waits for that.
+const ACK_LINGER: Duration = Duration::from_secs(1);
+/// The part of a lease that waiting to be acknowledged may take, where that is less: a heartbeat has left
 /// far more of it.
-const SETTLE_LEASE_PART: u32 = 10;
+const ACK_LEASE_PART: u32 = 10;
 
-/// Queues that are paid by the call: what is sent to one of them, or settled, by several callers
+/// Queues that are paid by the call: what is sent to one of them, or acknowledged, by several callers
 /// within a short time goes in one call.
 pub(super) struct GatheredQueue {
     calls: Arc<dyn Queue>,
     sends: Gatherers<NewMessage>,
-    settles: Gatherers<Receipt>,
+    acks: Gatherers<ReceiptHandle>,
     /// The last lease of each queue.
     leases: Mutex<BTreeMap<QueueName, Duration>>,
 }
@@ -58,28 +58,28 @@ struct Entry<T> {
 impl GatheredQueue {
     /// The same queues as `calls` has.
     pub(super) fn new(calls: Arc<dyn Queue>) -> Self {
-        let (sender, settler) = (Arc::clone(&calls), Arc::clone(&calls));
+        let (sender, acks) = (Arc::clone(&calls), Arc::clone(&calls));
         let send = move |queue, messages: Vec<_>| -> BoxFuture<'static, Answers> {
             let sender = Arc::clone(&sender);
             Box::pin(async move { sender.send(&queue, &messages).await })
         };
-        let settle = move |queue, receipts: Vec<_>| -> BoxFuture<'static, Answers> {
-            let settler = Arc::clone(&settler);
-            Box::pin(async move { settler.settle(&queue, &receipts).await })
+        let ack = move |queue, receipts: Vec<_>| -> BoxFuture<'static, Answers> {
+            let acks = Arc::clone(&acks);
+            Box::pin(async move { acks.ack(&queue, &receipts).await })
         };
         Self {
             calls,
             sends: Gatherers::new(Arc::new(send)),
-            settles: Gatherers::new(Arc::new(settle)),
+            acks: Gatherers::new(Arc::new(ack)),
             leases: Mutex::default(),
         }
     }
 
-    /// How long what was received from `queue` may wait to be settled.
-    fn settle_linger(&self, queue: &QueueName) -> Duration {
+    /// How long what was received from `queue` may wait to be acknowledged.
+    fn ack_linger(&self, queue: &QueueName) -> Duration {
         let leases = self.leases.lock().expect("no holder panics");
-        let part = leases.get(queue).map(|lease| *lease / SETTLE_LEASE_PART);
-        part.unwrap_or_default().min(SETTLE_LINGER)
+        let part = leases.get(queue).map(|lease| *lease / ACK_LEASE_PART);
+        part.unwrap_or_default().min(ACK_LINGER)
     }
 }
 
@@ -89,8 +89,8 @@ impl Queue for GatheredQueue {
         if messages.len() >= MAX_QUEUE_BATCH {
             return self.calls.send(queue, messages).await;
         }
-        let patience = messages.iter().map(|message| message.patience).min().unwrap_or_default();
-        self.sends.add(queue, messages, patience.clamp(SEND_LINGER, MAX_SEND_LINGER)).await
+        let linger = messages.iter().map(|message| message.linger).min().unwrap_or_default();
+        self.sends.add(queue, messages, linger.clamp(SEND_LINGER, MAX_SEND_LINGER)).await
     }
 
     async fn receive(
@@ -104,19 +104,24 @@ impl Queue for GatheredQueue {
         self.calls.receive(queue, max, wait, lease).await
     }
 
-    async fn extend(&self, queue: &QueueName, receipts: &[Receipt], lease: Duration) -> Answers {
+    async fn extend(
+        &self,
+        queue: &QueueName,
+        receipts: &[ReceiptHandle],
+        lease: Duration,
+    ) -> Answers {
         self.calls.extend(queue, receipts, lease).await
     }
 
-    async fn settle(&self, queue: &QueueName, receipts: &[Receipt]) -> Answers {
+    async fn ack(&self, queue: &QueueName, receipts: &[ReceiptHandle]) -> Answers {
         if receipts.len() >= MAX_QUEUE_BATCH {
-            return self.calls.settle(queue, receipts).await;
+            return self.calls.ack(queue, receipts).await;
         }
-        self.settles.add(queue, receipts, self.settle_linger(queue)).await
+        self.acks.add(queue, receipts, self.ack_linger(queue)).await
     }
 
-    fn crash_net(&self, queue: &QueueName) -> Option<QueueName> {
-        self.calls.crash_net(queue)
+    fn dlq(&self, queue: &QueueName) -> Option<QueueName> {
+        self.calls.dlq(queue)
     }
 
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {

@@ -8,7 +8,7 @@ use aws_sdk_sqs::types::{
 };
 use flota_core::{
     PortError, PortResult,
-    ports::{Delivery, NewMessage, Receipt},
+    ports::{Delivery, NewMessage, ReceiptHandle},
 };
 use jiff::Timestamp;
 
@@ -129,7 +129,7 @@ pub(super) fn delivery(message: Message) -> PortResult<Delivery> {
         sent_at: sent_at
             .and_then(|millisecond| Timestamp::from_millisecond(millisecond).ok())
             .ok_or_else(|| lacks("the time when it was sent"))?,
-        receipt: Receipt(message.receipt_handle.ok_or_else(|| lacks("a receipt handle"))?),
+        receipt: ReceiptHandle(message.receipt_handle.ok_or_else(|| lacks("a receipt handle"))?),
         body: message.body.unwrap_or_default(),
     })
 }
@@ -150,7 +150,7 @@ fn entry(index: usize, message: &NewMessage) -> PortResult<SendMessageBatchReque
     entry.build().map_err(invalid)
 }
 
-/// Refuses what SQS does not carry: whoever writes bodies escapes it.
+/// Refuses what SQS does not carry: the writer of a body escapes it.
 fn check_characters(message: &NewMessage) -> PortResult<()> {
     let is_xml = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     match message.body.chars().find(|c| !is_xml(*c)) {

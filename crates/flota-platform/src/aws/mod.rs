@@ -1,8 +1,8 @@
 //! AWS: queues on SQS, records in DynamoDB, images in S3, and the same against an emulator.
 
+mod checks;
 mod clients;
 mod error;
-mod examine;
 mod gathered;
 mod images;
 mod messages;
@@ -16,7 +16,7 @@ mod tables;
 
 pub mod provision;
 
+pub use checks::run_checks;
 pub use clients::{Clients, ClientsError};
 pub(crate) use error::is_denied;
-pub use examine::examine;
 pub use open::{OpenError, open, open_with};

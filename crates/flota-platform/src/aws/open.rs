@@ -39,7 +39,7 @@ pub async fn open_with(clients: Clients, settings: &Settings) -> Result<Store, O
         let made = provision(&clients, settings, &[], Action::Make).await;
         made.map_err(OpenError::Provision)?;
     }
-    let records = records::open(&clients.dynamodb, &settings.prefix, settings.aws.keep_requests);
+    let records = records::open(&clients.dynamodb, &settings.prefix, settings.aws.retain_requests);
     let (create_missing, call_timeout) = (settings.aws.create_missing, settings.aws.call_timeout);
     let queue = SqsQueue::new(clients.sqs, create_missing, call_timeout);
     Ok(Store {

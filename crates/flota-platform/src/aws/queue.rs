@@ -12,7 +12,7 @@ use aws_sdk_sqs::{
 use flota_core::{
     ModelName, PortError, PortResult, QueueName,
     limits::{MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Backlog, Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
 
 use super::{
@@ -40,7 +40,7 @@ const COUNTS: [QueueAttributeName; 3] = [
     QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
     QueueAttributeName::ApproximateNumberOfMessagesDelayed,
 ];
-/// What SQS answers where a message was settled or taken by a later delivery.
+/// What SQS answers where a message was acknowledged or taken by a later delivery.
 const GONE: &str = "ReceiptHandleIsInvalid";
 
 /// So many messages say what a queue holds; older ones count half.
@@ -171,7 +171,7 @@ impl Queue for SqsQueue {
     async fn extend(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
         lease: Duration,
     ) -> PortResult<Vec<PortResult<()>>> {
         check_batch(receipts)?;
@@ -198,13 +198,13 @@ impl Queue for SqsQueue {
         Ok(answers.into_vec())
     }
 
-    async fn settle(
+    async fn ack(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
     ) -> PortResult<Vec<PortResult<()>>> {
         check_batch(receipts)?;
-        let mut answers = Answers::new("settling a message", receipts.len());
+        let mut answers = Answers::new("acknowledging a message", receipts.len());
         if receipts.is_empty() {
             return Ok(answers.into_vec());
         }
@@ -220,18 +220,18 @@ impl Queue for SqsQueue {
         let call = call.set_entries(Some(entries.collect()));
         // A message that stays comes back, and what it says a second time changes nothing.
         let once = Config::builder().retry_config(RetryConfig::disabled());
-        let settled = call.customize().config_override(once).send().await;
-        let settled =
-            settled.map_err(|error| self.urls.failed("settling messages", queue, error))?;
+        let acknowledged = call.customize().config_override(once).send().await;
+        let acknowledged = acknowledged
+            .map_err(|error| self.urls.failed("acknowledging messages", queue, error))?;
         let (gone, failed): (Vec<_>, Vec<_>) =
-            settled.failed.into_iter().partition(|entry| entry.code() == GONE);
-        let succeeded = settled.successful.iter().map(|entry| entry.id());
+            acknowledged.failed.into_iter().partition(|entry| entry.code() == GONE);
+        let succeeded = acknowledged.successful.iter().map(|entry| entry.id());
         answers.note(succeeded.chain(gone.iter().map(|entry| entry.id())), &failed);
         Ok(answers.into_vec())
     }
 
-    fn crash_net(&self, queue: &QueueName) -> Option<QueueName> {
-        Some(queue.crash_net())
+    fn dlq(&self, queue: &QueueName) -> Option<QueueName> {
+        Some(queue.dlq())
     }
 
     /// By what this process sent there lately.

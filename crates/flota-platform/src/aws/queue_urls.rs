@@ -59,13 +59,13 @@ impl QueueUrls {
         failed_for_good(what, error)
     }
 
-    /// Makes `queue` and its crash net, as `flota provision` would.
+    /// Makes `queue` and its dead-letter queue, as `flota provision` would.
     async fn create(&self, queue: &QueueName) -> PortResult<String> {
-        let crash_net = queue.crash_net();
-        let url = self.create_one(&crash_net, queues::crash_net_attributes()).await?;
+        let dlq = queue.dlq();
+        let url = self.create_one(&dlq, queues::dlq_attributes()).await?;
         let asked = self.sqs.get_queue_attributes().queue_url(url);
         let answer = asked.attribute_names(QueueAttributeName::QueueArn).send().await;
-        let answer = answer.map_err(|error| self.failed("making a queue", &crash_net, error))?;
+        let answer = answer.map_err(|error| self.failed("making a queue", &dlq, error))?;
         let arn = answer.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn));
         self.create_one(queue, queues::attributes(arn.map_or("", String::as_str))).await
     }

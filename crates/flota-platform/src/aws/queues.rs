@@ -1,44 +1,44 @@
 //! The queues of SQS: what `flota provision` makes and `flota doctor` looks for.
 
 use aws_sdk_sqs::types::QueueAttributeName;
-use flota_core::{Lane, QueueName, WorkerName, limits::MAX_RECEIVE_COUNT};
+use flota_core::{Priority, QueueName, WorkerName, limits::MAX_RECEIVE_COUNT};
 use serde_json::json;
 
 /// How long a queue keeps a message: longer than a request is kept open by default, so that the
 /// sweeper and not a queue decides what is lost, and than a week in which nobody sees that upload
 /// events, which no record keeps, are not taken.
 const RETENTION_SECONDS: u32 = 8 * 24 * 60 * 60;
-/// How long a crash net keeps a message, whose age counts from when it was first sent: as long as
+/// How long a dead-letter queue keeps a message, whose age counts from when it was first sent: as long as
 /// SQS can.
 const CRASH_NET_RETENTION_SECONDS: u32 = 14 * 24 * 60 * 60;
 /// Largest message in bytes: what SQS takes. Ours are smaller; an event of S3 may be larger.
 const MAX_MESSAGE_BYTES: u32 = 1024 * 1024;
-/// Each receive says how long; this is for whoever looks into a queue by hand.
+/// Each receive says how long; this is for a person who looks into a queue.
 const VISIBILITY_SECONDS: u32 = 60;
-/// The long poll of whoever does not say.
+/// The long poll of a caller that does not say.
 const WAIT_SECONDS: u32 = 20;
 
 /// An attribute of a queue as it is to be.
 pub(crate) type Attribute = (QueueAttributeName, String);
 
 /// The queues that workers of these names and the roles of the server take from. Each has its
-/// [`QueueName::crash_net`] beside it.
+/// [`QueueName::dlq`] beside it.
 pub(crate) fn queues(prefix: &str, workers: &[WorkerName]) -> Vec<QueueName> {
-    let tasks = workers.iter().map(|worker| QueueName::tasks(prefix, worker, Lane::Normal));
+    let tasks = workers.iter().map(|worker| QueueName::tasks(prefix, worker, Priority::Normal));
     tasks.chain([QueueName::outcomes(prefix), QueueName::events(prefix)]).collect()
 }
 
-/// The attributes of a queue whose crash net has the ARN `crash_net`.
-pub(crate) fn attributes(crash_net: &str) -> Vec<Attribute> {
+/// The attributes of a queue whose dead-letter queue has the ARN `dlq`.
+pub(crate) fn attributes(dlq: &str) -> Vec<Attribute> {
     let redrive =
-        json!({"deadLetterTargetArn": crash_net, "maxReceiveCount": MAX_RECEIVE_COUNT}).to_string();
+        json!({"deadLetterTargetArn": dlq, "maxReceiveCount": MAX_RECEIVE_COUNT}).to_string();
     let mut attributes = shared_attributes(RETENTION_SECONDS);
     attributes.push((QueueAttributeName::RedrivePolicy, redrive));
     attributes
 }
 
-/// The attributes of a crash net.
-pub(crate) fn crash_net_attributes() -> Vec<Attribute> {
+/// The attributes of a dead-letter queue.
+pub(crate) fn dlq_attributes() -> Vec<Attribute> {
     shared_attributes(CRASH_NET_RETENTION_SECONDS)
 }
 

@@ -82,7 +82,7 @@ pub(crate) mod dead_letters {
     pub(crate) const LISTED_AT: &str = "listed_at";
 }
 
-/// Versions of models, the current ones, and workers' lines of life, one partition a kind.
+/// Versions of models, the current ones, and workers' heartbeats, one partition a kind.
 pub(crate) mod models {
     pub(crate) const PARTITION: &str = "record_kind";
     pub(crate) const SORT: &str = "record_key";

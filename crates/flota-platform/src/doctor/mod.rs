@@ -1,9 +1,9 @@
 //! What is wrong with a set-up, and what to change. Nothing is changed here.
 
 mod check;
-mod examine;
 mod models;
+mod run;
 mod settings;
 
 pub use check::{Check, Verdict};
-pub use examine::examine;
+pub use run::run_checks;

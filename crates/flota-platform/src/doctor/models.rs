@@ -14,10 +14,10 @@ pub(super) async fn check(platform: &Platform, found: &[Registration]) -> Vec<Ch
         Ok(known) => known,
         Err(error) if aws::is_denied(&error) => {
             let remedy = "look at them with the rights of infra/iam/operator.json";
-            return vec![Check::doubtful("models", "not this role's to see", remedy)];
+            return vec![Check::warning("models", "not this role's to see", remedy)];
         }
         Err(error) => {
-            return vec![Check::unseen("models", &error, "put right what the sentence names")];
+            return vec![Check::unreadable("models", &error, "put right what the sentence names")];
         }
     };
     let of = |model: &Registration| {
@@ -33,7 +33,7 @@ fn compare(folder: &Registration, known: Option<&RegisteredModel>) -> Check {
     let about = format!("model {}", folder.manifest.name);
     let version = &folder.manifest.version;
     let Some(known) = known.map(|known| &known.registration) else {
-        return Check::doubtful(
+        return Check::warning(
             about,
             "the store does not know it: requests that name it are refused",
             "run `flota provision`, or start its worker",
@@ -41,14 +41,14 @@ fn compare(folder: &Registration, known: Option<&RegisteredModel>) -> Check {
     };
     let current = &known.manifest.version;
     if current != version {
-        return Check::doubtful(
+        return Check::warning(
             about,
             format!("its folder has version {version}, and the store's current one is {current}"),
             "start its new worker, or bring the folder up to date",
         );
     }
     if known.digest != folder.digest && !version.is_dev() {
-        return Check::wrong(
+        return Check::error(
             about,
             format!("version {version} has other contents here than where it was registered"),
             "bump the `version` in its model.yaml: a worker would refuse to start",
@@ -56,13 +56,13 @@ fn compare(folder: &Registration, known: Option<&RegisteredModel>) -> Check {
     }
     let (wanted, serving) = (&folder.worker, &known.worker);
     if wanted != serving && *wanted != WorkerName::from(&folder.manifest.name) {
-        return Check::doubtful(
+        return Check::warning(
             about,
             format!("the worker {serving} serves it, and `models.groups` says {wanted}"),
             format!("start the worker {wanted}, which takes it over, or mend `models.groups`"),
         );
     }
-    Check::good(about, format!("version {version} is the current one"))
+    Check::ok(about, format!("version {version} is the current one"))
 }
 
 fn workers(known: &RegisteredModel) -> Check {
@@ -75,7 +75,7 @@ fn workers(known: &RegisteredModel) -> Check {
         .map(|(version, count)| format!("{count} of version {version}"))
         .collect();
     match known.workers_alive {
-        count @ 1.. if !others.is_empty() => Check::doubtful(
+        count @ 1.. if !others.is_empty() => Check::warning(
             about,
             format!(
                 "{count} alive, but {} while {} is the current version",
@@ -84,12 +84,12 @@ fn workers(known: &RegisteredModel) -> Check {
             ),
             "end the roll-out: the version of the worker that ran says what an outcome is of",
         ),
-        0 => Check::doubtful(
+        0 => Check::warning(
             about,
             "none is alive: its tasks wait",
             format!("start the worker {worker}, unless it is scaled to none"),
         ),
-        count => Check::good(about, format!("{count} alive")),
+        count => Check::ok(about, format!("{count} alive")),
     }
 }
 
@@ -97,7 +97,7 @@ fn workers(known: &RegisteredModel) -> Check {
 mod tests {
     use std::sync::Arc;
 
-    use flota_core::{Manifest, ModelVersion, Sha256, ports::WorkerLine};
+    use flota_core::{Manifest, ModelVersion, Sha256, ports::WorkerHeartbeat};
 
     use super::*;
     use crate::{SystemClock, doctor::Verdict, settings::Settings};
@@ -119,26 +119,24 @@ mod tests {
         let platform = Platform::memory(&Settings::default(), Arc::new(SystemClock)).unwrap();
         let known = registration(&platform, "1", "a");
         let first = async |found| check(&platform, &[found]).await.swap_remove(0).verdict;
-        assert!(matches!(first(known.clone()).await, Verdict::Doubtful { .. }));
+        assert!(matches!(first(known.clone()).await, Verdict::Warning { .. }));
         platform.models.register(&known).await.unwrap();
-        assert!(matches!(first(known.clone()).await, Verdict::Good { .. }));
+        assert!(matches!(first(known.clone()).await, Verdict::Ok { .. }));
         let other = registration(&platform, "1", "b");
-        assert!(matches!(first(other).await, Verdict::Wrong { .. }));
+        assert!(matches!(first(other).await, Verdict::Error { .. }));
         let newer = registration(&platform, "2", "b");
-        assert!(matches!(first(newer).await, Verdict::Doubtful { .. }));
+        assert!(matches!(first(newer).await, Verdict::Warning { .. }));
         let grouped = Registration { worker: "photo".parse().unwrap(), ..known.clone() };
         let verdict = first(grouped.clone()).await;
-        assert!(
-            matches!(&verdict, Verdict::Doubtful { problem, .. } if problem.contains("groups"))
-        );
+        assert!(matches!(&verdict, Verdict::Warning { problem, .. } if problem.contains("groups")));
         platform.models.register(&grouped).await.unwrap();
-        assert!(matches!(first(grouped).await, Verdict::Good { .. }));
-        assert!(matches!(first(known.clone()).await, Verdict::Good { .. }), "workers decide");
+        assert!(matches!(first(grouped).await, Verdict::Ok { .. }));
+        assert!(matches!(first(known.clone()).await, Verdict::Ok { .. }), "workers decide");
         let all = check(&platform, std::slice::from_ref(&known)).await;
         assert!(
-            matches!(&all[1].verdict, Verdict::Doubtful { problem, .. } if problem.contains("wait"))
+            matches!(&all[1].verdict, Verdict::Warning { problem, .. } if problem.contains("wait"))
         );
-        let line = |version: &str| WorkerLine {
+        let line = |version: &str| WorkerHeartbeat {
             instance: version.to_owned(),
             worker: "photo".parse().unwrap(),
             models: vec![("cat".parse().unwrap(), ModelVersion(version.to_owned()))],
@@ -149,11 +147,11 @@ mod tests {
         platform.models.alive(&line("1")).await.unwrap();
         let workers =
             async || check(&platform, std::slice::from_ref(&known)).await.swap_remove(1).verdict;
-        assert!(matches!(workers().await, Verdict::Good { .. }));
+        assert!(matches!(workers().await, Verdict::Ok { .. }));
         platform.models.alive(&line("0")).await.unwrap();
         let verdict = workers().await;
         assert!(
-            matches!(&verdict, Verdict::Doubtful { problem, .. } if problem.contains("2 alive, but 1 of version 0")),
+            matches!(&verdict, Verdict::Warning { problem, .. } if problem.contains("2 alive, but 1 of version 0")),
             "{verdict:?}"
         );
     }

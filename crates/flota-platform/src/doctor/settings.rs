@@ -18,18 +18,18 @@ pub(super) fn check(settings: &Settings, found: &[Registration]) -> Vec<Check> {
 }
 
 fn leases<'m>(settings: &Settings, mut models: impl Iterator<Item = &'m Manifest>) -> Check {
-    let about = "settings: worker.max_lease_ms";
+    let about = "settings: queue.max_lease_ms";
     let worker = &settings.worker;
     let needs = |model: &Manifest| {
         // The limit holds for the decode and for the batch, each by itself.
         let runs = 2 * Duration::from_secs(model.limits.max_seconds.into());
         worker.fetch_timeout.saturating_add(runs).saturating_add(model.batch.max_wait())
     };
-    let short = models.find(|model| needs(model) >= worker.max_lease);
-    let most_ms = worker.max_lease.as_millis();
+    let short = models.find(|model| needs(model) >= settings.queue.max_lease);
+    let most_ms = settings.queue.max_lease.as_millis();
     match short {
-        None => Check::good(about, format!("{most_ms} ms outlast a fetch, a decode and a batch")),
-        Some(model) => Check::wrong(
+        None => Check::ok(about, format!("{most_ms} ms outlast a fetch, a decode and a batch")),
+        Some(model) => Check::error(
             about,
             format!(
                 "{most_ms} ms end before a fetch, a decode and a batch of {}, which may take {} ms: its \
@@ -37,7 +37,7 @@ fn leases<'m>(settings: &Settings, mut models: impl Iterator<Item = &'m Manifest
                 model.name,
                 needs(model).as_millis()
             ),
-            "raise worker.max_lease_ms, or lower limits.max_seconds in the model's manifest",
+            "raise queue.max_lease_ms, or lower limits.max_seconds in the model's manifest",
         ),
     }
 }
@@ -45,20 +45,20 @@ fn leases<'m>(settings: &Settings, mut models: impl Iterator<Item = &'m Manifest
 fn secrets(settings: &Settings) -> Check {
     let about = "settings: notifier.secrets";
     if settings.notifier.secrets.is_empty() {
-        return Check::doubtful(
+        return Check::warning(
             about,
             "empty: every host makes a secret of its own and signs callbacks with it",
             "set notifier.secrets, the same for all notifiers, from a store of secrets",
         );
     }
-    Check::good(about, format!("{} set", settings.notifier.secrets.len()))
+    Check::ok(about, format!("{} set", settings.notifier.secrets.len()))
 }
 
 fn public_url(settings: &Settings) -> Check {
     let about = "settings: server.public_url";
     match &settings.server.public_url {
-        Some(url) => Check::good(about, url.as_str()),
-        None => Check::doubtful(
+        Some(url) => Check::ok(about, url.as_str()),
+        None => Check::warning(
             about,
             "not set: callbacks link to the address that their own process listens on",
             "set it to the address under which clients reach the API",
@@ -82,11 +82,11 @@ limits: {max_seconds: 300}";
     fn a_batch_longer_than_a_lease_is_wrong() {
         let models = [Manifest::parse("model.yaml", MODEL).unwrap()];
         let mut settings = Settings::default();
-        assert!(!leases(&settings, models.iter()).is_wrong());
-        settings.worker.max_lease = Duration::from_secs(600);
+        assert!(!leases(&settings, models.iter()).is_error());
+        settings.queue.max_lease = Duration::from_secs(600);
         let check = leases(&settings, models.iter());
-        assert!(check.is_wrong(), "{check:?}");
-        assert!(!leases(&settings, [].iter()).is_wrong());
+        assert!(check.is_error(), "{check:?}");
+        assert!(!leases(&settings, [].iter()).is_error());
     }
 
     #[test]
@@ -94,6 +94,6 @@ limits: {max_seconds: 300}";
         let settings = Settings { backend: Backend::Aws, ..Settings::default() };
         let doubts = check(&settings, &[]);
         assert!(doubts.iter().any(|check| check.about.ends_with("notifier.secrets")), "{doubts:?}");
-        assert!(check(&Settings::default(), &[]).iter().all(|check| !check.is_wrong()));
+        assert!(check(&Settings::default(), &[]).iter().all(|check| !check.is_error()));
     }
 }

@@ -89,12 +89,7 @@ impl Callbacks for EmbeddedCallbacks {
         self.database.write("logging an attempt", write).await
     }
 
-    async fn give_back(
-        &self,
-        id: CallbackId,
-        claim: Timestamp,
-        due_at: Timestamp,
-    ) -> PortResult<()> {
+    async fn release(&self, id: CallbackId, claim: Timestamp, due_at: Timestamp) -> PortResult<()> {
         let write = move |connection: &Connection| {
             connection
                 .prepare_cached(
@@ -110,7 +105,7 @@ impl Callbacks for EmbeddedCallbacks {
                 ])?;
             Ok(())
         };
-        self.database.write("giving back a callback", write).await
+        self.database.write("releasing a callback", write).await
     }
 
     async fn pending_count(&self) -> PortResult<u64> {

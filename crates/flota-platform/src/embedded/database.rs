@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::{OpenError, error::Fault, readers::Readers, schema::Schema, vacuum, writer::Writer};
 
-/// How long a write waits for other processes; a heartbeat has its own, longer patience.
+/// How long a write waits for other processes; a heartbeat waits longer.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How long to sleep between two looks at the lock: others hold it for about as long.
 const LOCK_LOOK: Duration = Duration::from_micros(500);

@@ -122,7 +122,7 @@ fn list(connection: &Connection, filter: &DeadLetterFilter) -> Result<DeadLetter
             }
         }
     };
-    let mut select = connection.prepare_cached(match filter.decided {
+    let mut select = connection.prepare_cached(match filter.include_resolved {
         true => {
             "SELECT record FROM dead_letters
              WHERE (?1 IS NULL OR model = ?1) AND (?2 IS NULL OR reason = ?2)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flota_core::{
     PackKey, PortResult,
     limits::MAX_LEASE,
-    ports::{Backlog, Delivery, Depth, NewMessage, Receipt},
+    ports::{Backlog, Delivery, Depth, NewMessage, ReceiptHandle},
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -100,7 +100,7 @@ pub(super) fn take(
         while let Some(row) = rows.next()? {
             let (id, before): (i64, u32) = (row.get(0)?, row.get(1)?);
             let receive_count = before.saturating_add(1);
-            let receipt = Receipt(format!("{id}.{receive_count}"));
+            let receipt = ReceiptHandle(format!("{id}.{receive_count}"));
             let sent_at = time(row.get(2)?);
             taken.push((id, Delivery { receipt, body: row.get(3)?, receive_count, sent_at }));
         }
@@ -130,7 +130,7 @@ pub(super) struct Extended {
 pub(super) fn extend(
     connection: &Connection,
     queue: &str,
-    receipts: &[Receipt],
+    receipts: &[ReceiptHandle],
     now: Timestamp,
     lease: Duration,
 ) -> Result<Extended, Fault> {
@@ -183,10 +183,10 @@ pub(super) fn end_leases(
 }
 
 /// Removes the messages whose latest deliveries these are.
-pub(super) fn settle(
+pub(super) fn ack(
     connection: &Connection,
     queue: &str,
-    receipts: &[Receipt],
+    receipts: &[ReceiptHandle],
 ) -> Result<(), Fault> {
     let mut delete = connection.prepare_cached(
         "DELETE FROM messages WHERE id = ?2 AND receive_count = ?3
@@ -248,7 +248,7 @@ pub(super) fn holds(connection: &Connection, packs: &[PackKey]) -> Result<Vec<bo
     Ok(held)
 }
 
-fn parse(receipt: &Receipt) -> Option<(i64, u32)> {
+fn parse(receipt: &ReceiptHandle) -> Option<(i64, u32)> {
     let (id, receive_count) = receipt.0.split_once('.')?;
     Some((id.parse().ok()?, receive_count.parse().ok()?))
 }

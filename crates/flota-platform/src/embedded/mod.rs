@@ -3,16 +3,17 @@
 
 mod aliases;
 mod callbacks;
+mod checks;
 mod clock_jumps;
 mod columns;
 mod database;
 mod dead_letters;
 mod error;
-mod examine;
 mod holders;
 mod images;
 mod messages;
 mod models;
+mod notify;
 mod open;
 mod predictions;
 mod queue;
@@ -23,11 +24,10 @@ mod retention;
 mod rounds;
 mod schema;
 mod vacuum;
-mod wakes;
 mod writer;
 
+pub(crate) use checks::run_checks;
 pub use error::OpenError;
-pub(crate) use examine::examine;
 pub use holders::end_leases;
 pub use open::{create_private_dir, open};
 pub use vacuum::rewrite;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flota_core::{
     ModelName, ModelVersion, PortResult, Sha256,
-    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerLine},
+    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, WorkerHeartbeat},
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -47,10 +47,10 @@ impl Models for EmbeddedModels {
         self.database.read("looking for a version", read).await
     }
 
-    async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
+    async fn alive(&self, line: &WorkerHeartbeat) -> PortResult<()> {
         let line = line.clone();
         let write = move |connection: &_| keep_line(connection, &line);
-        self.database.write("refreshing a worker's line of life", write).await
+        self.database.write("refreshing a worker's heartbeat", write).await
     }
 
     async fn gone(&self, instance: &str) -> PortResult<()> {
@@ -61,10 +61,10 @@ impl Models for EmbeddedModels {
                 .execute([instance])?;
             Ok(())
         };
-        self.database.write("ending a worker's line of life", write).await
+        self.database.write("ending a worker's heartbeat", write).await
     }
 
-    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerHeartbeat>> {
         let read = move |connection: &_| lines(connection, now);
         self.database.read("listing workers", read).await
     }
@@ -125,7 +125,7 @@ fn register(
     Ok(RegistrationOutcome::Registered)
 }
 
-fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
+fn keep_line(connection: &Connection, line: &WorkerHeartbeat) -> Result<(), Fault> {
     // The workers' models go with their lines.
     connection
         .prepare_cached("DELETE FROM workers WHERE instance = ?1 OR until < ?2")?
@@ -152,7 +152,7 @@ fn keep_line(connection: &Connection, line: &WorkerLine) -> Result<(), Fault> {
 }
 
 /// The lines of the workers that are alive at `now`.
-fn lines(connection: &Connection, now: Timestamp) -> Result<Vec<WorkerLine>, Fault> {
+fn lines(connection: &Connection, now: Timestamp) -> Result<Vec<WorkerHeartbeat>, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT instance, worker, until, drained_to, throughput FROM workers WHERE until > ?1",
     )?;
@@ -165,7 +165,7 @@ fn lines(connection: &Connection, now: Timestamp) -> Result<Vec<WorkerLine>, Fau
         let models = served.query_and_then([&instance], |row| {
             Ok::<_, Fault>((name(row, 0)?, ModelVersion(row.get(1)?)))
         })?;
-        lines.push(WorkerLine {
+        lines.push(WorkerHeartbeat {
             models: models.collect::<Result<_, _>>()?,
             instance,
             worker: name(row, 1)?,

@@ -11,8 +11,8 @@ use flota_core::ports::Clock;
 use super::{
     OpenError, aliases::EmbeddedAliases, callbacks::EmbeddedCallbacks, database::Database,
     dead_letters::EmbeddedDeadLetters, images::EmbeddedImages, models::EmbeddedModels,
-    predictions::EmbeddedPredictions, queue::EmbeddedQueue, replays::EmbeddedReplays,
-    requests::EmbeddedRequests, retention::EmbeddedRetention, schema, wakes::Wakes,
+    notify::Notifiers, predictions::EmbeddedPredictions, queue::EmbeddedQueue,
+    replays::EmbeddedReplays, requests::EmbeddedRequests, retention::EmbeddedRetention, schema,
 };
 use crate::{Staging, Store};
 
@@ -32,7 +32,7 @@ pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, OpenError> 
     };
     let queue = Arc::new(Database::open(&database("queue.sqlite")?, &schema::QUEUE)?);
     let records = Arc::new(Database::open(&database("records.sqlite")?, &schema::RECORDS)?);
-    let wakes = Wakes::open(data_dir.join("wake"))?;
+    let notifiers = Notifiers::open(data_dir.join("wake"))?;
     let images_dir = data_dir.join("images");
     let images = EmbeddedImages::open(images_dir.clone(), clock.clone())?;
     let retention = EmbeddedRetention {
@@ -42,7 +42,7 @@ pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, OpenError> 
         clock: clock.clone(),
     };
     Ok(Store {
-        queue: Arc::new(EmbeddedQueue::new(queue, wakes, clock.clone())),
+        queue: Arc::new(EmbeddedQueue::new(queue, notifiers, clock.clone())),
         requests: Arc::new(EmbeddedRequests::new(records.clone())),
         predictions: Arc::new(EmbeddedPredictions::new(records.clone(), clock)),
         aliases: Arc::new(EmbeddedAliases::new(records.clone())),

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use flota_core::{
     PackKey, PortResult, QueueName,
     limits::{MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Backlog, Clock, Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Backlog, Clock, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
 use tokio::time::{self, Instant};
 
-use super::{database::Database, messages, wakes::Wakes};
+use super::{database::Database, messages, notify::Notifiers};
 use crate::queue_bounds::{check_batch, check_lease, check_message};
 
 /// A waiting receive looks at least so often, should a wake be lost or the clock jump.
@@ -17,13 +17,17 @@ const LONGEST_BLINDNESS: Duration = Duration::from_secs(1);
 /// Queues in `queue.sqlite`.
 pub(super) struct EmbeddedQueue {
     database: Arc<Database>,
-    wakes: Wakes,
+    notifiers: Notifiers,
     clock: Arc<dyn Clock>,
 }
 
 impl EmbeddedQueue {
-    pub(super) fn new(database: Arc<Database>, wakes: Wakes, clock: Arc<dyn Clock>) -> Self {
-        Self { database, wakes, clock }
+    pub(super) fn new(
+        database: Arc<Database>,
+        notifiers: Notifiers,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { database, notifiers, clock }
     }
 
     /// How long until a message may be visible. It only reads, so that waiting costs no lock.
@@ -59,7 +63,7 @@ impl Queue for EmbeddedQueue {
         let sent: Vec<NewMessage> =
             pairs.filter(|(_, check)| check.is_ok()).map(|(message, _)| message.clone()).collect();
         if !sent.is_empty() {
-            let wake = self.wakes.prepare(queue)?;
+            let wake = self.notifiers.prepare(queue)?;
             let (queue, now) = (queue.clone(), self.clock.now());
             let write =
                 move |connection: &_| messages::send(connection, queue.as_str(), &sent, now);
@@ -77,7 +81,7 @@ impl Queue for EmbeddedQueue {
     ) -> PortResult<Vec<Delivery>> {
         check_lease(lease)?;
         let end = Instant::now() + wait.min(MAX_POLL_WAIT);
-        let mut woken = self.wakes.listen(queue);
+        let mut woken = self.notifiers.listen(queue);
         loop {
             woken.mark_unchanged();
             let next = self.next(queue).await?;
@@ -107,12 +111,12 @@ impl Queue for EmbeddedQueue {
     async fn extend(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
         lease: Duration,
     ) -> PortResult<Vec<PortResult<()>>> {
         check_batch(receipts)?;
         check_lease(lease)?;
-        let wake = self.wakes.prepare(queue)?;
+        let wake = self.notifiers.prepare(queue)?;
         let (queue, receipts, now) = (queue.clone(), receipts.to_vec(), self.clock.now());
         let write = move |connection: &_| {
             messages::extend(connection, queue.as_str(), &receipts, now, lease)
@@ -126,15 +130,15 @@ impl Queue for EmbeddedQueue {
         Ok(extended.results)
     }
 
-    async fn settle(
+    async fn ack(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
     ) -> PortResult<Vec<PortResult<()>>> {
         check_batch(receipts)?;
-        let (queue, settled) = (queue.clone(), receipts.to_vec());
-        let write = move |connection: &_| messages::settle(connection, queue.as_str(), &settled);
-        self.database.write("settling messages", write).await?;
+        let (queue, acknowledged) = (queue.clone(), receipts.to_vec());
+        let write = move |connection: &_| messages::ack(connection, queue.as_str(), &acknowledged);
+        self.database.write("acknowledging messages", write).await?;
         Ok(receipts.iter().map(|_| Ok(())).collect())
     }
 

@@ -47,12 +47,7 @@ impl Callbacks for MemoryRequests {
         Ok(())
     }
 
-    async fn give_back(
-        &self,
-        id: CallbackId,
-        claim: Timestamp,
-        due_at: Timestamp,
-    ) -> PortResult<()> {
+    async fn release(&self, id: CallbackId, claim: Timestamp, due_at: Timestamp) -> PortResult<()> {
         if let Some(callback) = self.tables().callbacks.get_mut(&id)
             && callback.state == CallbackState::Pending
             && callback.due_at == Some(claim)

@@ -43,7 +43,7 @@ impl DeadLetters for MemoryDeadLetters {
         };
         let mut found: Vec<&DeadLetter> = letters
             .values()
-            .filter(|letter| filter.decided || letter.is_open())
+            .filter(|letter| filter.include_resolved || letter.is_open())
             .filter(|letter| filter.selection.contains(letter))
             .filter(|letter| after.is_none_or(|after| (letter.created_at, &letter.id) > after))
             .collect();

@@ -6,7 +6,7 @@ use std::{
 use async_trait::async_trait;
 use flota_core::{
     ModelName, ModelVersion, PortResult,
-    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, Service, WorkerLine},
+    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, Service, WorkerHeartbeat},
 };
 use jiff::Timestamp;
 
@@ -20,7 +20,7 @@ pub(super) struct MemoryModels {
 struct Tables {
     versions: BTreeMap<(ModelName, ModelVersion), Registration>,
     current: BTreeMap<ModelName, ModelVersion>,
-    lines: BTreeMap<String, WorkerLine>,
+    lines: BTreeMap<String, WorkerHeartbeat>,
 }
 
 impl MemoryModels {
@@ -65,7 +65,7 @@ impl Models for MemoryModels {
         Ok(self.tables().versions.contains_key(&(name.clone(), version.clone())))
     }
 
-    async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
+    async fn alive(&self, line: &WorkerHeartbeat) -> PortResult<()> {
         self.tables().lines.insert(line.instance.clone(), line.clone());
         Ok(())
     }
@@ -75,7 +75,7 @@ impl Models for MemoryModels {
         Ok(())
     }
 
-    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerHeartbeat>> {
         let tables = self.tables();
         Ok(tables.lines.values().filter(|line| line.until > now).cloned().collect())
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use flota_core::{
     ModelName, PackKey, PortResult, QueueName,
     limits::{MAX_LEASE, MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Backlog, Clock, Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Backlog, Clock, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
@@ -134,7 +134,7 @@ impl Messages {
         let message = self.by_id.get_mut(&id).expect("both maps hold the same messages");
         message.receive_count = message.receive_count.saturating_add(1);
         Delivery {
-            receipt: Receipt(format!("{id}.{}", message.receive_count)),
+            receipt: ReceiptHandle(format!("{id}.{}", message.receive_count)),
             body: message.body.clone(),
             receive_count: message.receive_count,
             sent_at: message.sent_at,
@@ -149,7 +149,7 @@ impl Messages {
     }
 
     /// The message whose latest delivery has this receipt.
-    fn delivered(&self, receipt: &Receipt) -> Option<(u64, &Message)> {
+    fn delivered(&self, receipt: &ReceiptHandle) -> Option<(u64, &Message)> {
         let (id, receive_count) = receipt.0.split_once('.')?;
         let id = id.parse().ok()?;
         let message = self.by_id.get(&id)?;
@@ -217,7 +217,7 @@ impl Queue for MemoryQueue {
     async fn extend(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
         lease: Duration,
     ) -> PortResult<Vec<PortResult<()>>> {
         check_batch(receipts)?;
@@ -238,10 +238,10 @@ impl Queue for MemoryQueue {
         Ok(results)
     }
 
-    async fn settle(
+    async fn ack(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
     ) -> PortResult<Vec<PortResult<()>>> {
         check_batch(receipts)?;
         let mut queues = self.queues();
@@ -259,8 +259,8 @@ impl Queue for MemoryQueue {
 
     /// One for each queue, as SQS has it, though nothing ever falls into it by itself: it is for
     /// tests of what empties it.
-    fn crash_net(&self, queue: &QueueName) -> Option<QueueName> {
-        Some(queue.crash_net())
+    fn dlq(&self, queue: &QueueName) -> Option<QueueName> {
+        Some(queue.dlq())
     }
 
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {
@@ -306,7 +306,7 @@ fn after(now: Timestamp, wait: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use flota_core::Lane;
+    use flota_core::Priority;
 
     use super::*;
     use crate::memory::SeededClock;
@@ -316,7 +316,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_waiting_receive_wakes_when_a_delay_or_a_lease_ends() {
         let queue = MemoryQueue::new(Arc::new(SeededClock::new(1)));
-        let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
+        let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
         let delay = Duration::from_secs(3);
         let message = NewMessage { delay, ..NewMessage::new("a", "") };
         queue.send(&name, &[message]).await.unwrap();

@@ -51,7 +51,7 @@ const SPECIAL_V6: &[(Ipv6Net, &str)] = &[
     (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), "documentation"),
     (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), "6to4 tunnel"),
     (v6([0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0], 48), "AS112"),
-    // The 6bone, given back by RFC 3701.
+    // The 6bone, released by RFC 3701.
     (v6([0x3ffe, 0, 0, 0, 0, 0, 0, 0], 16), "returned"),
     (v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), "documentation"),
     (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "unique local"),

@@ -83,7 +83,9 @@ pub(super) enum CallError {
     #[error("the address cannot be sent over HTTP")]
     Unsendable(#[source] Box<dyn Error + Send + Sync>),
     /// The name of `host` was not resolved, for a reason that may pass.
-    #[error("`{host}` leads to no address that may be reached")]
+    #[error(
+        "`{host}` does not resolve, or resolves only to blocked addresses; `network.allow` allows more"
+    )]
     NotResolved {
         host: String,
         #[source]

@@ -14,10 +14,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::{
-    ForbiddenAddress, GuardedClient, HostGate,
+    ForbiddenAddress, GuardedClient, HostLimiter,
     answer::Answer,
     client::{CallError, Outgoing},
-    gate::HostPlace,
+    host_limiter::HostPlace,
     redacted, retry_after,
 };
 use crate::content_encoding::ContentEncodings;
@@ -36,7 +36,7 @@ const LEAST_CHUNK_BYTES: u64 = 16;
 #[derive(Clone)]
 pub struct HttpImages {
     client: GuardedClient,
-    gate: HostGate,
+    limiter: HostLimiter,
     clock: Arc<dyn Clock>,
     limits: FetchLimits,
 }
@@ -49,7 +49,7 @@ pub struct FetchLimits {
     /// From the look-up of a name to the head of the answer, at each hop.
     pub first_byte: Duration,
     /// Slowest body, in bytes a second, after its first seconds.
-    pub least_bytes_per_second: u64,
+    pub min_bytes_per_second: u64,
     /// Most redirects that are followed.
     pub max_redirects: usize,
     /// The longest `Retry-After` that is honoured.
@@ -66,11 +66,11 @@ impl HttpImages {
     /// Fetches through `client`, within `limits`, where `gate` has a place.
     pub fn new(
         client: GuardedClient,
-        gate: HostGate,
+        limiter: HostLimiter,
         clock: Arc<dyn Clock>,
         limits: FetchLimits,
     ) -> Self {
-        Self { client, gate, clock, limits }
+        Self { client, limiter, clock, limits }
     }
 
     fn check(&self, address: &str) -> Result<Url, FetchError> {
@@ -92,7 +92,7 @@ impl HttpImages {
             let is_there = place.as_ref().is_some_and(|place| place.host() == host(&url));
             if !is_there {
                 *place = None;
-                let entered = place.insert(self.gate.enter(host(&url)).await?);
+                let entered = place.insert(self.limiter.enter(host(&url)).await?);
                 entered.begin();
             }
             let hop = self.hop(&url, max_bytes).await;
@@ -172,7 +172,7 @@ impl HttpImages {
         }
         let capacity = usize::try_from(announced.min(FIRST_BUFFER_BYTES)).unwrap_or(0);
         let mut body = BytesMut::with_capacity(capacity);
-        let (begun, rate) = (Instant::now(), self.limits.least_bytes_per_second.max(1));
+        let (begun, rate) = (Instant::now(), self.limits.min_bytes_per_second.max(1));
         let mut chunk_count: u64 = 0;
         loop {
             let size_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
@@ -204,7 +204,7 @@ impl Images for HttpImages {
 
     async fn place(&self, address: &str) -> Result<FetchPlace, FetchError> {
         let url = self.check(address)?;
-        Ok(FetchPlace::new(self.gate.enter(host(&url)).await?))
+        Ok(FetchPlace::new(self.limiter.enter(host(&url)).await?))
     }
 
     /// The bytes at `address`, at most `max_bytes` of them, without their content encoding.

@@ -1,11 +1,11 @@
 //! HTTP out, to addresses that strangers named: only where we may, checked at the connection used.
 
-mod addressed;
 mod addresses;
 mod answer;
+mod by_url;
 mod client;
 mod connector;
-mod gate;
+mod host_limiter;
 mod images;
 mod lookups;
 mod policy;
@@ -14,9 +14,9 @@ mod poster;
 mod resolver;
 mod retry_after;
 
-pub use addressed::AddressedImages;
+pub use by_url::ImagesByUrl;
 pub use client::{ClientError, GuardedClient};
-pub use gate::HostGate;
+pub use host_limiter::HostLimiter;
 pub use images::{FetchLimits, HttpImages};
 pub use policy::{AddressPolicy, ForbiddenAddress, redacted};
 pub use ports::PortRange;

@@ -37,7 +37,9 @@ pub enum ForbiddenAddress {
     },
     /// Its host is a name that leads to no address, or to one outside the public internet: which of
     /// both is not said.
-    #[error("`{host}` leads to no address that may be reached")]
+    #[error(
+        "`{host}` does not resolve, or resolves only to blocked addresses; `network.allow` allows more"
+    )]
     Unreachable {
         /// The host as the address names it.
         host: String,
@@ -81,7 +83,7 @@ impl AddressPolicy {
             Some(Host::Domain(name)) => self.check_name(name)?,
             None => return Err(ForbiddenAddress::Invalid("it has no host".to_owned())),
         }
-        // No server can be on port 0: whoever calls says so.
+        // No server can be on port 0: the caller says so.
         match url.port_or_known_default() {
             Some(port) if port > 0 && !self.ports.iter().any(|range| range.contains(port)) => {
                 Err(ForbiddenAddress::Port(port))

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::{
         memory::SeededClock,
-        net::{GuardedClient, HostGate, HttpImages, HttpPoster},
+        net::{GuardedClient, HostLimiter, HttpImages, HttpPoster},
         settings::Settings,
     };
 
@@ -139,8 +139,8 @@ mod tests {
 
     fn images(client: GuardedClient) -> HttpImages {
         let (settings, clock) = (Settings::default(), Arc::new(SeededClock::new(1)));
-        let gate = HostGate::new(settings.web_limits(), clock.clone());
-        HttpImages::new(client, gate, clock, settings.fetch_limits())
+        let limiter = HostLimiter::new(settings.web_limits(), clock.clone());
+        HttpImages::new(client, limiter, clock, settings.fetch_limits())
     }
 
     /// A server that answers every request with `bytes`; its port.

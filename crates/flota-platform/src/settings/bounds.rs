@@ -4,17 +4,14 @@ use std::{collections::BTreeSet, num::NonZeroUsize, ops::RangeInclusive, time::D
 
 use flota_core::{
     ModelName, ObjectAddress,
-    limits::{
-        MAX_ADDRESS_BYTES, MAX_CALLBACK_BODY_BYTES, MAX_LEASE, MAX_MESSAGE_DELAY, MAX_PACK_TASKS,
-        MAX_POLL_WAIT,
-    },
+    limits::{MAX_ADDRESS_BYTES, MAX_CALLBACK_BODY_BYTES, MAX_LEASE, MAX_POLL_WAIT},
 };
 use tracing_subscriber::EnvFilter;
 
 use super::{
     AwsSettings, Backend, DeadLetterSettings, EngineKind, EngineProvider, EngineSettings,
     FetchSettings, IngestRule, IngestSettings, LogSettings, NetworkSettings, NotifierSettings,
-    QueueSettings, RecorderSettings, ServerSettings, Settings, SweeperSettings, WorkerSettings,
+    QueueSettings, ServerSettings, Settings, SweeperSettings, WorkerSettings,
 };
 
 /// A setting outside its bounds.
@@ -26,8 +23,8 @@ pub(super) struct Broken {
 
 type Checked = Result<(), Broken>;
 
-/// Longest prefix in characters: 80 for a queue's name less the longest worker's name, the lane and
-/// the ending of a crash net.
+/// Longest prefix in characters: 80 for a queue's name less the longest worker's name, the priority and
+/// the ending of a dead-letter queue.
 const MAX_PREFIX_CHARS: usize = 21;
 /// Largest upload that can be allowed, in bytes: a worker holds it in memory.
 const MAX_UPLOAD_BYTES: u64 = 1 << 30;
@@ -47,10 +44,8 @@ const MAX_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// heartbeat must have time for a second try.
 const MIN_CALL_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest time for trying sizes of batches: nobody waits longer for a worker.
-const MAX_CALIBRATION: Duration = Duration::from_secs(60);
-/// Longest wait for a full pack: an upload is looked at that much later.
-const MAX_PACK_WAIT: Duration = Duration::from_secs(5);
+/// Longest time for autotuning: nobody waits longer for a worker.
+const MAX_AUTOTUNE: Duration = Duration::from_secs(60);
 /// Most rules for uploads: each event is held to all of them.
 const MAX_RULES: usize = 1_000;
 /// A request is kept so much longer than it may be open and its callback pending.
@@ -61,8 +56,6 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const MAX_SCHEDULE: usize = 50;
 /// Levels of the log, the quietest first.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-/// Most redirects: browsers follow twenty.
-const MAX_REDIRECTS: usize = 20;
 /// A small model on a busy machine takes a second.
 const MIN_LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -81,17 +74,15 @@ pub(super) fn check(settings: &Settings) -> Checked {
     engine(&settings.engine)?;
     worker(&settings.worker, &settings.queue)?;
     fetch(&settings.fetch)?;
-    recorder(&settings.recorder, &settings.queue)?;
-    ingest(&settings.ingest, &settings.queue)?;
+    ingest(&settings.ingest)?;
     for rule in &settings.ingest.rules {
         ingest_rule(rule, &settings.network)?;
     }
     sweeper(&settings.sweeper)?;
     dead_letters(&settings.dead_letters)?;
     notifier(&settings.notifier)?;
-    keep_requests(settings)?;
+    retain_requests(settings)?;
     retention(settings)?;
-    network(&settings.network)?;
     log(&settings.log)
 }
 
@@ -129,7 +120,10 @@ fn server(server: &ServerSettings) -> Checked {
 }
 
 fn queue(queue: &QueueSettings) -> Checked {
-    time("queue.poll_wait_ms", queue.poll_wait, Duration::from_millis(1)..=MAX_POLL_WAIT)
+    time("queue.poll_wait_ms", queue.poll_wait, Duration::from_millis(1)..=MAX_POLL_WAIT)?;
+    lease("queue.lease_ms", queue.lease, queue)?;
+    time("queue.max_lease_ms", queue.max_lease, queue.lease..=MAX_LEASE)?;
+    time("queue.drain_ms", queue.drain, Duration::ZERO..=MAX_TIME)
 }
 
 fn engine(engine: &EngineSettings) -> Checked {
@@ -137,17 +131,14 @@ fn engine(engine: &EngineSettings) -> Checked {
     hold(is_cpu || engine.kind != EngineKind::Tract, "engine.provider", || {
         "\"cpu\" where engine.kind is \"tract\"".to_owned()
     })?;
-    time("engine.calibrate_ms", engine.calibrate, Duration::ZERO..=MAX_CALIBRATION)?;
+    time("engine.autotune_ms", engine.autotune, Duration::ZERO..=MAX_AUTOTUNE)?;
     time("engine.load_timeout_ms", engine.load_timeout, MIN_LOAD_TIMEOUT..=MAX_TIME)
 }
 
 fn worker(worker: &WorkerSettings, queue: &QueueSettings) -> Checked {
     count("worker.capacity_tasks", worker.capacity_tasks, MAX_AT_ONCE)?;
-    lease("worker.lease_ms", worker.lease, queue)?;
-    time("worker.max_lease_ms", worker.max_lease, worker.lease..=MAX_LEASE)?;
-    time("worker.drain_ms", worker.drain, Duration::ZERO..=MAX_TIME)?;
     count("worker.fetch_concurrency", worker.fetch_concurrency, MAX_AT_ONCE)?;
-    time("worker.fetch_timeout_ms", worker.fetch_timeout, MIN_INTERVAL..=worker.max_lease)?;
+    time("worker.fetch_timeout_ms", worker.fetch_timeout, MIN_INTERVAL..=queue.max_lease)?;
     let threads = [
         ("worker.decode_threads", worker.decode_threads),
         ("worker.infer_threads", worker.infer_threads),
@@ -159,33 +150,17 @@ fn worker(worker: &WorkerSettings, queue: &QueueSettings) -> Checked {
     }
     time("worker.retry_base_ms", worker.retry_base, Duration::from_millis(1)..=MAX_TIME)?;
     time("worker.retry_cap_ms", worker.retry_cap, worker.retry_base..=MAX_TIME)?;
-    time("worker.life_ms", worker.life, MIN_LEASE..=MAX_TIME)
+    time("worker.heartbeat_ms", worker.heartbeat, MIN_LEASE..=MAX_TIME)
 }
 
 fn fetch(fetch: &FetchSettings) -> Checked {
     time("fetch.retry_for_ms", fetch.retry_for, Duration::ZERO..=MAX_TIME)?;
-    time("fetch.max_retry_after_ms", fetch.max_retry_after, Duration::ZERO..=MAX_MESSAGE_DELAY)?;
     time("fetch.first_byte_ms", fetch.first_byte, MIN_INTERVAL..=MAX_TIME)?;
     hold(fetch.breaker_failures > 0, "fetch.breaker_failures", || "1 or more".to_owned())?;
     time("fetch.breaker_open_ms", fetch.breaker_open, MIN_INTERVAL..=MAX_TIME)
 }
 
-fn recorder(recorder: &RecorderSettings, queue: &QueueSettings) -> Checked {
-    let capacity = MAX_PACK_TASKS..=MAX_AT_ONCE;
-    hold(capacity.contains(&recorder.capacity_tasks), "recorder.capacity_tasks", || {
-        format!("{MAX_PACK_TASKS} (a whole pack) to {MAX_AT_ONCE}")
-    })?;
-    lease("recorder.lease_ms", recorder.lease, queue)?;
-    time("recorder.max_lease_ms", recorder.max_lease, recorder.lease..=MAX_LEASE)?;
-    time("recorder.drain_ms", recorder.drain, Duration::ZERO..=MAX_TIME)
-}
-
-fn ingest(ingest: &IngestSettings, queue: &QueueSettings) -> Checked {
-    count("ingest.capacity_events", ingest.capacity_events, MAX_AT_ONCE)?;
-    time("ingest.pack_wait_ms", ingest.pack_wait, Duration::ZERO..=MAX_PACK_WAIT)?;
-    lease("ingest.lease_ms", ingest.lease, queue)?;
-    time("ingest.max_lease_ms", ingest.max_lease, ingest.lease..=MAX_LEASE)?;
-    time("ingest.drain_ms", ingest.drain, Duration::ZERO..=MAX_TIME)?;
+fn ingest(ingest: &IngestSettings) -> Checked {
     hold(ingest.rules.len() <= MAX_RULES, "ingest.rules", || format!("at most {MAX_RULES}"))
 }
 
@@ -213,8 +188,7 @@ fn sweeper(sweeper: &SweeperSettings) -> Checked {
     time("sweeper.interval_ms", sweeper.interval, MIN_INTERVAL..=MAX_TIME)?;
     time("sweeper.accept_grace_ms", sweeper.accept_grace, MIN_INTERVAL..=MAX_TIME)?;
     time("sweeper.resend_ms", sweeper.resend, MIN_INTERVAL..=MAX_TIME)?;
-    time("sweeper.lost_after_ms", sweeper.lost_after, sweeper.resend..=MAX_TIME)?;
-    count("sweeper.batch", sweeper.batch, MAX_AT_ONCE)
+    time("sweeper.time_out_after_ms", sweeper.time_out_after, sweeper.resend..=MAX_TIME)
 }
 
 fn dead_letters(dead_letters: &DeadLetterSettings) -> Checked {
@@ -222,9 +196,7 @@ fn dead_letters(dead_letters: &DeadLetterSettings) -> Checked {
     time("dead_letters.step_ms", dead_letters.step, MIN_INTERVAL..=MAX_TIME)?;
     let least_claim = MIN_LEASE.max(dead_letters.step.saturating_mul(2));
     time("dead_letters.claim_ms", dead_letters.claim, least_claim..=MAX_TIME)?;
-    time("dead_letters.patience_ms", dead_letters.patience, Duration::ZERO..=MAX_TIME)?;
-    let interval = dead_letters.crash_nets_interval;
-    time("dead_letters.crash_nets_interval_ms", interval, MIN_INTERVAL..=MAX_TIME)
+    time("dead_letters.dlq_interval_ms", dead_letters.dlq_interval, MIN_INTERVAL..=MAX_TIME)
 }
 
 fn notifier(notifier: &NotifierSettings) -> Checked {
@@ -235,31 +207,28 @@ fn notifier(notifier: &NotifierSettings) -> Checked {
         "notifier.claim_ms",
         || format!("more than notifier.timeout_ms, which is {}", notifier.timeout.as_millis()),
     )?;
-    count("notifier.concurrency", notifier.concurrency, MAX_AT_ONCE)?;
-    count("notifier.per_receiver", notifier.per_receiver, notifier.concurrency)?;
     hold(notifier.schedule.len() <= MAX_SCHEDULE, "notifier.schedule_ms", || {
         format!("at most {MAX_SCHEDULE} waits")
     })?;
     for wait in &notifier.schedule {
         time("notifier.schedule_ms", *wait, Duration::from_millis(1)..=MAX_TIME)?;
     }
-    hold(notifier.breaker_failures > 0, "notifier.breaker_failures", || "1 or more".to_owned())?;
     count("notifier.max_body_bytes", notifier.max_body_bytes, MAX_CALLBACK_BODY_BYTES)?;
-    time("notifier.breaker_open_ms", notifier.breaker_open, MIN_INTERVAL..=MAX_TIME)?;
-    time("notifier.max_retry_after_ms", notifier.max_retry_after, Duration::ZERO..=MAX_TIME)
+    time("notifier.breaker_open_ms", notifier.breaker_open, MIN_INTERVAL..=MAX_TIME)
 }
 
 /// A request that is open, or whose callback is pending, must not be deleted.
-fn keep_requests(settings: &Settings) -> Checked {
-    let Some(kept) = settings.aws.keep_requests else { return Ok(()) };
+fn retain_requests(settings: &Settings) -> Checked {
+    let Some(kept) = settings.aws.retain_requests else { return Ok(()) };
     let notifier = &settings.notifier;
     // A wait is jittered by a fifth, and is no shorter than the receiver asks.
-    let waits = notifier.schedule.iter().map(|wait| (*wait * 6 / 5).max(notifier.max_retry_after));
-    let least = settings.sweeper.lost_after + waits.sum::<Duration>() + KEEP_MARGIN;
-    hold(kept >= least, "aws.keep_requests_days", || {
+    let waits =
+        notifier.schedule.iter().map(|wait| (*wait * 6 / 5).max(NotifierSettings::MAX_RETRY_AFTER));
+    let least = settings.sweeper.time_out_after + waits.sum::<Duration>() + KEEP_MARGIN;
+    hold(kept >= least, "aws.retain_requests_days", || {
         let days = least.as_secs().div_ceil(DAY.as_secs());
         format!(
-            "0 (for good), or {days} or more: a day more than sweeper.lost_after_ms and the waits of \
+            "0 (for good), or {days} or more: a day more than sweeper.time_out_after_ms and the waits of \
              notifier.schedule_ms take together"
         )
     })
@@ -269,17 +238,11 @@ fn keep_requests(settings: &Settings) -> Checked {
 fn retention(settings: &Settings) -> Checked {
     let retention = &settings.retention;
     time("retention.interval_ms", retention.interval, MIN_INTERVAL..=MAX_TIME)?;
-    let least = settings.sweeper.lost_after + HOUR;
+    let least = settings.sweeper.time_out_after + HOUR;
     let is_kept = retention.predictions.is_none_or(|age| age >= least);
     hold(is_kept, "retention.predictions_hours", || {
         let hours = least.as_secs().div_ceil(HOUR.as_secs());
-        format!("0 (for good), or {hours} or more: an hour more than sweeper.lost_after_ms")
-    })
-}
-
-fn network(network: &NetworkSettings) -> Checked {
-    hold(network.fetch_redirects <= MAX_REDIRECTS, "network.fetch_redirects", || {
-        format!("0 to {MAX_REDIRECTS}")
+        format!("0 (for good), or {hours} or more: an hour more than sweeper.time_out_after_ms")
     })
 }
 

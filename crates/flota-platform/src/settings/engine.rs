@@ -20,15 +20,15 @@ pub struct EngineSettings {
     #[serde(deserialize_with = "parse::from_text")]
     pub provider: EngineProvider,
     /// How long a worker tries ways to run its model at its first start; zero: it does not.
-    #[serde(rename = "calibrate_ms", deserialize_with = "parse::millis")]
-    pub calibrate: Duration,
+    #[serde(rename = "autotune_ms", deserialize_with = "parse::millis")]
+    pub autotune: Duration,
     /// Longest time that loading a model and running it for the first time may take.
     #[serde(rename = "load_timeout_ms", deserialize_with = "parse::millis")]
     pub load_timeout: Duration,
     /// Whether a worker compares a model with its golden examples before it serves it.
     pub check_golden: bool,
     /// Whether ONNX Runtime's optimised graphs are kept beside the weights.
-    pub keep_graphs: bool,
+    pub cache_graphs: bool,
 }
 
 /// Which engine runs the models.

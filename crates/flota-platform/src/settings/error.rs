@@ -16,7 +16,27 @@ pub enum SettingsError {
     /// A source is not of the form that settings have.
     #[error("the settings cannot be parsed: {0}")]
     Syntax(String),
-    /// A key that is not a setting.
+    /// A key of an earlier version that has another name now.
+    #[error("the setting `{key}` ({origin}) is now `{new}`: rename it")]
+    Renamed {
+        /// The key as it was before.
+        key: String,
+        /// The file or variable that sets it.
+        origin: String,
+        /// The key as it is now.
+        new: &'static str,
+    },
+    /// A key that is a constant now.
+    #[error(
+        "the setting `{key}` ({origin}) no longer exists, as nobody needed another value: remove it"
+    )]
+    Removed {
+        /// The key.
+        key: String,
+        /// The file or variable that sets it.
+        origin: String,
+    },
+    /// A key that no setting has.
     #[error("unknown setting `{key}` ({origin}); the nearest known one is `{nearest}`")]
     Unknown {
         /// Section and key, with dots.

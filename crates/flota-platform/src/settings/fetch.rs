@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flota_core::hosts::HostLimits;
+use flota_core::{hosts::HostLimits, limits::MAX_MESSAGE_DELAY};
 use serde::Deserialize;
 
 use super::{NetworkSettings, NotifierSettings, Settings, parse};
@@ -10,13 +10,13 @@ use crate::net::{AddressPolicy, FetchLimits};
 
 /// The part of the fetches at once that one host may have.
 const HOST_PART: usize = 4;
-/// Most fetches that wait for a place: a worker has no more tasks in hand.
+/// Most fetches that wait for a place: a worker has no more tasks in flight.
 const MAX_WAITING_FETCHES: usize = 10_000;
 /// Fetches that wait for a slow host, which hold up others meanwhile.
 const WAITING_PER_SLOW_HOST: usize = 8;
 /// The same for a host that takes more than that within [`FETCHES_AHEAD`].
 const WAITING_PER_QUICK_HOST: usize = 256;
-/// As long as a worker has tasks in hand before they are begun.
+/// As long as a worker has tasks in flight before they are begun.
 const FETCHES_AHEAD: Duration = Duration::from_secs(4);
 /// How far apart a host ends its fetches until the first tells, and what waited for its breaker comes
 /// again: 2,000 images within 40 seconds.
@@ -29,6 +29,14 @@ const WAITING_PER_SLOW_RECEIVER: usize = 16;
 const CALLBACKS_AHEAD: Duration = Duration::from_secs(1);
 /// The same as for fetches: 16 callbacks in a second.
 const UNKNOWN_CALLBACK_PACE: Duration = Duration::from_micros(62_500);
+/// Callbacks under way at once to one receiver, whatever its ports.
+const CALLBACKS_PER_RECEIVER: usize = 4;
+/// So many failures in a row open the breaker of a receiver.
+const BREAKER_FAILURES: u32 = 5;
+/// The longest `Retry-After` of an image's host that is honoured: SQS delays a message no longer.
+const MAX_RETRY_AFTER: Duration = MAX_MESSAGE_DELAY;
+/// Redirects followed for an image; callbacks follow none.
+const MAX_REDIRECTS: usize = 3;
 /// An answer that takes more than this part of the longest time counts as half a failure.
 const SLOW_PART: u32 = 2;
 
@@ -39,14 +47,11 @@ pub struct FetchSettings {
     /// How long an image is tried whose host fails.
     #[serde(rename = "retry_for_ms", deserialize_with = "parse::millis")]
     pub retry_for: Duration,
-    /// The longest `Retry-After` that is honoured.
-    #[serde(rename = "max_retry_after_ms", deserialize_with = "parse::millis")]
-    pub max_retry_after: Duration,
     /// From the look-up of a host's name to the head of its answer.
     #[serde(rename = "first_byte_ms", deserialize_with = "parse::millis")]
     pub first_byte: Duration,
     /// The slowest body, in bytes a second.
-    pub least_bytes_per_second: u64,
+    pub min_bytes_per_second: u64,
     /// So many failures in a row open a host's breaker.
     pub breaker_failures: u32,
     /// How long it stays open.
@@ -67,9 +72,9 @@ impl Settings {
         FetchLimits {
             deadline: self.worker.fetch_timeout,
             first_byte: self.fetch.first_byte,
-            least_bytes_per_second: self.fetch.least_bytes_per_second,
-            max_redirects: self.network.fetch_redirects,
-            max_retry_after: self.fetch.max_retry_after,
+            min_bytes_per_second: self.fetch.min_bytes_per_second,
+            max_redirects: MAX_REDIRECTS,
+            max_retry_after: MAX_RETRY_AFTER,
         }
     }
 
@@ -98,17 +103,22 @@ impl Settings {
 }
 
 impl NotifierSettings {
+    /// The longest `Retry-After` of a receiver that is honoured.
+    pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+    /// Callbacks under way at once.
+    pub const CALLBACKS_AT_ONCE: usize = 64;
+
     /// The breaker and the bulkhead of receivers.
     pub fn receiver_limits(&self) -> HostLimits {
         HostLimits {
-            at_once: self.concurrency.max(1),
-            per_host: self.per_receiver.max(1),
+            at_once: Self::CALLBACKS_AT_ONCE,
+            per_host: CALLBACKS_PER_RECEIVER,
             held: MAX_WAITING_CALLBACKS,
             held_per_slow_host: WAITING_PER_SLOW_RECEIVER,
             held_per_quick_host: WAITING_PER_QUICK_HOST,
             ahead: CALLBACKS_AHEAD,
             unknown_pace: UNKNOWN_CALLBACK_PACE,
-            breaker_failures: self.breaker_failures,
+            breaker_failures: BREAKER_FAILURES,
             breaker_open: self.breaker_open,
             slow: self.timeout / SLOW_PART,
         }

@@ -1,10 +1,6 @@
-use std::time::Duration;
-
-use flota_core::{Lane, ModelName};
+use flota_core::{ModelName, Priority};
 use serde::Deserialize;
 use url::Url;
-
-use super::parse;
 
 /// Images that lie in S3.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -20,20 +16,6 @@ pub struct ObjectSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IngestSettings {
-    /// Most events in hand at once.
-    pub capacity_events: usize,
-    /// How long events wait for others, so that their tasks fill packs.
-    #[serde(rename = "pack_wait_ms", deserialize_with = "parse::millis")]
-    pub pack_wait: Duration,
-    /// How long a message is ours without a heartbeat.
-    #[serde(rename = "lease_ms", deserialize_with = "parse::millis")]
-    pub lease: Duration,
-    /// How long a message is ours at most.
-    #[serde(rename = "max_lease_ms", deserialize_with = "parse::millis")]
-    pub max_lease: Duration,
-    /// How long stopping may take.
-    #[serde(rename = "drain_ms", deserialize_with = "parse::millis")]
-    pub drain: Duration,
     /// What is done with which uploads; an upload may meet several.
     pub rules: Vec<IngestRule>,
 }
@@ -53,8 +35,8 @@ pub struct IngestRule {
     /// The models that look at them.
     pub models: Vec<ModelName>,
     /// How urgent that is.
-    #[serde(default, rename = "priority")]
-    pub lane: Lane,
+    #[serde(default)]
+    pub priority: Priority,
     /// Whom to tell: each upload is a request then. `None`: its predictions are simply there.
     #[serde(default)]
     pub callback: Option<Url>,

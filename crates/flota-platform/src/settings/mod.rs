@@ -22,7 +22,7 @@ pub use groups::ModelGroup;
 pub use ingest::{IngestRule, IngestSettings, ObjectSettings};
 pub use parse::Secret;
 pub use retention::RetentionSettings;
-pub use roles::{NotifierSettings, RecorderSettings, Role, SweeperSettings, WorkerSettings};
+pub use roles::{NotifierSettings, Role, SweeperSettings, WorkerSettings};
 pub use sections::{
     AwsSettings, Backend, EmbeddedSettings, LogFormat, LogSettings, ModelSettings, NetworkSettings,
     QueueSettings, ServerSettings, Settings,

@@ -25,7 +25,7 @@ pub enum Role {
     Api,
     /// Records outcomes.
     Recorder,
-    /// Sends again what is overdue, replays dead letters, and empties crash nets.
+    /// Sends again what is overdue, replays dead letters, and empties dead-letter queues.
     Sweeper,
     /// Delivers callbacks.
     Notifier,
@@ -37,17 +37,8 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerSettings {
-    /// Most tasks in hand at once.
+    /// Most tasks in flight at once.
     pub capacity_tasks: usize,
-    /// How long a message is ours without a heartbeat.
-    #[serde(rename = "lease_ms", deserialize_with = "parse::millis")]
-    pub lease: Duration,
-    /// How long a message is ours at most.
-    #[serde(rename = "max_lease_ms", deserialize_with = "parse::millis")]
-    pub max_lease: Duration,
-    /// How long stopping may take.
-    #[serde(rename = "drain_ms", deserialize_with = "parse::millis")]
-    pub drain: Duration,
     /// Images fetched at the same time.
     pub fetch_concurrency: usize,
     /// From the look-up of the name to the last byte of an image.
@@ -71,29 +62,12 @@ pub struct WorkerSettings {
     /// The longest such wait.
     #[serde(rename = "retry_cap_ms", deserialize_with = "parse::millis")]
     pub retry_cap: Duration,
-    /// A worker without a sign of life for so long is taken for dead.
-    #[serde(rename = "life_ms", deserialize_with = "parse::millis")]
-    pub life: Duration,
+    /// A worker without a heartbeat for so long is taken for dead.
+    #[serde(rename = "heartbeat_ms", deserialize_with = "parse::millis")]
+    pub heartbeat: Duration,
     /// How often a task is tried; `None`: as the manifest says.
     #[serde(deserialize_with = "parse::zero_is_none")]
     pub attempts: Option<NonZeroUsize>,
-}
-
-/// The recorder.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecorderSettings {
-    /// Most outcomes in hand at once.
-    pub capacity_tasks: usize,
-    /// How long a message is ours without a heartbeat.
-    #[serde(rename = "lease_ms", deserialize_with = "parse::millis")]
-    pub lease: Duration,
-    /// How long a message is ours at most.
-    #[serde(rename = "max_lease_ms", deserialize_with = "parse::millis")]
-    pub max_lease: Duration,
-    /// How long stopping may take.
-    #[serde(rename = "drain_ms", deserialize_with = "parse::millis")]
-    pub drain: Duration,
 }
 
 /// The sweeper.
@@ -110,10 +84,8 @@ pub struct SweeperSettings {
     #[serde(rename = "resend_ms", deserialize_with = "parse::millis")]
     pub resend: Duration,
     /// When tasks without an outcome end as lost.
-    #[serde(rename = "lost_after_ms", deserialize_with = "parse::millis")]
-    pub lost_after: Duration,
-    /// Most rounds taken at once.
-    pub batch: usize,
+    #[serde(rename = "time_out_after_ms", deserialize_with = "parse::millis")]
+    pub time_out_after: Duration,
 }
 
 /// The notifier.
@@ -129,21 +101,12 @@ pub struct NotifierSettings {
     /// How long a callback that is being tried is nobody else's.
     #[serde(rename = "claim_ms", deserialize_with = "parse::millis")]
     pub claim: Duration,
-    /// Most callbacks under way at once.
-    pub concurrency: usize,
-    /// Most callbacks under way at once to one receiver.
-    pub per_receiver: usize,
     /// The waits after the first, second, … failed try.
     #[serde(rename = "schedule_ms", deserialize_with = "parse::millis_list")]
     pub schedule: Vec<Duration>,
-    /// So many failures in a row open a receiver's breaker.
-    pub breaker_failures: u32,
-    /// How long it stays open.
+    /// How long a receiver's breaker stays open.
     #[serde(rename = "breaker_open_ms", deserialize_with = "parse::millis")]
     pub breaker_open: Duration,
-    /// The longest `Retry-After` that is honoured.
-    #[serde(rename = "max_retry_after_ms", deserialize_with = "parse::millis")]
-    pub max_retry_after: Duration,
     /// Largest body in bytes that carries outcomes; where they do not fit, the body says so.
     pub max_body_bytes: usize,
     /// What signs; every one does. Empty: one that is kept in the data folder.

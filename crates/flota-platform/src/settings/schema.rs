@@ -97,12 +97,53 @@ pub(super) fn invalid(key: &str, value: &Value, wanted: String) -> SettingsError
     SettingsError::Invalid { key: key.to_owned(), value: text, origin, wanted }
 }
 
+/// Keys of earlier versions and what they are called now.
+const RENAMED: &[(&str, &str)] = &[
+    ("aws.keep_requests_days", "aws.retain_requests_days"),
+    ("dead_letters.crash_nets_interval_ms", "dead_letters.dlq_interval_ms"),
+    ("engine.calibrate_ms", "engine.autotune_ms"),
+    ("engine.keep_graphs", "engine.cache_graphs"),
+    ("fetch.least_bytes_per_second", "fetch.min_bytes_per_second"),
+    ("ingest.drain_ms", "queue.drain_ms"),
+    ("ingest.lease_ms", "queue.lease_ms"),
+    ("ingest.max_lease_ms", "queue.max_lease_ms"),
+    ("recorder.drain_ms", "queue.drain_ms"),
+    ("recorder.lease_ms", "queue.lease_ms"),
+    ("recorder.max_lease_ms", "queue.max_lease_ms"),
+    ("sweeper.lost_after_ms", "sweeper.time_out_after_ms"),
+    ("worker.drain_ms", "queue.drain_ms"),
+    ("worker.lease_ms", "queue.lease_ms"),
+    ("worker.life_ms", "worker.heartbeat_ms"),
+    ("worker.max_lease_ms", "queue.max_lease_ms"),
+];
+/// Keys of earlier versions that are constants now.
+const REMOVED: &[&str] = &[
+    "dead_letters.patience_ms",
+    "fetch.max_retry_after_ms",
+    "ingest.capacity_events",
+    "ingest.pack_wait_ms",
+    "network.fetch_redirects",
+    "notifier.breaker_failures",
+    "notifier.concurrency",
+    "notifier.max_retry_after_ms",
+    "notifier.per_receiver",
+    "recorder.capacity_tasks",
+    "sweeper.batch",
+];
+
 /// That `key` is not a setting; of a section, its first key is named.
 pub(super) fn unknown(schema: &Value, key: String, value: &Value) -> SettingsError {
     if let ValueKind::Table(children) = &value.kind
         && let Some((name, child)) = children.iter().min_by_key(|(name, _)| *name)
     {
         return unknown(schema, join(&key, name), child);
+    }
+    let origin = describe_origin(&key, value.origin());
+    if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == key) {
+        return SettingsError::Renamed { key, origin, new };
+    }
+    if REMOVED.contains(&key.as_str()) {
+        return SettingsError::Removed { key, origin };
     }
     let mut known = Vec::new();
     collect_keys(schema, "", &mut known);
@@ -112,11 +153,7 @@ pub(super) fn unknown(schema: &Value, key: String, value: &Value) -> SettingsErr
         strsim::normalized_damerau_levenshtein(&key, compared)
     };
     let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    SettingsError::Unknown {
-        origin: describe_origin(&key, value.origin()),
-        nearest: nearest.cloned().unwrap_or_default(),
-        key,
-    }
+    SettingsError::Unknown { origin, nearest: nearest.cloned().unwrap_or_default(), key }
 }
 
 /// The value under a dotted key.

@@ -3,14 +3,15 @@ use std::{
     time::Duration,
 };
 
+use flota_core::{QueueName, consume::ConsumeSettings};
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
 use super::{
     DeadLetterSettings, EngineSettings, FetchSettings, IngestSettings, ModelGroup,
-    NotifierSettings, ObjectSettings, RecorderSettings, RetentionSettings, Role, SweeperSettings,
-    WorkerSettings, parse,
+    NotifierSettings, ObjectSettings, RetentionSettings, Role, SweeperSettings, WorkerSettings,
+    parse,
 };
 use crate::net::PortRange;
 
@@ -31,7 +32,7 @@ pub struct Settings {
     pub aws: AwsSettings,
     /// The API.
     pub server: ServerSettings,
-    /// Polling.
+    /// How queues are consumed.
     pub queue: QueueSettings,
     /// What runs the models.
     pub engine: EngineSettings,
@@ -39,15 +40,13 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// Fetching images.
     pub fetch: FetchSettings,
-    /// The recorder.
-    pub recorder: RecorderSettings,
     /// Images that lie in S3.
     pub objects: ObjectSettings,
     /// Upload events.
     pub ingest: IngestSettings,
     /// The sweeper.
     pub sweeper: SweeperSettings,
-    /// Replays of dead letters, and the queues' crash nets.
+    /// Replays of dead letters, and the queues' dead-letter queues.
     pub dead_letters: DeadLetterSettings,
     /// How long things are stored.
     pub retention: RetentionSettings,
@@ -94,8 +93,8 @@ pub struct AwsSettings {
     /// Whether a queue, table or bucket that is not there is made.
     pub create_missing: bool,
     /// How long a request and what belongs to it is kept; `None`: for good.
-    #[serde(rename = "keep_requests_days", deserialize_with = "parse::optional_days")]
-    pub keep_requests: Option<Duration>,
+    #[serde(rename = "retain_requests_days", deserialize_with = "parse::optional_days")]
+    pub retain_requests: Option<Duration>,
     /// How long one try of a call may take, beyond the wait of a poll and the bytes of an image.
     #[serde(rename = "call_timeout_ms", deserialize_with = "parse::millis")]
     pub call_timeout: Duration,
@@ -131,13 +130,37 @@ pub struct ServerSettings {
     pub max_waits: usize,
 }
 
-/// Polling.
+/// How queues are consumed, by workers and servers alike.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueSettings {
     /// How long a poll of an empty queue waits for the first message.
     #[serde(rename = "poll_wait_ms", deserialize_with = "parse::millis")]
     pub poll_wait: Duration,
+    /// How long a received message is leased, and by how much a heartbeat extends it.
+    #[serde(rename = "lease_ms", deserialize_with = "parse::millis")]
+    pub lease: Duration,
+    /// The cap on a lease.
+    #[serde(rename = "max_lease_ms", deserialize_with = "parse::millis")]
+    pub max_lease: Duration,
+    /// How long stopping may take.
+    #[serde(rename = "drain_ms", deserialize_with = "parse::millis")]
+    pub drain: Duration,
+}
+
+impl QueueSettings {
+    /// How `queue` is consumed, with at most `capacity` tasks in flight.
+    pub fn consume(&self, queue: QueueName, capacity: usize) -> ConsumeSettings {
+        ConsumeSettings {
+            queue,
+            capacity,
+            min_capacity: capacity,
+            lease: self.lease,
+            max_lease: self.max_lease,
+            wait: self.poll_wait,
+            drain: self.drain,
+        }
+    }
 }
 
 /// HTTP out.
@@ -150,8 +173,6 @@ pub struct NetworkSettings {
     /// Ports that may be called.
     #[serde(deserialize_with = "parse::ports")]
     pub ports: Vec<PortRange>,
-    /// Most redirects followed for an image.
-    pub fetch_redirects: usize,
 }
 
 /// Where models are found.

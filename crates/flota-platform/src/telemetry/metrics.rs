@@ -18,7 +18,7 @@ const SECONDS: &[f64] = &[
 ];
 /// Upper bounds of histograms whose names end in `_size`, of batches: powers of two.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-/// How often samples are folded into histograms, lest they pile up while nobody asks.
+/// How often samples are folded into histograms, so that they do not pile up while nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A metric, as `# HELP` and `# TYPE` describe it.

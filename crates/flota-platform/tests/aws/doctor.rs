@@ -1,12 +1,13 @@
 use aws_sdk_sqs::config::Credentials;
 use flota_core::{
-    Lane, Manifest, QueueName, Sha256, WorkerName,
+    Manifest, Priority, QueueName, Sha256, WorkerName,
     ports::{Depth, Registration},
 };
 use flota_platform::{
     aws::{
-        Clients, examine,
+        Clients,
         provision::{Action, provision},
+        run_checks,
     },
     doctor::{Check, Verdict},
     settings::Settings,
@@ -29,7 +30,7 @@ fn found() -> Vec<Registration> {
 /// What is wrong, and what it says to change.
 fn wrong(checks: Vec<Check>) -> Vec<String> {
     let said = |check: Check| match check.verdict {
-        Verdict::Wrong { problem, remedy } => Some(format!("{}: {problem}: {remedy}", check.about)),
+        Verdict::Error { problem, remedy } => Some(format!("{}: {problem}: {remedy}", check.about)),
         _ => None,
     };
     checks.into_iter().filter_map(said).collect()
@@ -46,11 +47,11 @@ async fn provisioned() -> Account {
 async fn a_set_up_is_well_until_something_is_missing() {
     let account = provisioned().await;
     let Account { clients, settings, .. } = &account;
-    let checks = examine(clients, settings, &found(), None).await;
+    let checks = run_checks(clients, settings, &found(), None).await;
     assert!(checks.len() >= 19 && wrong(checks.clone()).is_empty(), "{checks:?}");
 
     clients.dynamodb.delete_table().table_name("flota-models").send().await.unwrap();
-    let wrong = wrong(examine(clients, settings, &found(), None).await);
+    let wrong = wrong(run_checks(clients, settings, &found(), None).await);
     let said = "table flota-models: it is not there: run `flota provision`";
     assert_eq!(wrong, [said]);
 }
@@ -59,10 +60,10 @@ async fn a_set_up_is_well_until_something_is_missing() {
 async fn trying_rights_out_leaves_nothing_behind() {
     let account = provisioned().await;
     let Account { clients, settings, .. } = &account;
-    examine(clients, settings, &found(), None).await;
-    examine(clients, settings, &found(), Some(&"cat".parse().unwrap())).await;
+    run_checks(clients, settings, &found(), None).await;
+    run_checks(clients, settings, &found(), Some(&"cat".parse().unwrap())).await;
     let queue = account.open().await.queue;
-    let tasks = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
+    let tasks = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
     for name in [tasks, QueueName::outcomes("flota"), QueueName::events("flota")] {
         assert_eq!(queue.depth(&name).await.unwrap(), Depth::default(), "{name}");
     }
@@ -93,7 +94,7 @@ async fn at(
     let credentials = Credentials::new("key", "secret", None, None, "test");
     let clients = Clients::with_credentials(&settings.aws, credentials).await.unwrap();
     let worker = worker.map(|name| name.parse().unwrap());
-    (examine(&clients, &settings, &found(), worker.as_ref()).await, server.requests())
+    (run_checks(&clients, &settings, &found(), worker.as_ref()).await, server.requests())
 }
 
 const DENIED: &str = r#"{"__type": "com.amazonaws#AccessDeniedException", "message": "not you"}"#;
@@ -125,7 +126,7 @@ async fn what_a_role_may_not_see_is_only_doubtful() {
     for about in ["table flota-requests", "queue flota-outcomes", "bucket uploads"] {
         let check = checks.iter().find(|check| check.about == about).unwrap();
         assert!(
-            matches!(&check.verdict, Verdict::Doubtful { problem, .. } if problem.contains("role")),
+            matches!(&check.verdict, Verdict::Warning { problem, .. } if problem.contains("role")),
             "{check:?}"
         );
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use aws_sdk_sqs::config::Credentials;
 use flota_core::{
-    Code, Lane, PortResult, QueueName,
-    ports::{NewMessage, Receipt},
+    Code, PortResult, Priority, QueueName,
+    ports::{NewMessage, ReceiptHandle},
 };
 use flota_platform::{
     Store,
@@ -60,7 +60,7 @@ async fn at_partial_failure(ours: &str, theirs: &str) -> (Store, Server) {
 }
 
 fn tasks() -> QueueName {
-    QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal)
+    QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal)
 }
 
 fn messages() -> Vec<NewMessage> {
@@ -68,8 +68,8 @@ fn messages() -> Vec<NewMessage> {
     (0..4).map(message).collect()
 }
 
-fn receipts() -> Vec<Receipt> {
-    (0..4).map(|n| Receipt(format!("handle-{n}"))).collect()
+fn receipts() -> Vec<ReceiptHandle> {
+    (0..4).map(|n| ReceiptHandle(format!("handle-{n}"))).collect()
 }
 
 /// Each answer in one word.
@@ -101,8 +101,12 @@ async fn each_entry_of_a_batch_fails_for_itself() {
     let (store, _server) = at_partial_failure("ReceiptHandleIsInvalid", "InternalError").await;
     let extended = store.queue.extend(&tasks(), &receipts(), Duration::ZERO).await.unwrap();
     assert_eq!(words(&extended), ["ok", "permanent", "transient", "transient"]);
-    let settled = store.queue.settle(&tasks(), &receipts()).await.unwrap();
-    assert_eq!(words(&settled), ["ok", "ok", "transient", "transient"], "what is gone is settled");
+    let acknowledged = store.queue.ack(&tasks(), &receipts()).await.unwrap();
+    assert_eq!(
+        words(&acknowledged),
+        ["ok", "ok", "transient", "transient"],
+        "what is gone is acknowledged"
+    );
 }
 
 #[tokio::test]
@@ -114,7 +118,7 @@ async fn each_operation_has_its_own_retries() {
     assert_eq!(words(&sent), ["transient"; 4]);
     assert!(queue.receive(&name, 1, Duration::ZERO, Duration::ZERO).await.is_err());
     assert!(queue.extend(&name, &receipts(), Duration::ZERO).await.unwrap_err().is_transient());
-    assert!(queue.settle(&name, &receipts()).await.unwrap_err().is_transient());
+    assert!(queue.ack(&name, &receipts()).await.unwrap_err().is_transient());
     let operations = [
         "SendMessageBatch",
         "ReceiveMessage",
@@ -136,7 +140,7 @@ async fn time_heals_throttling_and_silence_but_no_refusal() {
     ] {
         let timeout_ms = if matches!(reply, Reply::Stall(_)) { "300" } else { PATIENT_MS };
         let (store, _server) = at(timeout_ms, move || reply.clone()).await;
-        let error = store.queue.settle(&tasks(), &receipts()).await.unwrap_err();
+        let error = store.queue.ack(&tasks(), &receipts()).await.unwrap_err();
         assert_eq!(error.is_transient(), is_transient, "{error:?}");
     }
 }

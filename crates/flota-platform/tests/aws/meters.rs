@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use flota_core::{
-    Lane, ModelVersion, PredictionKey, QueueName, Sha256,
+    ModelVersion, PredictionKey, Priority, QueueName, Sha256,
     ports::{Depth, NewMessage},
 };
 use futures::future::join_all;
@@ -28,7 +28,7 @@ fn message(body: String) -> NewMessage {
 async fn what_is_billed_is_counted() {
     let account = Account::new(&[("aws.create_missing", "true")]).await;
     let store = account.open().await;
-    let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
+    let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
     store.queue.depth(&queue).await.unwrap();
     let recorder = PrometheusBuilder::new().build_recorder();
     let rendered = recorder.handle();
@@ -38,7 +38,7 @@ async fn what_is_billed_is_counted() {
     store.queue.send(&queue, &[message.clone(), message.clone(), message]).await.unwrap();
     let received = store.queue.receive(&queue, 10, Duration::ZERO, Duration::ZERO).await.unwrap();
     assert_eq!(received.len(), 3);
-    store.queue.settle(&queue, &[received[0].receipt.clone()]).await.unwrap();
+    store.queue.ack(&queue, &[received[0].receipt.clone()]).await.unwrap();
     store.images.put("bytes".into()).await.unwrap();
     let key = PredictionKey {
         sha256: Sha256::of(b"bytes"),
@@ -69,7 +69,7 @@ async fn what_is_billed_is_counted() {
 async fn what_several_send_and_settle_goes_in_one_call() {
     let account = Account::new(&[("aws.create_missing", "true")]).await;
     let queue = account.open().await.queue;
-    let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
+    let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
     queue.depth(&name).await.unwrap();
     let recorder = PrometheusBuilder::new().build_recorder();
     let rendered = recorder.handle();
@@ -82,8 +82,8 @@ async fn what_several_send_and_settle_goes_in_one_call() {
     let received = queue.receive(&name, 10, Duration::ZERO, Duration::from_secs(60)).await.unwrap();
     let receipts: Vec<_> = received.into_iter().map(|delivery| delivery.receipt).collect();
     assert_eq!(receipts.len(), messages.len());
-    for settled in join_all(receipts.chunks(1).map(|one| queue.settle(&name, one))).await {
-        assert!(settled.unwrap().into_iter().all(|settled| settled.is_ok()));
+    for acknowledged in join_all(receipts.chunks(1).map(|one| queue.ack(&name, one))).await {
+        assert!(acknowledged.unwrap().into_iter().all(|acknowledged| acknowledged.is_ok()));
     }
 
     let requests = counts(&rendered.render(), "flota_aws_requests_total");

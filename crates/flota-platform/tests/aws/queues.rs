@@ -1,14 +1,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
-use flota_core::{Lane, Origin, QueueName, limits::MAX_MESSAGE_BYTES, ports::NewMessage};
+use flota_core::{Origin, Priority, QueueName, limits::MAX_MESSAGE_BYTES, ports::NewMessage};
 
 use crate::account::Account;
 
 const CREATE: (&str, &str) = ("aws.create_missing", "true");
 
 fn tasks() -> QueueName {
-    QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal)
+    QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal)
 }
 
 fn message(body: &str) -> NewMessage {
@@ -41,11 +41,11 @@ async fn a_queue_that_is_missing_is_a_fault_that_names_the_cure() {
 }
 
 #[tokio::test]
-async fn a_queue_that_is_made_has_a_crash_net() {
+async fn a_queue_that_is_made_has_a_dlq() {
     let account = Account::new(&[CREATE]).await;
     let queue = account.open().await.queue;
     queue.send(&tasks(), &[message("a")]).await.unwrap().remove(0).unwrap();
-    let net = queue.crash_net(&tasks()).unwrap();
+    let net = queue.dlq(&tasks()).unwrap();
     let sqs = &account.clients.sqs;
     for (name, retention) in [(&tasks(), "691200"), (&net, "1209600")] {
         let url = sqs.get_queue_url().queue_name(name.as_str()).send().await.unwrap().queue_url;

@@ -109,7 +109,7 @@ async fn only_what_time_may_heal_is_transient() {
         ("400 Bad Request", "ResourceNotFoundException", false),
     ] {
         let (account, _server) = at(vec![(status, error(code))]).await;
-        let line = flota_core::ports::WorkerLine {
+        let line = flota_core::ports::WorkerHeartbeat {
             instance: "one".to_owned(),
             worker: "cat".parse().unwrap(),
             models: vec![],

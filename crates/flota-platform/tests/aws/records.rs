@@ -56,7 +56,7 @@ async fn a_request_is_kept_once_its_first_round_is() {
 #[tokio::test]
 async fn all_of_a_request_that_is_replayed_stays_as_long_as_its_new_round() {
     let account =
-        Account::new(&[("aws.create_missing", "true"), ("aws.keep_requests_days", "10")]).await;
+        Account::new(&[("aws.create_missing", "true"), ("aws.retain_requests_days", "10")]).await;
     let store = account.open().await;
     let submitted_at = uuid::Timestamp::from_unix(uuid::NoContext, 1_800_000_000, 0);
     let id = uuid::Uuid::new_v7(submitted_at).as_u128();

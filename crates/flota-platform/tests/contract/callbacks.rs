@@ -122,7 +122,7 @@ async fn what_is_given_back_is_due_when_it_is_wanted(fresh: Fresh) {
         let at = read(&fresh, id).await.due_at.unwrap();
         let (claim, due_at) = (at + MINUTE, at + wait);
         assert_eq!(callbacks.claim_due(at, claim, 1).await.unwrap().len(), 1);
-        callbacks.give_back(id, claim, due_at).await.unwrap();
+        callbacks.release(id, claim, due_at).await.unwrap();
         let expected = Callback { due_at: Some(due_at), ..callback(key, now) };
         assert_eq!(read(&fresh, id).await, expected);
         assert!(callbacks.claim_due(due_at - SECOND, claim, 1).await.unwrap().is_empty());
@@ -137,20 +137,20 @@ async fn what_is_not_claimed_any_more_is_not_given_back(fresh: Fresh) {
     callbacks.claim_due(now, stale, 1).await.unwrap();
     let claim = stale + MINUTE;
     assert_eq!(callbacks.claim_due(stale, claim, 1).await.unwrap().len(), 1);
-    callbacks.give_back(id, stale, now).await.unwrap();
+    callbacks.release(id, stale, now).await.unwrap();
     assert_eq!(read(&fresh, id).await.due_at, Some(claim), "it is the other one's");
 
     for state in [CallbackState::Delivered, CallbackState::Disabled, CallbackState::Failed] {
         let claim = read(&fresh, id).await.due_at.unwrap();
         callbacks.attempted(id, claim, &attempt(now, Some(410)), (state, None)).await.unwrap();
         for held in [stale, claim] {
-            callbacks.give_back(id, held, now).await.unwrap();
+            callbacks.release(id, held, now).await.unwrap();
             let callback = read(&fresh, id).await;
             assert_eq!((callback.state, callback.due_at), (state, None), "it has ended");
         }
         let asked_at = claim + SECOND;
         callbacks.redeliver(id, asked_at).await.unwrap();
-        callbacks.give_back(id, claim, stale).await.unwrap();
+        callbacks.release(id, claim, stale).await.unwrap();
         assert_eq!(read(&fresh, id).await.due_at, Some(asked_at), "it was redelivered by hand");
     }
 }
@@ -164,7 +164,7 @@ async fn giving_back_never_undoes_what_a_race_decided(fresh: Fresh) {
         let holder = callbacks.clone();
         let held = tokio::spawn(async move {
             for _ in 0..5 {
-                holder.give_back(id, claim, claim + MINUTE).await.unwrap();
+                holder.release(id, claim, claim + MINUTE).await.unwrap();
                 tokio::task::yield_now().await;
             }
         });
@@ -176,10 +176,10 @@ async fn giving_back_never_undoes_what_a_race_decided(fresh: Fresh) {
         tried.await.unwrap();
         let callback = read(&fresh, id).await;
         let is_delivered = (CallbackState::Delivered, None);
-        let is_given_back = (CallbackState::Pending, Some(claim + MINUTE));
+        let is_released = (CallbackState::Pending, Some(claim + MINUTE));
         let decided = (callback.state, callback.due_at);
-        assert!(decided == is_delivered || decided == is_given_back, "{decided:?}");
-        callbacks.give_back(id, claim, now).await.unwrap();
+        assert!(decided == is_delivered || decided == is_released, "{decided:?}");
+        callbacks.release(id, claim, now).await.unwrap();
         assert_eq!(read(&fresh, id).await.due_at, decided.1, "the loser changes nothing");
     }
 }
@@ -219,7 +219,7 @@ async fn a_callback_that_is_not_there(fresh: Fresh) {
     let key = accepted(&*fresh.store.requests, 1, now).await;
     let id = CallbackId { request: key.request, round: 1 };
     assert!(!callbacks.redeliver(id, now).await.unwrap());
-    callbacks.give_back(id, now, now).await.unwrap();
+    callbacks.release(id, now, now).await.unwrap();
     assert!(callbacks.of_request(key.request).await.unwrap().is_empty());
     let next = (CallbackState::Delivered, None);
     let error = callbacks.attempted(id, now, &attempt(now, None), next).await.unwrap_err();

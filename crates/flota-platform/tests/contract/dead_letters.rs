@@ -1,7 +1,7 @@
 use flota_core::{
-    ClientName, Code, DeadLetter, DeadLetterSelection, DeadLetterState, Lane, QueueName, Reason,
-    Subject, TaskId,
-    ports::{DeadLetterFilter, Delivery, Receipt},
+    ClientName, Code, DeadLetter, DeadLetterSelection, DeadLetterState, Priority, QueueName,
+    Reason, Subject, TaskId,
+    ports::{DeadLetterFilter, Delivery, ReceiptHandle},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ pub async fn every_promise(fresh: Factory) {
 }
 
 fn all() -> DeadLetterFilter {
-    DeadLetterFilter { decided: true, limit: 100, ..DeadLetterFilter::default() }
+    DeadLetterFilter { include_resolved: true, limit: 100, ..DeadLetterFilter::default() }
 }
 
 fn of(selection: DeadLetterSelection) -> DeadLetterFilter {
@@ -57,8 +57,8 @@ fn replayed(round: u32, at: jiff::Timestamp) -> DeadLetterState {
 
 /// The dead letter of a message that the queue of the cats gave up.
 fn crashed(body: &str, now: jiff::Timestamp) -> DeadLetter {
-    let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Lane::Normal);
-    let receipt = Receipt("1".to_owned());
+    let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
+    let receipt = ReceiptHandle("1".to_owned());
     let delivery = Delivery { receipt, body: body.to_owned(), receive_count: 21, sent_at: now };
     DeadLetter::crashed(&queue, Some("cat".parse().unwrap()), &delivery, now)
 }
@@ -68,8 +68,8 @@ fn upload(n: u32, now: jiff::Timestamp) -> DeadLetter {
     let letter = dead_task(n, Reason::Failed, now);
     let Subject::Task { task, model, image, .. } = letter.subject else { unreachable!() };
     let task = TaskId { n, ..task };
-    let (client, lane) = (ClientName::default(), Lane::Normal);
-    let subject = Subject::Upload { task, round: 1, model, image, client, lane };
+    let (client, priority) = (ClientName::default(), Priority::Normal);
+    let subject = Subject::Upload { task, round: 1, model, image, client, priority };
     DeadLetter { subject, ..letter }
 }
 
@@ -125,7 +125,7 @@ async fn lists_are_filtered(fresh: Fresh) {
     }
     letters.decide(&gone.id, &discarded(now)).await.unwrap();
 
-    let open = DeadLetterFilter { decided: false, ..all() };
+    let open = DeadLetterFilter { include_resolved: false, ..all() };
     assert_eq!(list(&fresh, &all()).await, ids(&[&gone, &body, &dog, &cat]));
     assert_eq!(list(&fresh, &open).await, ids(&[&body, &dog, &cat]));
     let cats = DeadLetterSelection { model: Some("cat".parse().unwrap()), ..Default::default() };
@@ -170,7 +170,7 @@ async fn lists_are_filtered_by_time_code_and_text(fresh: Fresh) {
 async fn lists_are_read_page_by_page(fresh: Fresh) {
     let (letters, now) = (&fresh.store.dead_letters, fresh.now());
     for n in 0..7 {
-        // Three at a time were put away in the same moment.
+        // Three at a time were dead-lettered in the same moment.
         let letter = dead_task(n, Reason::WorkerCrashed, now - MINUTE * (n / 3));
         letters.put(&letter).await.unwrap();
     }

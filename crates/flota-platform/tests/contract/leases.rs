@@ -3,13 +3,13 @@ use std::time::Duration;
 use flota_core::{
     PortError,
     limits::MAX_LEASE,
-    ports::{Clock, Delivery, NewMessage, Receipt},
+    ports::{Clock, Delivery, NewMessage, ReceiptHandle},
 };
 use jiff::SignedDuration;
 
 use crate::{
     fresh::{Factory, Fresh},
-    queue::{receipts, receive, send, settle},
+    queue::{ack, receipts, receive, send},
     samples::{MINUTE, SECOND, message, messages, tasks_queue},
 };
 
@@ -53,7 +53,7 @@ async fn a_heartbeat_keeps_the_message(fresh: Fresh) {
         }
         assert!(receive(&fresh, &queue, MINUTE).await.is_empty());
     }
-    settle(&fresh, &queue, &held).await;
+    ack(&fresh, &queue, &held).await;
     assert_eq!(fresh.store.queue.depth(&queue).await.unwrap(), Default::default());
 }
 
@@ -84,10 +84,10 @@ async fn an_old_receipt_neither_extends_nor_settles(fresh: Fresh) {
     let extended = port.extend(&queue, &old, MINUTE).await.unwrap();
     assert_lost(&extended[0]);
     extended[1].as_ref().unwrap();
-    assert!(settle(&fresh, &queue, &old).await.iter().all(Result::is_ok));
+    assert!(ack(&fresh, &queue, &old).await.iter().all(Result::is_ok));
     assert_eq!(port.depth(&queue).await.unwrap().in_flight, 1, "the new delivery stays");
     port.extend(&queue, &new, MINUTE).await.unwrap().remove(0).unwrap();
-    settle(&fresh, &queue, &new).await;
+    ack(&fresh, &queue, &new).await;
     assert_lost(&port.extend(&queue, &new, MINUTE).await.unwrap()[0]);
 }
 
@@ -105,7 +105,7 @@ async fn work_that_outlived_its_lease_still_settles(fresh: Fresh) {
     send(&fresh, &queue, &[message("a")]).await;
     let held = receipts(&receive(&fresh, &queue, MINUTE).await);
     fresh.advance(2 * MINUTE);
-    settle(&fresh, &queue, &held).await[0].as_ref().unwrap();
+    ack(&fresh, &queue, &held).await[0].as_ref().unwrap();
     assert!(receive(&fresh, &queue, MINUTE).await.is_empty());
 }
 
@@ -113,13 +113,14 @@ async fn receipts_that_are_not_ours_change_nothing(fresh: Fresh) {
     let queue = tasks_queue("cat");
     send(&fresh, &queue, &[message("a")]).await;
     let held = receipts(&receive(&fresh, &queue, MINUTE).await);
-    let foreign: Vec<Receipt> = ["", ".", "1", "x.y", "999999.1", "-1.1", "99999999999999999999.1"]
-        .map(|text| Receipt(text.to_owned()))
-        .into();
+    let foreign: Vec<ReceiptHandle> =
+        ["", ".", "1", "x.y", "999999.1", "-1.1", "99999999999999999999.1"]
+            .map(|text| ReceiptHandle(text.to_owned()))
+            .into();
     for result in fresh.store.queue.extend(&queue, &foreign, MINUTE).await.unwrap() {
         assert_lost(&result);
     }
-    assert!(settle(&fresh, &queue, &foreign).await.iter().all(Result::is_ok));
+    assert!(ack(&fresh, &queue, &foreign).await.iter().all(Result::is_ok));
     fresh.store.queue.extend(&queue, &held, MINUTE).await.unwrap().remove(0).unwrap();
 }
 
@@ -163,9 +164,9 @@ async fn a_receipt_never_names_a_later_message(fresh: Fresh) {
     let queue = tasks_queue("cat");
     send(&fresh, &queue, &[message("a")]).await;
     let old = receipts(&receive(&fresh, &queue, MINUTE).await);
-    settle(&fresh, &queue, &old).await;
+    ack(&fresh, &queue, &old).await;
     send(&fresh, &queue, &[message("b")]).await;
     let new = receipts(&receive(&fresh, &queue, MINUTE).await);
-    settle(&fresh, &queue, &old).await;
+    ack(&fresh, &queue, &old).await;
     fresh.store.queue.extend(&queue, &new, MINUTE).await.unwrap().remove(0).unwrap();
 }

@@ -1,7 +1,7 @@
 use flota_core::{
     ModelVersion, Sha256,
     limits::MAX_MESSAGE_AGE,
-    ports::{RegistrationOutcome, WorkerLine},
+    ports::{RegistrationOutcome, WorkerHeartbeat},
 };
 use jiff::Timestamp;
 
@@ -19,9 +19,9 @@ pub async fn every_promise(fresh: Factory) {
     workers_are_counted_while_they_live(fresh()).await;
 }
 
-fn line(instance: &str, version: &str, until: Timestamp) -> WorkerLine {
+fn line(instance: &str, version: &str, until: Timestamp) -> WorkerHeartbeat {
     let model = "cat".parse().unwrap();
-    WorkerLine {
+    WorkerHeartbeat {
         instance: instance.to_owned(),
         worker: "cat".parse().unwrap(),
         models: vec![(model, ModelVersion(version.to_owned()))],
@@ -126,7 +126,7 @@ async fn workers_are_counted_while_they_live(fresh: Fresh) {
     models.alive(&line("two", "1", now + SECOND)).await.unwrap();
     models.alive(&line("old", "0", now + MINUTE)).await.unwrap();
     let elsewhere =
-        WorkerLine { worker: "photo".parse().unwrap(), ..line("far", "1", now + MINUTE) };
+        WorkerHeartbeat { worker: "photo".parse().unwrap(), ..line("far", "1", now + MINUTE) };
     models.alive(&elsewhere).await.unwrap();
     assert_eq!(alive(now).await, 3, "those of every version that take the tasks, and no others");
     models.gone("far").await.unwrap();
@@ -142,7 +142,7 @@ async fn workers_are_counted_while_they_live(fresh: Fresh) {
         .collect();
     assert_eq!(by_version, [("0", 1), ("1", 1), ("2", 1)]);
     assert!(model.is_current_alive());
-    let two = WorkerLine { drained_to: Some(now), ..line("two", "1", now + MINUTE) };
+    let two = WorkerHeartbeat { drained_to: Some(now), ..line("two", "1", now + MINUTE) };
     models.alive(&two).await.unwrap();
     models.alive(&line("late", "1", now)).await.unwrap();
     let mut workers = models.workers(now).await.unwrap();

@@ -6,7 +6,7 @@ use std::{
 use flota_core::{
     ModelName, PortResult, QueueName, RequestId, RoundKey,
     limits::{MAX_LEASE, MAX_MESSAGE_BYTES, MAX_MESSAGE_DELAY, MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Backlog, Delivery, Depth, NewMessage, Receipt},
+    ports::{Backlog, Delivery, Depth, NewMessage, ReceiptHandle},
 };
 
 use crate::{
@@ -40,11 +40,15 @@ pub async fn receive(fresh: &Fresh, queue: &QueueName, lease: Duration) -> Vec<D
     fresh.store.queue.receive(queue, MAX_QUEUE_BATCH, Duration::ZERO, lease).await.unwrap()
 }
 
-pub async fn settle(fresh: &Fresh, queue: &QueueName, receipts: &[Receipt]) -> Vec<PortResult<()>> {
-    fresh.store.queue.settle(queue, receipts).await.unwrap()
+pub async fn ack(
+    fresh: &Fresh,
+    queue: &QueueName,
+    receipts: &[ReceiptHandle],
+) -> Vec<PortResult<()>> {
+    fresh.store.queue.ack(queue, receipts).await.unwrap()
 }
 
-pub fn receipts(deliveries: &[Delivery]) -> Vec<Receipt> {
+pub fn receipts(deliveries: &[Delivery]) -> Vec<ReceiptHandle> {
     deliveries.iter().map(|delivery| delivery.receipt.clone()).collect()
 }
 
@@ -67,11 +71,14 @@ async fn what_was_sent_is_received_and_settled(fresh: Fresh) {
     assert!(receive(&fresh, &queue, MINUTE).await.is_empty(), "leased messages are hidden");
 
     for _ in 0..2 {
-        let settled = settle(&fresh, &queue, &receipts(&deliveries)).await;
-        assert!(settled.len() == 3 && settled.iter().all(Result::is_ok), "{settled:?}");
+        let acknowledged = ack(&fresh, &queue, &receipts(&deliveries)).await;
+        assert!(
+            acknowledged.len() == 3 && acknowledged.iter().all(Result::is_ok),
+            "{acknowledged:?}"
+        );
     }
     fresh.advance(2 * MINUTE);
-    assert!(receive(&fresh, &queue, MINUTE).await.is_empty(), "settled messages are gone");
+    assert!(receive(&fresh, &queue, MINUTE).await.is_empty(), "acknowledged messages are gone");
 }
 
 async fn a_receive_takes_no_more_than_asked(fresh: Fresh) {
@@ -88,7 +95,7 @@ async fn queues_do_not_mix(fresh: Fresh) {
     send(&fresh, &cats, &[message("cat")]).await;
     assert!(receive(&fresh, &dogs, MINUTE).await.is_empty());
     let delivery = receive(&fresh, &cats, MINUTE).await;
-    settle(&fresh, &dogs, &receipts(&delivery)).await;
+    ack(&fresh, &dogs, &receipts(&delivery)).await;
     let extended = fresh.store.queue.extend(&dogs, &receipts(&delivery), MINUTE).await.unwrap();
     assert!(extended[0].is_err(), "a receipt holds on its own queue alone");
     fresh.advance(2 * MINUTE);
@@ -123,17 +130,17 @@ async fn each_entry_has_its_own_answer(fresh: Fresh) {
 
 async fn calls_are_bounded(fresh: Fresh) {
     let (queue, port) = (tasks_queue("cat"), &fresh.store.queue);
-    let eleven = vec![Receipt("1.1".to_owned()); MAX_QUEUE_BATCH + 1];
+    let eleven = vec![ReceiptHandle("1.1".to_owned()); MAX_QUEUE_BATCH + 1];
     assert!(!port.send(&queue, &messages(0..11)).await.unwrap_err().is_transient());
     assert!(!port.extend(&queue, &eleven, MINUTE).await.unwrap_err().is_transient());
-    assert!(!port.settle(&queue, &eleven).await.unwrap_err().is_transient());
+    assert!(!port.ack(&queue, &eleven).await.unwrap_err().is_transient());
     let long = MAX_LEASE + SECOND;
     assert!(port.receive(&queue, 1, Duration::ZERO, long).await.is_err());
     assert!(port.extend(&queue, &eleven[..1], long).await.is_err());
 
     assert!(port.send(&queue, &[]).await.unwrap().is_empty());
     assert!(port.extend(&queue, &[], MINUTE).await.unwrap().is_empty());
-    assert!(port.settle(&queue, &[]).await.unwrap().is_empty());
+    assert!(port.ack(&queue, &[]).await.unwrap().is_empty());
 }
 
 async fn receivers_never_share_a_message(fresh: Fresh) {
@@ -209,7 +216,7 @@ async fn a_backlog_is_counted_in_tasks(fresh: Fresh) {
     };
     let before = backlog().await;
     if before.as_ref().is_none_or(|backlog| !backlog.is_exact) {
-        assert!(fresh.store.queue.crash_net(&queue).is_some(), "only SQS counts messages alone");
+        assert!(fresh.store.queue.dlq(&queue).is_some(), "only SQS counts messages alone");
         return;
     }
     assert_eq!(before, Some(Backlog { is_exact: true, ..Backlog::default() }));
@@ -221,8 +228,8 @@ async fn a_backlog_is_counted_in_tasks(fresh: Fresh) {
     assert!(full.oldest_sent_at.is_some());
     let delivery = receive(&fresh, &queue, MINUTE).await;
     assert_eq!(backlog().await.unwrap().tasks, full.tasks, "leased and delayed tasks count");
-    settle(&fresh, &queue, &receipts(&delivery)).await;
-    settle(&fresh, &queue, &receipts(&delivery)).await;
+    ack(&fresh, &queue, &receipts(&delivery)).await;
+    ack(&fresh, &queue, &receipts(&delivery)).await;
     let left = backlog().await.unwrap();
     assert_eq!(left.tasks, BTreeMap::from([(dog, 1)]));
 }
@@ -233,7 +240,7 @@ async fn a_message_is_found_by_its_pack(fresh: Fresh) {
     let packs = [0, 1, 2].map(|n| pack(round, n));
     let held = async || fresh.store.queue.holds(&packs).await.unwrap();
     if held().await.is_none() {
-        assert!(fresh.store.queue.crash_net(&cats).is_some(), "only SQS cannot tell");
+        assert!(fresh.store.queue.dlq(&cats).is_some(), "only SQS cannot tell");
         return;
     }
     let about = |n: usize| NewMessage { pack: Some(packs[n]), ..message("a pack") };
@@ -242,6 +249,6 @@ async fn a_message_is_found_by_its_pack(fresh: Fresh) {
     assert_eq!(held().await, Some(vec![true, false, true]));
     let delivery = receive(&fresh, &cats, MINUTE).await;
     assert_eq!(held().await, Some(vec![true, false, true]), "a leased message is there");
-    settle(&fresh, &cats, &receipts(&delivery)).await;
+    ack(&fresh, &cats, &receipts(&delivery)).await;
     assert_eq!(held().await, Some(vec![false, false, true]));
 }

@@ -1,5 +1,5 @@
 use flota_core::{
-    DeadLetterSelection, Judgement, Replay, ReplayId, ReplayPlan, ReplayProgress, ReplayState,
+    DeadLetterSelection, Evaluation, Replay, ReplayId, ReplayPlan, ReplayProgress, ReplayState,
     StopReason, ports::ReplayStart,
 };
 use uuid::Uuid;
@@ -58,7 +58,7 @@ async fn a_replay_is_kept_whole(fresh: Fresh) {
 
     let letters = (0..100).map(|n| format!("dead_019aa5a5d3c27e3a9d1f6f0b8c7d6e5f-{n}-1"));
     replay.take(letters, fresh.now());
-    replay.judge("dead_019aa5a5d3c27e3a9d1f6f0b8c7d6e5f-7-1", Judgement::Failed);
+    replay.evaluate("dead_019aa5a5d3c27e3a9d1f6f0b8c7d6e5f-7-1", Evaluation::Failed);
     replay.progress.after = Some("dead_019aa5a5d3c27e3a9d1f6f0b8c7d6e5f-99-1".to_owned());
     assert!(replays.update(&replay).await.unwrap());
     assert_eq!(kept(&fresh, &replay).await, Replay { revision: 1, ..replay });

@@ -335,8 +335,8 @@ async fn messages_go_unless_somebody_holds_them(fresh: Fresh) {
     let left = queue.receive(&name, 10, Duration::ZERO, MINUTE).await.unwrap();
     assert_eq!(left.iter().map(|it| it.body.as_str()).collect::<Vec<_>>(), ["young"]);
     assert_eq!(held[0].body, "held");
-    let settled = queue.settle(&name, &[held[0].receipt.clone()]).await.unwrap();
-    assert!(settled[0].is_ok());
+    let acknowledged = queue.ack(&name, &[held[0].receipt.clone()]).await.unwrap();
+    assert!(acknowledged[0].is_ok());
     let depth = queue.depth(&name).await.unwrap();
     assert_eq!((depth.ready, depth.in_flight, depth.delayed), (0, 1, 1));
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use flota_core::{
     Callback, CallbackEvent, CallbackId, CallbackTarget, ClientName, Code, DeadLetter,
-    DeadLetterState, Ending, Fault, ImageFacts, ImageRef, LabelScore, Lane, Manifest, ModelVersion,
-    Outcome, Output, PackKey, Prediction, PredictionKey, QueueName, Reason, Request, RequestId,
-    Round, RoundKey, Route, Sha256, Subject, TaskId, TaskOutcome, Timings,
+    DeadLetterState, Ending, Fault, ImageFacts, ImageRef, LabelScore, Manifest, ModelVersion,
+    Outcome, Output, PackKey, Prediction, PredictionKey, Priority, QueueName, Reason, Request,
+    RequestId, Round, RoundKey, Route, Sha256, Subject, TaskId, TaskOutcome, Timings,
     ports::{Accept, Finish, NewMessage, Registration, Requests},
 };
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 const METADATA: &str = r#"{"order": 12345678901234567890123, "tags" :["a", null, 1.0]}"#;
 
 pub fn tasks_queue(worker: &str) -> QueueName {
-    QueueName::tasks("flota", &worker.parse().unwrap(), Lane::Normal)
+    QueueName::tasks("flota", &worker.parse().unwrap(), Priority::Normal)
 }
 
 pub fn message(body: &str) -> NewMessage {
@@ -42,7 +42,7 @@ pub fn request(id: u128, now: Timestamp) -> Request {
             url: "https://receiver/hook".to_owned(),
             events: vec![CallbackEvent::RequestFinished],
         }),
-        lane: Lane::Normal,
+        priority: Priority::Normal,
         metadata: serde_json::from_str(METADATA).unwrap(),
         created_at: now,
     }

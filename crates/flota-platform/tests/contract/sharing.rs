@@ -40,7 +40,7 @@ async fn everything_outlives_its_process() {
     let again = one.reopen();
     assert_eq!(again.store.requests.rounds(key.request).await.unwrap().len(), 1);
     assert_eq!(again.store.queue.depth(&queue).await.unwrap().in_flight, 5);
-    again.store.queue.settle(&queue, &held).await.unwrap();
+    again.store.queue.ack(&queue, &held).await.unwrap();
     assert_eq!(again.store.queue.depth(&queue).await.unwrap().in_flight, 0);
 }
 
@@ -97,7 +97,7 @@ async fn no_message_is_taken_twice_or_lost() {
                 while taken.lock().unwrap().len() < MESSAGES {
                     let wait = Duration::from_millis(50);
                     let some = store.queue.receive(&queue, 7, wait, MINUTE).await.unwrap();
-                    store.queue.settle(&queue, &receipts(&some)).await.unwrap();
+                    store.queue.ack(&queue, &receipts(&some)).await.unwrap();
                     taken.lock().unwrap().extend(some.into_iter().map(|delivery| delivery.body));
                 }
             })

@@ -6,7 +6,7 @@ use flota_core::{
 };
 use flota_platform::{
     memory,
-    net::{AddressPolicy, AddressedImages, HostGate},
+    net::{AddressPolicy, HostLimiter, ImagesByUrl},
     settings::Settings,
 };
 
@@ -194,8 +194,8 @@ async fn a_server_that_is_not_there_may_come_back() {
 #[tokio::test]
 async fn the_scheme_leads_to_the_store_or_to_the_web() {
     let clock = Arc::new(memory::ManualClock::new(1));
-    let objects = HostGate::new(Settings::default().object_limits(), clock.clone());
-    let images = AddressedImages::new(memory::open(clock).images, objects, images());
+    let objects = HostLimiter::new(Settings::default().object_limits(), clock.clone());
+    let images = ImagesByUrl::new(memory::open(clock).images, objects, images());
     let sha256 = images.put("uploaded".into()).await.unwrap();
     let uploaded = images.fetch(&format!("flota://sha256/{sha256}"), MAX_BYTES).await.unwrap();
     assert_eq!(uploaded.as_ref(), b"uploaded");

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use flota_core::{
     Code,
+    limits::MAX_MESSAGE_DELAY,
     ports::{FetchError, Images, Retry},
 };
 use flota_platform::settings::Settings;
@@ -67,7 +68,7 @@ async fn a_wish_for_ever_is_cut() {
     let asked = [("retry-after", "Tue, 31 Dec 2199 23:59:59 GMT")];
     let error = fetch(answer_text("429 Too Many Requests", &asked, "")).await.unwrap_err();
     let Retry::Later { after } = error.retry else { panic!("{:?}", error.retry) };
-    assert_eq!(after, Settings::default().fetch.max_retry_after);
+    assert_eq!(after, MAX_MESSAGE_DELAY);
 }
 
 #[tokio::test]

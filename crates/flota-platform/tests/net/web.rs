@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flota_platform::{
     memory::SeededClock,
-    net::{AddressPolicy, GuardedClient, HostGate, HttpImages},
+    net::{AddressPolicy, GuardedClient, HostLimiter, HttpImages},
     settings::Settings,
 };
 
@@ -22,6 +22,6 @@ pub fn images() -> HttpImages {
 pub fn images_under(policy: AddressPolicy, settings: &Settings) -> HttpImages {
     let client = GuardedClient::new(policy).unwrap();
     let clock = Arc::new(SeededClock::new(1));
-    let gate = HostGate::new(settings.web_limits(), clock.clone());
-    HttpImages::new(client, gate, clock, settings.fetch_limits())
+    let limiter = HostLimiter::new(settings.web_limits(), clock.clone());
+    HttpImages::new(client, limiter, clock, settings.fetch_limits())
 }

@@ -52,11 +52,11 @@ pub(crate) struct DeadLetterFacts {
     /// When it was replayed or discarded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    decided_at: Option<Timestamp>,
+    resolved_at: Option<Timestamp>,
     /// Who did: a replay's id, or what the caller said.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    decided_by: Option<String>,
+    resolved_by: Option<String>,
     /// In a dry run: what keeps it from running now, if anything, as the code of the problem that a call
     /// for this letter alone would get.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,8 +160,8 @@ impl DeadLetterView {
             state: DeadLetterStateView::Open,
             replay_round: None,
             replay_succeeded: None,
-            decided_at: None,
-            decided_by: None,
+            resolved_at: None,
+            resolved_by: None,
             refusal,
         };
         let decided = match letter.state {
@@ -175,8 +175,8 @@ impl DeadLetterView {
         };
         if let Some((state, at, by)) = decided {
             facts.state = state;
-            facts.decided_at = Some(at);
-            facts.decided_by = Some(by).filter(|by| !by.is_empty());
+            facts.resolved_at = Some(at);
+            facts.resolved_by = Some(by).filter(|by| !by.is_empty());
         }
         match letter.subject {
             Subject::Task { task, round, model, image } => Self::Task(TaskDeadLetter {

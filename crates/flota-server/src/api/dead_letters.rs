@@ -34,17 +34,17 @@ pub(crate) struct ListParams {
     /// With this code: of the failed outcome, or of the last fault.
     #[param(value_type = Option<String>)]
     code: Option<Code>,
-    /// Put away at this time (RFC 3339) or later.
+    /// Dead-lettered at this time (RFC 3339) or later.
     #[param(value_type = Option<String>)]
     since: Option<Timestamp>,
-    /// Put away before this time.
+    /// Dead-lettered before this time.
     #[param(value_type = Option<String>)]
     until: Option<Timestamp>,
     /// In which this stands: in an id, the last error, the image's address, the queue or the body.
     text: Option<String>,
-    /// Also those that were decided about.
+    /// Also those that were include_resolved about.
     #[serde(default)]
-    decided: bool,
+    include_resolved: bool,
     /// Those after this id.
     after: Option<String>,
     /// At most so many: 50 if absent, 200 at most.
@@ -85,10 +85,10 @@ pub(crate) struct GroupView {
     reason: String,
     /// How many.
     count: u64,
-    /// When the first of them was put away.
+    /// When the first of them was dead-lettered.
     #[schema(value_type = String, format = DateTime)]
     oldest_at: Timestamp,
-    /// When the last of them was put away.
+    /// When the last of them was dead-lettered.
     #[schema(value_type = String, format = DateTime)]
     newest_at: Timestamp,
     /// The last error of the last of them.
@@ -111,7 +111,7 @@ pub(crate) async fn list_dead_letters(
     Params(params): Params<ListParams>,
 ) -> Result<Json<DeadLetterPageView>, Problem> {
     let filter = DeadLetterFilter {
-        decided: params.decided,
+        include_resolved: params.include_resolved,
         limit: params.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE),
         after: params.after.clone(),
         selection: params.selection()?,
@@ -136,14 +136,14 @@ pub(crate) async fn group_dead_letters(
     State(api): State<Api>,
     Params(params): Params<ListParams>,
 ) -> Result<Json<GroupsView>, Problem> {
-    let decided = params.decided;
+    let include_resolved = params.include_resolved;
     if params.after.is_some() || params.limit.is_some() {
         let detail = "groups are not paged: neither `after` nor `limit` is taken here";
         return Err(Problem::new(ProblemCode::InvalidQuery, detail));
     }
     let selection = params.selection()?;
     let dead_letters = api.platform.dead_letters.as_ref();
-    Ok(Json(Groups::count(dead_letters, &selection, decided).await?.into()))
+    Ok(Json(Groups::count(dead_letters, &selection, include_resolved).await?.into()))
 }
 
 /// Shows a dead letter.

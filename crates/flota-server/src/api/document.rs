@@ -1,7 +1,7 @@
 //! What `/openapi.json` says beside the calls themselves: their problems, the callback, and examples.
 
 use flota_core::{
-    CallbackEvent, Code, Lane, MAX_BY_CHARS, MAX_SEARCH_CHARS, Reason,
+    CallbackEvent, Code, MAX_BY_CHARS, MAX_SEARCH_CHARS, Priority, Reason,
     limits::MAX_IDEMPOTENCY_KEY_BYTES,
 };
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub(super) fn complete(document: OpenApi) -> Value {
             }
         }
     }
-    for body in ["Decision", "DiscardBody", "ReplayBody", "ReplayOne", "Submission"] {
+    for body in ["Resolution", "DiscardBody", "ReplayBody", "ReplayOne", "Submission"] {
         for (name, schema) in members(&mut document["components"]["schemas"][body]["properties"]) {
             narrow(name, schema);
         }
@@ -130,7 +130,7 @@ fn narrow(name: &str, schema: &mut Value) {
             schema["enum"] = words(Reason::iter().map(|reason| reason.to_string()).collect())
         }
         "code" => schema["enum"] = words(Code::iter().map(|code| code.to_string()).collect()),
-        "priority" => schema["enum"] = words(vec![Lane::Normal.to_string()]),
+        "priority" => schema["enum"] = words(vec![Priority::Normal.to_string()]),
         // Not supported yet.
         "deadline" => schema["type"] = "null".into(),
         "text" => schema["maxLength"] = MAX_SEARCH_CHARS.into(),

@@ -3,7 +3,6 @@
 mod body;
 mod dead_letter_view;
 mod dead_letters;
-mod decisions;
 mod document;
 mod extract;
 mod guard;
@@ -17,6 +16,7 @@ mod problem;
 mod replays;
 mod request_view;
 mod requests;
+mod resolutions;
 mod router;
 pub(crate) mod schemas;
 mod starts;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use flota_core::{
-    Lane, Manifest, QueueName,
+    Manifest, Priority, QueueName,
     ports::{Depth, RegisteredModel, Registration},
 };
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use super::{
 
 /// The known models.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct KnownModels {
+pub(crate) struct ModelList {
     /// By name.
     models: Vec<ModelView>,
     /// The workers of the setting `models.planned` that do not run.
@@ -65,18 +65,18 @@ struct ModelView {
     path = "/v1/models",
     tag = "models",
     responses(
-        (status = 200, description = "The models", body = KnownModels),
+        (status = 200, description = "The models", body = ModelList),
         (status = "5XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownModels>, Problem> {
+pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<ModelList>, Problem> {
     let Measurement { depths, models: known, mut backlogs } = api.backlogs.measure().await?;
     let missing_workers = missing(&api.settings.models.planned, &known);
     let mut models = Vec::with_capacity(known.len());
     for RegisteredModel { registration, workers_alive, alive_by_version } in known {
         let alive_by_version = alive_by_version.into_iter();
         let Registration { manifest, digest, worker, at, .. } = registration;
-        let queue = QueueName::tasks(&api.settings.prefix, &worker, Lane::Normal);
+        let queue = QueueName::tasks(&api.settings.prefix, &worker, Priority::Normal);
         models.push(ModelView {
             name: manifest.name.to_string(),
             version: manifest.version.to_string(),
@@ -91,5 +91,5 @@ pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<KnownMode
             manifest,
         });
     }
-    Ok(Json(KnownModels { models, missing_workers }))
+    Ok(Json(ModelList { models, missing_workers }))
 }

@@ -42,7 +42,7 @@ fn look(planned: &ModelGroup, known: &[RegisteredModel]) -> Option<MissingWorker
 mod tests {
     use std::time::Duration;
 
-    use flota_core::ports::WorkerLine;
+    use flota_core::ports::WorkerHeartbeat;
 
     use crate::testing::{Fixture, register};
 
@@ -59,7 +59,7 @@ mod tests {
             (answer.status.as_u16(), answer.json["detail"].as_str().unwrap_or("").to_owned())
         };
         let missing = async || fixture.get("/v1/models").await.json["missing_workers"].clone();
-        let line = |worker: &str, models: &[&str]| WorkerLine {
+        let line = |worker: &str, models: &[&str]| WorkerHeartbeat {
             instance: worker.to_owned(),
             worker: worker.parse().unwrap(),
             models: models

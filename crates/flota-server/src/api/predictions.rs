@@ -26,17 +26,17 @@ pub(crate) struct PredictionParams {
 
 /// What is known of an image.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct KnownImage {
+pub(crate) struct CachedImage {
     /// The SHA-256 of its bytes; absent of an object that no model has seen yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     /// What the models say, the newest first.
-    predictions: Vec<KnownPrediction>,
+    predictions: Vec<CachedPrediction>,
 }
 
 /// What one model version says.
 #[derive(Debug, Serialize, ToSchema)]
-struct KnownPrediction {
+struct CachedPrediction {
     /// The model.
     model: String,
     /// Its version.
@@ -45,29 +45,29 @@ struct KnownPrediction {
     prediction: PredictionView,
 }
 
-/// Lists what is known of an image's content, whoever submitted it under whatever name.
+/// Lists the predictions of an image's content, under any name and by any client.
 #[utoipa::path(
     get,
     path = "/v1/predictions",
     tag = "images",
     params(PredictionParams),
     responses(
-        (status = 200, description = "What is known, perhaps nothing", body = KnownImage),
+        (status = 200, description = "What is known, perhaps nothing", body = CachedImage),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn list_predictions(
     State(api): State<Api>,
     Params(params): Params<PredictionParams>,
-) -> Result<Json<KnownImage>, Problem> {
+) -> Result<Json<CachedImage>, Problem> {
     let model = params.model.as_deref().map(str::parse::<ModelName>).transpose();
     let model = model.map_err(|error| invalid("model", error.to_string()))?;
     let Some(sha256) = content(&api, &params.image).await? else {
-        return Ok(Json(KnownImage { sha256: None, predictions: Vec::new() }));
+        return Ok(Json(CachedImage { sha256: None, predictions: Vec::new() }));
     };
     let known = api.platform.predictions.of_image(sha256, model.as_ref()).await?;
-    let predictions = known.into_iter().map(KnownPrediction::from).collect();
-    Ok(Json(KnownImage { sha256: Some(sha256.to_string()), predictions }))
+    let predictions = known.into_iter().map(CachedPrediction::from).collect();
+    Ok(Json(CachedImage { sha256: Some(sha256.to_string()), predictions }))
 }
 
 /// The content that `image` names; `None` where it is an object whose content is not known.
@@ -92,7 +92,7 @@ fn invalid(field: &str, message: String) -> Problem {
     Problem::new(ProblemCode::InvalidQuery, format!("`{field}`: {message}"))
 }
 
-impl From<Prediction> for KnownPrediction {
+impl From<Prediction> for CachedPrediction {
     fn from(prediction: Prediction) -> Self {
         Self {
             model: prediction.key.model.to_string(),

@@ -49,7 +49,7 @@ pub(crate) enum ProblemCode {
     ReplayNotFound,
     MethodNotAllowed,
     RequestNotFinished,
-    DeadLetterDecided,
+    DeadLetterResolved,
     NotReplayable,
     ReplayRunning,
     ReplayEnded,
@@ -143,7 +143,7 @@ impl ProblemCode {
                 (StatusCode::METHOD_NOT_ALLOWED, "The address does not take this method")
             }
             Self::RequestNotFinished => (StatusCode::CONFLICT, "The request is not finished"),
-            Self::DeadLetterDecided => {
+            Self::DeadLetterResolved => {
                 (StatusCode::CONFLICT, "The dead letter is not open any more")
             }
             Self::NotReplayable => {

@@ -7,9 +7,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     body::Incoming,
-    decisions::{Decision, who},
     extract::{Id, Params, read_optional_json},
     problem::{self, Problem, ProblemCode},
+    resolutions::{Resolution, who},
     state::Api,
 };
 
@@ -17,7 +17,7 @@ use super::{
 const DEFAULT_LIST: usize = 20;
 /// Most replays of a list.
 const MAX_LIST: usize = 100;
-/// How often stopping is tried: whoever goes on with the replay writes at the same time.
+/// How often stopping is tried: the server that runs the replay writes at the same time.
 const MAX_STOP_TRIES: usize = 20;
 
 /// The query of `GET /v1/replays`.
@@ -58,7 +58,7 @@ pub(crate) struct ReplayView {
     /// The version that is to run.
     #[serde(skip_serializing_if = "Option::is_none")]
     to_version: Option<String>,
-    /// So many are judged before the others are begun.
+    /// So many are evaluated before the others are begun.
     canary_count: u32,
     /// Where more of a hundred fail again, it stops.
     max_failed_percent: u32,
@@ -92,7 +92,7 @@ pub(crate) struct ReplayCounts {
     succeeded: u32,
     /// Failed again.
     failed: u32,
-    /// Messages that were sent again, which nobody can judge.
+    /// Messages that were sent again, which nobody can evaluate.
     resent: u32,
     /// Left as they are: somebody else decided, or the request is gone or runs still.
     skipped: u32,
@@ -142,7 +142,7 @@ pub(crate) async fn show_replay(
     path = "/v1/replays/{id}/stop",
     tag = "dead letters",
     params(("id" = String, Path, description = "`replay_…`")),
-    request_body = Decision,
+    request_body = Resolution,
     responses(
         (status = 200, description = "It is stopped", body = ReplayView),
         (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
@@ -153,7 +153,7 @@ pub(crate) async fn stop_replay(
     Id(id): Id,
     body: Incoming,
 ) -> Result<Json<ReplayView>, Problem> {
-    let by = who(read_optional_json::<Decision>(body).await?.by)?;
+    let by = who(read_optional_json::<Resolution>(body).await?.by)?;
     for _ in 0..MAX_STOP_TRIES {
         let mut replay = find(&api, &id).await?;
         if !replay.is_running() {
@@ -206,7 +206,7 @@ impl From<Replay> for ReplayView {
             why,
             stopped_by,
             counts: ReplayCounts {
-                running: progress.in_hand.len(),
+                running: progress.in_flight.len(),
                 succeeded: progress.succeeded_count,
                 failed: progress.failed_count,
                 resent: progress.resent_count,

@@ -9,7 +9,7 @@ use super::{
     state::Api,
 };
 use crate::{
-    standing::Standing,
+    request_state::RequestState,
     views::{self, CountsView, OutcomeView},
 };
 
@@ -129,55 +129,55 @@ impl Page {
 impl RequestView {
     /// A request that was accepted just now, of which nothing is recorded.
     pub(crate) fn accepted(request: Request) -> Self {
-        Self::new(&Standing::accepted(request), Vec::new(), Vec::new(), None)
+        Self::new(&RequestState::accepted(request), Vec::new(), Vec::new(), None)
     }
 
     /// Reads the request and a page of its outcomes.
     pub(crate) async fn load(api: &Api, id: RequestId, page: Page) -> Result<Self, Problem> {
         let platform = &api.platform;
-        let Some(standing) = Standing::load(platform.requests.as_ref(), id).await? else {
+        let Some(state) = RequestState::load(platform.requests.as_ref(), id).await? else {
             return Err(not_found(id));
         };
-        let round_count = standing.last().key.round;
+        let round_count = state.last().key.round;
         if page.round.is_some_and(|round| !(1..=round_count).contains(&round)) {
             return Err(round_not_found(round_count));
         }
         let wanted = |n: u32| match page.round {
-            Some(round) => standing.in_round(round, n),
-            None => standing.latest(n),
+            Some(round) => state.in_round(round, n),
+            None => state.latest(n),
         };
         let first = page.after.map_or(0, |n| n.saturating_add(1));
-        let mut ended: Vec<(u32, u32, &Outcome)> = (first..standing.request.task_count())
+        let mut ended: Vec<(u32, u32, &Outcome)> = (first..state.request.task_count())
             .filter_map(|n| wanted(n).map(|(round, outcome)| (n, round, outcome)))
             .take(page.limit + 1)
             .collect();
         let has_more = ended.len() > page.limit;
         ended.truncate(page.limit);
         let next_after = ended.last().map(|(n, ..)| *n).filter(|_| has_more);
-        let outcomes = views::outcomes(platform.predictions.as_ref(), &standing, &ended).await?;
+        let outcomes = views::outcomes(platform.predictions.as_ref(), &state, &ended).await?;
         let callbacks = platform.callbacks.of_request(id).await?;
-        Ok(Self::new(&standing, callbacks, outcomes, next_after))
+        Ok(Self::new(&state, callbacks, outcomes, next_after))
     }
 
     fn new(
-        standing: &Standing,
+        state: &RequestState,
         callbacks: Vec<Callback>,
         outcomes: Vec<OutcomeView>,
         next_after: Option<u32>,
     ) -> Self {
-        let counts = standing.counts();
-        let status = standing.status(&counts);
+        let counts = state.counts();
+        let status = state.status(&counts);
         Self {
-            id: standing.request.id.to_string(),
+            id: state.request.id.to_string(),
             status: status.to_string(),
             terminal: status.is_terminal(),
             counts: counts.into(),
-            models: standing.request.routes.iter().map(|route| route.model.to_string()).collect(),
-            image_count: standing.request.images.len(),
-            priority: standing.request.lane.to_string(),
-            metadata: standing.request.metadata.clone(),
-            timings: timings(standing),
-            rounds: rounds(standing),
+            models: state.request.routes.iter().map(|route| route.model.to_string()).collect(),
+            image_count: state.request.images.len(),
+            priority: state.request.priority.to_string(),
+            metadata: state.request.metadata.clone(),
+            timings: timings(state),
+            rounds: rounds(state),
             callbacks: callbacks.into_iter().map(CallbackView::from).collect(),
             outcomes,
             next_after,
@@ -215,22 +215,22 @@ fn round_not_found(round_count: u32) -> Problem {
     Problem::new(ProblemCode::RoundNotFound, detail)
 }
 
-fn timings(standing: &Standing) -> RequestTimings {
-    let Round { opened_at, finished_at, .. } = standing.last();
+fn timings(state: &RequestState) -> RequestTimings {
+    let Round { opened_at, finished_at, .. } = state.last();
     let took = finished_at.map(|finished_at| finished_at.duration_since(*opened_at).as_millis());
     RequestTimings {
-        created_at: standing.request.created_at,
+        created_at: state.request.created_at,
         finished_at: *finished_at,
         duration_ms: took.map(|ms| u64::try_from(ms).unwrap_or(0)),
     }
 }
 
-fn rounds(standing: &Standing) -> Vec<RoundView> {
+fn rounds(state: &RequestState) -> Vec<RoundView> {
     let view = |(index, round): (usize, &Round)| RoundView {
         round: round.key.round,
         opened_at: round.opened_at,
         finished_at: round.finished_at,
-        counts: standing.counts_of(index).into(),
+        counts: state.counts_of(index).into(),
     };
-    standing.rounds.iter().enumerate().map(view).collect()
+    state.rounds.iter().enumerate().map(view).collect()
 }

@@ -86,7 +86,7 @@ pub(crate) async fn redeliver_callback(
     }
     let callback = callback(&api, id, params.round).await?;
     api.platform.callbacks.redeliver(callback.id, api.platform.clock.now()).await?;
-    api.wakeups.callback_due();
+    api.notifications.callback_due();
     info!(request.id = %id, "a callback is to be delivered once more");
     let callback = self::callback(&api, id, params.round).await?;
     Ok((StatusCode::ACCEPTED, Json(callback.into())))

@@ -23,11 +23,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     body::discard,
-    dead_letters, decisions, document,
+    dead_letters, document,
     guard::{Hosts, guard},
     health, images, models, predictions,
     problem::{Problem, ProblemCode},
-    replays, requests, starts,
+    replays, requests, resolutions, starts,
     state::Api,
     submit,
 };
@@ -98,9 +98,9 @@ fn calls() -> OpenApiRouter<Api> {
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(dead_letters::show_dead_letter))
         .routes(routes!(dead_letters::group_dead_letters))
-        .routes(routes!(decisions::replay_dead_letter))
-        .routes(routes!(decisions::discard_dead_letter))
-        .routes(routes!(decisions::discard_dead_letters))
+        .routes(routes!(resolutions::replay_dead_letter))
+        .routes(routes!(resolutions::discard_dead_letter))
+        .routes(routes!(resolutions::discard_dead_letters))
         .routes(routes!(starts::replay_dead_letters))
         .routes(routes!(replays::list_replays))
         .routes(routes!(replays::show_replay))

@@ -18,16 +18,16 @@ use super::{
     body::Incoming,
     dead_letter_view::DeadLetterView,
     dead_letters::GroupsView,
-    decisions::{checked, refusal, who},
     extract::read_optional_json,
     json::whole,
     problem::{self, FieldError, Problem, ProblemCode},
     replays::ReplayView,
+    resolutions::{checked, refusal, who},
     state::Api,
 };
 use crate::groups::Groups;
 
-/// So many are judged before the others are begun.
+/// So many are evaluated before the others are begun.
 const CANARY_COUNT: u32 = 10;
 /// Where more of a hundred fail again, the cause stands still: the replay stops.
 const MAX_FAILED_PERCENT: u32 = 20;
@@ -49,10 +49,10 @@ pub(crate) struct ReplayBody {
     /// With this code: of the failed outcome, or of the last fault.
     #[schema(value_type = Option<String>)]
     code: Option<Code>,
-    /// Put away at this time (RFC 3339) or later.
+    /// Dead-lettered at this time (RFC 3339) or later.
     #[schema(value_type = Option<String>)]
     since: Option<Timestamp>,
-    /// Put away before this time.
+    /// Dead-lettered before this time.
     #[schema(value_type = Option<String>)]
     until: Option<Timestamp>,
     /// In which this stands: in an id, the last error, the image's address, the queue or the body.
@@ -130,7 +130,7 @@ pub(crate) async fn replay_dead_letters(
     }
     info!(replay.id = %replay.id, model = %replay.model, by = replay.by, plan = ?replay.plan,
         "replay started");
-    api.wakeups.replay_started();
+    api.notifications.replay_started();
     let location = [(header::LOCATION, format!("/v1/replays/{}", replay.id))];
     Ok((StatusCode::ACCEPTED, location, Json(ReplayView::from(replay))).into_response())
 }
@@ -191,12 +191,13 @@ async fn check_version(
 async fn dry_run(api: &Api, selection: DeadLetterSelection) -> Result<DryRun, Problem> {
     let dead_letters = api.platform.dead_letters.as_ref();
     let groups = Groups::count(dead_letters, &selection, false).await?;
-    let mut filter = DeadLetterFilter { selection, decided: false, after: None, limit: SAMPLE };
+    let mut filter =
+        DeadLetterFilter { selection, include_resolved: false, after: None, limit: SAMPLE };
     let mut sample = Vec::new();
     while sample.len() < SAMPLE {
         let page = dead_letters.list(&filter).await?;
         for letter in page.letters.into_iter().take(SAMPLE - sample.len()) {
-            let refused = api.reruns.refusal(&letter).await?.and_then(refusal);
+            let refused = api.runner.refusal(&letter).await?.and_then(refusal);
             let refusal = refused.map(|(code, _)| code.into());
             sample.push(DeadLetterView::new(letter, refusal));
         }

@@ -9,8 +9,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backlog::Backlogs, intake::Intake, replay::Reruns, routes::Routes, shares::Shares,
-    wakeups::Wakeups,
+    backlog::Backlogs, notifications::Notifications, replay::ReplayRunner, routes::Routes,
+    shares::Shares, submissions::Submissions,
 };
 
 /// How soon a waiting call looks again by itself, for another process may have finished the request,
@@ -24,10 +24,10 @@ pub(crate) struct Api {
     pub(crate) platform: Platform,
     pub(crate) settings: Arc<Settings>,
     pub(crate) policy: Arc<AddressPolicy>,
-    pub(crate) intake: Intake,
-    pub(crate) reruns: Reruns,
+    pub(crate) submissions: Submissions,
+    pub(crate) runner: ReplayRunner,
     pub(crate) routes: Arc<Routes>,
-    pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) notifications: Arc<Notifications>,
     pub(crate) backlogs: Arc<Backlogs>,
     /// Of the roles that this process has.
     pub(crate) polls: Vec<Poll>,
@@ -59,13 +59,13 @@ impl Api {
         let mut pause = LOOK_AGAIN;
         loop {
             // Before the look, so that nothing is missed in between.
-            let mut bell = self.wakeups.bell(id);
+            let mut waiter = self.notifications.waiter(id);
             let rounds = self.platform.requests.rounds(id).await?;
             if rounds.last().is_none_or(|last| last.finished_at.is_some()) {
                 return Ok(true);
             }
             tokio::select! {
-                () = bell.rung() => {}
+                () = waiter.notified() => {}
                 () = time::sleep(pause) => pause = (pause * 2).min(LOOK_AGAIN_CAP),
                 () = time::sleep_until(deadline) => return Ok(true),
                 () = self.stop.cancelled() => return Ok(true),

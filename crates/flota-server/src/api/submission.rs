@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use flota_core::{
-    CallbackEvent, CallbackTarget, ImageRef, Lane, Metadata, OBJECT_PREFIX, ObjectAddress, Route,
-    Sha256, deserialize_submitted_metadata,
+    CallbackEvent, CallbackTarget, ImageRef, Metadata, OBJECT_PREFIX, ObjectAddress, Priority,
+    Route, Sha256, deserialize_submitted_metadata,
     limits::{MAX_ADDRESS_BYTES, MAX_IMAGE_ID_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_TASKS},
     ports::UPLOADED_PREFIX,
 };
@@ -75,7 +75,7 @@ pub(crate) struct Checked {
     pub(crate) images: Vec<ImageRef>,
     pub(crate) routes: Vec<Route>,
     pub(crate) callback: Option<CallbackTarget>,
-    pub(crate) lane: Lane,
+    pub(crate) priority: Priority,
     pub(crate) metadata: Option<Metadata>,
 }
 
@@ -107,7 +107,7 @@ impl Submission {
         policy: &AddressPolicy,
         backend: Backend,
     ) -> Result<Checked, Problem> {
-        let lane = self.check_support()?;
+        let priority = self.check_support()?;
         let task_count = self.images.len().saturating_mul(self.models.len());
         if task_count > MAX_REQUEST_TASKS || self.images.len() > MAX_REQUEST_TASKS {
             let detail = format!(
@@ -131,10 +131,10 @@ impl Submission {
         let callback =
             self.callback.map(|Object(c)| CallbackTarget { url: c.url, events: c.events });
         let images = images.collect();
-        Ok(Checked { images, routes, callback, lane, metadata: self.metadata })
+        Ok(Checked { images, routes, callback, priority, metadata: self.metadata })
     }
 
-    fn check_support(&self) -> Result<Lane, Problem> {
+    fn check_support(&self) -> Result<Priority, Problem> {
         let unsupported = |field: &str, message: String| {
             let error = FieldError::new(field, message);
             Err(Problem::fields(ProblemCode::NotSupported, vec![error]))
@@ -143,7 +143,7 @@ impl Submission {
             return unsupported("deadline", "deadlines are not supported yet".to_owned());
         }
         match self.priority.as_deref() {
-            None | Some("normal") => Ok(Lane::Normal),
+            None | Some("normal") => Ok(Priority::Normal),
             Some(other) => {
                 let other: String = other.chars().take(40).collect();
                 unsupported("priority", format!("`{other}`: only `normal` is supported yet"))

@@ -18,7 +18,7 @@ use super::{
     state::Api,
     submission::{Checked, Submission},
 };
-use crate::intake::Taken;
+use crate::submissions::Taken;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -92,7 +92,7 @@ async fn accept(
     let idempotency = idempotency_key(headers, &client, &submission)?;
     let now = api.platform.clock.now();
     let known = api.routes.of(submission.models()).await?;
-    let Checked { images, routes, callback, lane, metadata } =
+    let Checked { images, routes, callback, priority, metadata } =
         submission.check(&known, &api.policy, api.settings.backend)?;
     let request = Request {
         id: RequestId(api.platform.clock.uuid()),
@@ -100,11 +100,11 @@ async fn accept(
         images,
         routes,
         callback,
-        lane,
+        priority,
         metadata,
         created_at: now,
     };
-    let taken = api.intake.accept(request.clone(), idempotency).await?;
+    let taken = api.submissions.accept(request.clone(), idempotency).await?;
     match taken.accepted {
         Accepted::New => Ok((request.id, taken, request)),
         Accepted::Same(id) => Ok((id, taken, request)),

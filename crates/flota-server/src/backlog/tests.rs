@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flota_core::{
     ModelVersion,
-    ports::{Throughput, WorkerLine},
+    ports::{Throughput, WorkerHeartbeat},
 };
 use serde_json::{Value, json};
 use tokio::time::advance;
@@ -21,7 +21,7 @@ async fn backlog(fixture: &Fixture, model: &str) -> Value {
 async fn heartbeat(fixture: &Fixture, messages: u64) {
     let (cat, clock) = ("cat".parse().unwrap(), &fixture.platform.clock);
     let counts = |count| BTreeMap::from([(flota_core::ModelName::clone(&cat), count)]);
-    let line = WorkerLine {
+    let line = WorkerHeartbeat {
         instance: "one".to_owned(),
         worker: "cat".parse().unwrap(),
         models: vec![(cat.clone(), ModelVersion("1".to_owned()))],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flota_core::{TasksMessage, limits::MAX_QUEUE_BATCH, ports::WorkerLine};
+use flota_core::{TasksMessage, limits::MAX_QUEUE_BATCH, ports::WorkerHeartbeat};
 use flota_platform::Platform;
 use tokio::time;
 
@@ -55,10 +55,10 @@ impl Backlog {
             for delivery in received {
                 drained_to = drained_to.min(Some(delivery.sent_at)).or(Some(delivery.sent_at));
                 messages.push(TasksMessage::decode(&delivery.body).unwrap());
-                queue.settle(&name, &[delivery.receipt]).await.unwrap();
+                queue.ack(&name, &[delivery.receipt]).await.unwrap();
             }
         }
-        let line = WorkerLine {
+        let line = WorkerHeartbeat {
             instance: "cat-1".to_owned(),
             worker: "cat".parse().unwrap(),
             models: Vec::new(),

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
-use flota_core::{Lane, ModelName, ObjectAddress, PortError, PortResult, consume::gather};
+use flota_core::{ModelName, ObjectAddress, PortError, PortResult, Priority, consume::gather};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -14,10 +14,10 @@ const MAX_GATHERED: usize = 100;
 /// An upload that models are to look at.
 pub(super) struct Wanted {
     pub(super) object: ObjectAddress,
-    pub(super) models: BTreeSet<(Lane, ModelName)>,
+    pub(super) models: BTreeSet<(Priority, ModelName)>,
 }
 
-/// The uploads of one message, which is settled once their tasks are sent.
+/// The uploads of one message, which is acknowledged once their tasks are sent.
 pub(super) struct Arrival {
     pub(super) wanted: Vec<Wanted>,
     pub(super) reply: oneshot::Sender<PortResult<()>>,

@@ -1,15 +1,14 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use flota_core::{
-    DeadLetter, ObjectAddress, PortResult, QueueName, UploadError,
-    consume::{Handled, Handler, Lease},
-    ports::{Clock, DeadLetters, Delivery},
+    ObjectAddress, PortResult, UploadError,
+    consume::{Handled, Handler, Lease, Unreadable},
+    ports::Delivery,
     uploads,
 };
 use flota_platform::settings::IngestRule;
 use metrics::counter;
-use tracing::warn;
 
 use super::{
     gatherer::{Gatherer, Wanted},
@@ -21,31 +20,42 @@ pub(super) struct Ingest {
     pub(super) rules: Vec<IngestRule>,
     pub(super) requester: Requester,
     pub(super) gatherer: Gatherer,
-    pub(super) dead_letters: Arc<dyn DeadLetters>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) queue: QueueName,
 }
 
 #[async_trait]
 impl Handler for Ingest {
-    fn weigh(&self, delivery: &Delivery) -> usize {
-        uploads(&delivery.body).len().max(1)
+    /// The objects of its records, or why a record names none.
+    type Message = Vec<Result<ObjectAddress, UploadError>>;
+
+    fn decode(&self, body: &str) -> Result<Self::Message, Unreadable> {
+        let mut records = uploads(body);
+        match records.pop() {
+            Some(Err(error)) if records.is_empty() => Err(error.into()),
+            last => Ok(records.into_iter().chain(last).collect()),
+        }
     }
 
-    async fn handle(&self, delivery: Delivery, _lease: Lease) -> PortResult<Handled> {
-        let mut wanted = Vec::new();
-        let uploads = uploads(&delivery.body);
-        if uploads.is_empty() {
+    fn weigh(&self, records: &Self::Message) -> usize {
+        records.len()
+    }
+
+    async fn handle(
+        &self,
+        delivery: Delivery<Self::Message>,
+        _lease: Lease,
+    ) -> PortResult<Handled> {
+        let (mut wanted, mut unreadable) = (Vec::new(), None);
+        if delivery.body.is_empty() {
             counter!("flota_uploads_total", "result" => "foreign").increment(1);
         }
-        for read in uploads {
-            match read {
+        for record in delivery.body {
+            match record {
                 Ok(address) => wanted.extend(self.follow_rules(address).await?),
-                Err(error) => self.put_away(&delivery, &error).await?,
+                Err(error) => unreadable = unreadable.or(Some(Unreadable::from(error))),
             }
         }
         self.gatherer.send(wanted).await?;
-        Ok(Handled::Settle)
+        Ok(unreadable.map_or(Handled::Ack, Handled::PartlyUnreadable))
     }
 }
 
@@ -57,21 +67,13 @@ impl Ingest {
             is_met = true;
             match &rule.callback {
                 Some(url) => self.requester.accept(rule, url.as_str(), &object).await?,
-                None => models.extend(rule.models.iter().map(|model| (rule.lane, model.clone()))),
+                None => {
+                    models.extend(rule.models.iter().map(|model| (rule.priority, model.clone())))
+                }
             }
         }
         let result = if is_met { "taken" } else { "ignored" };
         counter!("flota_uploads_total", "result" => result).increment(1);
         Ok((!models.is_empty()).then_some(Wanted { object, models }))
-    }
-
-    async fn put_away(&self, delivery: &Delivery, error: &UploadError) -> PortResult<()> {
-        let (queue, now) = (self.queue.as_str(), self.clock.now());
-        let letter = DeadLetter::unreadable(queue, &delivery.body, error.to_string(), now);
-        self.dead_letters.put(&letter).await?;
-        counter!("flota_messages_unreadable_total", "queue" => queue.to_owned()).increment(1);
-        warn!(queue, %error, dead_letter.id = letter.id,
-            "nobody can read the message, it is a dead letter now");
-        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::{
 };
 
 use flota_core::{
-    ClientName, EventsId, Lane, ModelName, ObjectAddress, Origin, PortError, PortResult, QueueName,
-    TaskMessage, TasksMessage, WorkerName,
+    ClientName, EventsId, ModelName, ObjectAddress, Origin, PortError, PortResult, Priority,
+    QueueName, TaskMessage, TasksMessage, WorkerName,
     limits::{MAX_PACK_TASKS, MAX_QUEUE_BATCH},
     ports::{Clock, NewMessage, Queue, Registration},
 };
@@ -41,13 +41,13 @@ impl Packer {
     pub(super) async fn send(&self, arrivals: Vec<Arrival>) {
         let served = self.served_models(&arrivals).await;
         let mut failures: BTreeMap<usize, String> = BTreeMap::new();
-        let mut loads: BTreeMap<(WorkerName, Lane), Load> = BTreeMap::new();
+        let mut loads: BTreeMap<(WorkerName, Priority), Load> = BTreeMap::new();
         for (arrival, Arrival { wanted, .. }) in arrivals.iter().enumerate() {
             for wanted in wanted {
-                for (lane, model) in &wanted.models {
+                for (priority, model) in &wanted.models {
                     match &served[model] {
                         Ok(registration) => {
-                            let load = loads.entry((registration.worker.clone(), *lane));
+                            let load = loads.entry((registration.worker.clone(), *priority));
                             let object = wanted.object.clone();
                             let task = Task { object, model: model.clone() };
                             load.or_default().entry(task).or_default().insert(arrival);
@@ -58,10 +58,10 @@ impl Packer {
             }
         }
         self.leave_out_cached(&mut loads, &served).await;
-        for ((worker, lane), load) in &loads {
+        for ((worker, priority), load) in &loads {
             self.send_load(
-                &QueueName::tasks(&self.prefix, worker, *lane),
-                *lane,
+                &QueueName::tasks(&self.prefix, worker, *priority),
+                *priority,
                 load,
                 &mut failures,
             )
@@ -71,7 +71,7 @@ impl Packer {
             let sent = failures
                 .remove(&index)
                 .map_or(Ok(()), |why| Err(PortError::transient("sending tasks of uploads", why)));
-            // Whoever does not listen has lost its lease: the event comes again.
+            // A receiver that is gone has lost its lease: the event comes again.
             let _ = arrival.reply.send(sent);
         }
     }
@@ -94,7 +94,7 @@ impl Packer {
     /// saves work and nothing else: where the store does not answer, nothing is known.
     async fn leave_out_cached(
         &self,
-        loads: &mut BTreeMap<(WorkerName, Lane), Load>,
+        loads: &mut BTreeMap<(WorkerName, Priority), Load>,
         served: &BTreeMap<ModelName, PortResult<Registration>>,
     ) {
         let tasks: BTreeSet<Task> = loads.values().flat_map(BTreeMap::keys).cloned().collect();
@@ -128,7 +128,7 @@ impl Packer {
     async fn send_load(
         &self,
         queue: &QueueName,
-        lane: Lane,
+        priority: Priority,
         load: &Load,
         failures: &mut BTreeMap<usize, String>,
     ) {
@@ -136,7 +136,7 @@ impl Packer {
         let packs: Vec<_> = tasks.chunks(MAX_PACK_TASKS).collect();
         for batch in packs.chunks(MAX_QUEUE_BATCH) {
             let messages: Vec<NewMessage> =
-                batch.iter().map(|pack| self.message(lane, pack)).collect();
+                batch.iter().map(|pack| self.message(priority, pack)).collect();
             let sent = match self.queue.send(queue, &messages).await {
                 Ok(sent) => sent.into_iter().map(|sent| sent.map_err(|e| e.to_string())).collect(),
                 Err(error) => vec![Err(error.to_string()); batch.len()],
@@ -153,7 +153,7 @@ impl Packer {
         }
     }
 
-    fn message(&self, lane: Lane, pack: &[(&Task, &BTreeSet<usize>)]) -> NewMessage {
+    fn message(&self, priority: Priority, pack: &[(&Task, &BTreeSet<usize>)]) -> NewMessage {
         let task = |(n, (task, _)): (u32, &(&Task, &BTreeSet<usize>))| TaskMessage {
             n,
             image: task.object.to_string(),
@@ -168,7 +168,7 @@ impl Packer {
             pack: 0,
             copy: 0,
             client: ClientName::default(),
-            lane,
+            priority,
             deadline: None,
             tasks: (0..).zip(pack).map(task).collect(),
         };

@@ -9,12 +9,12 @@ use flota_platform::settings::IngestRule;
 use metrics::counter;
 
 use super::served::Served;
-use crate::intake::Intake;
+use crate::submissions::Submissions;
 
 /// Makes a request of each upload whose rule names a callback.
 pub(super) struct Requester {
     pub(super) served: Served,
-    pub(super) intake: Intake,
+    pub(super) submissions: Submissions,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -39,12 +39,12 @@ impl Requester {
             images: vec![ImageRef { url: address.to_string(), id: None }],
             routes,
             callback: Some(CallbackTarget { url, events: vec![CallbackEvent::RequestFinished] }),
-            lane: rule.lane,
+            priority: rule.priority,
             metadata: None,
             created_at: self.clock.now(),
         };
         let idempotency = idempotency_key(rule, callback_url, address);
-        if self.intake.accept(request, idempotency).await?.accepted != Accepted::New {
+        if self.submissions.accept(request, idempotency).await?.accepted != Accepted::New {
             counter!("flota_uploads_total", "result" => "repeated").increment(1);
         }
         Ok(())

@@ -1,52 +1,43 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use flota_core::{
-    QueueName,
-    consume::{ConsumeSettings, Consumer},
-};
+use flota_core::{QueueName, consume::Consumer};
 use flota_platform::{Platform, settings::Settings};
 
 use super::{
     gatherer::Gatherer, handler::Ingest, packer::Packer, requests::Requester, served::Served,
 };
-use crate::intake::Intake;
+use crate::submissions::Submissions;
+
+/// Upload events in flight at once.
+const EVENTS_IN_FLIGHT: usize = 400;
+/// How long an event waits for others, so that up to 20 tasks travel in one message.
+const PACK_LINGER: Duration = Duration::from_millis(100);
 
 /// The loop that reads upload events, if a rule says what to do with them.
 pub(crate) fn consumer(
     platform: &Platform,
     settings: &Settings,
-    intake: Intake,
+    submissions: Submissions,
 ) -> Option<Consumer> {
     let ingest = &settings.ingest;
     if ingest.rules.is_empty() {
         return None;
     }
-    let queue = QueueName::events(&settings.prefix);
-    let consume = ConsumeSettings {
-        queue: queue.clone(),
-        capacity: ingest.capacity_events,
-        min_capacity: ingest.capacity_events,
-        lease: ingest.lease,
-        max_lease: ingest.max_lease,
-        wait: settings.queue.poll_wait,
-        drain: ingest.drain,
-    };
+    let consume = settings.queue.consume(QueueName::events(&settings.prefix), EVENTS_IN_FLIGHT);
     let clock = &platform.clock;
     let served = Served { models: platform.models.clone(), clock: clock.clone() };
     let packer = Packer {
         served: served.clone(),
         queue: platform.queue.clone(),
-        cache: intake.cache.clone(),
+        cache: submissions.cache.clone(),
         clock: clock.clone(),
         prefix: settings.prefix.clone(),
     };
     let handler = Ingest {
         rules: ingest.rules.clone(),
-        requester: Requester { served, intake, clock: clock.clone() },
-        gatherer: Gatherer::start(packer, ingest.pack_wait),
-        dead_letters: platform.dead_letters.clone(),
-        clock: clock.clone(),
-        queue,
+        requester: Requester { served, submissions, clock: clock.clone() },
+        gatherer: Gatherer::start(packer, PACK_LINGER),
     };
-    Some(Consumer::new(platform.queue.clone(), clock.clone(), consume, Arc::new(handler)))
+    let (queue, dead_letters) = (platform.queue.clone(), platform.dead_letters.clone());
+    Some(Consumer::new(queue, dead_letters, clock.clone(), consume, Arc::new(handler)))
 }

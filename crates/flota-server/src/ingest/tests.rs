@@ -15,7 +15,7 @@ const CATS_AND_DOGS: &str = r#"[
 
 /// A server that follows `rules`.
 async fn fixture(rules: &str, more: &[(&str, &str)]) -> Fixture {
-    let settings = [&[("ingest.rules", rules), ("ingest.pack_wait_ms", "5000")], more].concat();
+    let settings = [&[("ingest.rules", rules)], more].concat();
     Fixture::with(&settings).await
 }
 
@@ -34,7 +34,7 @@ async fn tell(fixture: &Fixture, records: &[Value]) {
     fixture.send(&QueueName::events(&fixture.settings.prefix), body).await;
 }
 
-/// Waits until no event waits or is in hand.
+/// Waits until no event waits or is in flight.
 async fn until_read(fixture: &Fixture) {
     let queue = QueueName::events(&fixture.settings.prefix);
     until(async || fixture.platform.queue.depth(&queue).await.unwrap() == Depth::default()).await;

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     api::schemas,
-    standing::Standing,
+    request_state::RequestState,
     views::{
         self, CountsView, Ended, EndedOutcome, EndedTask, Failed, FailedOutcome, ImageView,
         OutcomeView, PredictionView, Succeeded, SucceededOutcome,
@@ -172,43 +172,43 @@ pub(super) async fn of(
     public_url: &Url,
     max_bytes: usize,
 ) -> PortResult<Option<String>> {
-    let Some(standing) = Standing::load(requests, callback.id.request).await? else {
+    let Some(state) = RequestState::load(requests, callback.id.request).await? else {
         return Ok(None);
     };
-    let standing = standing.cut_after(callback.id.round);
-    let task_count = standing.request.task_count();
+    let state = state.cut_after(callback.id.round);
+    let task_count = state.request.task_count();
     let ended: Vec<(u32, u32, &Outcome)> = (0..task_count)
-        .filter_map(|n| standing.latest(n).map(|(round, outcome)| (n, round, outcome)))
+        .filter_map(|n| state.latest(n).map(|(round, outcome)| (n, round, outcome)))
         .collect();
     if task_count as usize <= max_bytes / MIN_OUTCOME_BYTES {
-        let outcomes = views::outcomes(predictions, &standing, &ended).await?;
+        let outcomes = views::outcomes(predictions, &state, &ended).await?;
         let outcomes: Vec<_> = outcomes.into_iter().map(OutcomeData::from).collect();
-        let full = encode(callback, &standing, public_url, Some(&outcomes));
+        let full = encode(callback, &state, public_url, Some(&outcomes));
         if full.len() <= max_bytes {
             return Ok(Some(full));
         }
     }
-    Ok(Some(encode(callback, &standing, public_url, None)))
+    Ok(Some(encode(callback, &state, public_url, None)))
 }
 
 fn encode(
     callback: &Callback,
-    standing: &Standing,
+    state: &RequestState,
     public_url: &Url,
     outcomes: Option<&[OutcomeData]>,
 ) -> String {
-    let counts = standing.counts();
+    let counts = state.counts();
     let path = format!("v1/requests/{}", callback.id.request);
     let event = Event {
         r#type: callback.event.to_string(),
-        timestamp: standing.finished_at().unwrap_or(callback.created_at),
+        timestamp: state.finished_at().unwrap_or(callback.created_at),
         data: Data {
             request: callback.id.request.to_string(),
             round: callback.id.round,
-            status: standing.status(&counts).to_string(),
+            status: state.status(&counts).to_string(),
             counts: counts.into(),
             url: format!("{}/{path}", public_url.as_str().trim_end_matches('/')),
-            metadata: standing.request.metadata.as_ref(),
+            metadata: state.request.metadata.as_ref(),
             outcomes,
             outcomes_omitted: outcomes.is_none(),
         },

@@ -4,6 +4,7 @@ use flota_core::{
     hosts::{Ended, Verdict},
     ports::Callbacks,
 };
+use flota_platform::settings::NotifierSettings;
 use futures::{FutureExt, future::join_all};
 use metrics::counter;
 use tokio::{
@@ -15,19 +16,19 @@ use tracing::{error, warn};
 
 use super::{
     Attempts,
-    receivers::{GivenBack, Receivers},
+    receivers::{Receivers, Released},
 };
-use crate::wakeups::Wakeups;
+use crate::notifications::Notifications;
 
 /// How much longer than one attempt the attempts under way may take at the end.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
-/// Callbacks given back to the store at the same time.
-const GIVE_BACK_CONCURRENCY: usize = 32;
+/// Callbacks released to the store at the same time.
+const RELEASE_CONCURRENCY: usize = 32;
 
 /// Finds callbacks that are due and delivers them.
 pub(crate) struct Notifier {
     pub(crate) attempts: Arc<Attempts>,
-    pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) notifications: Arc<Notifications>,
 }
 
 impl Notifier {
@@ -51,14 +52,14 @@ impl Notifier {
                 Some(ended) = under_way.join_next() => {
                     if let Ok(ended) = ended {
                         let back = receivers.ended(&ended, self.attempts.clock.now());
-                        self.give_back(back).await;
+                        self.release(back).await;
                     }
                 }
                 _ = ticks.tick() => {
                     receivers.forget_old_failures(self.attempts.clock.now());
                     has_more = true;
                 }
-                () = self.wakeups.until_callback_due() => has_more = true,
+                () = self.notifications.until_callback_due() => has_more = true,
                 () = future::ready(()), if can_claim => {}
             }
         }
@@ -71,7 +72,7 @@ impl Notifier {
         let now = self.attempts.clock.now();
         // A claim outlives its attempt, or another notifier would make it too.
         let until = now + settings.claim.max(settings.timeout.saturating_mul(2));
-        let limit = settings.concurrency.max(1);
+        let limit = NotifierSettings::CALLBACKS_AT_ONCE;
         let due = match self.callbacks().claim_due(now, until, limit).await {
             Ok(due) => due,
             Err(error) => {
@@ -81,13 +82,13 @@ impl Notifier {
         };
         let is_full = due.len() >= limit;
         let back = due.into_iter().filter_map(|callback| receivers.admit(callback, now)).collect();
-        self.give_back(back).await;
+        self.release(back).await;
         is_full
     }
 
     fn begin(&self, receivers: &mut Receivers, under_way: &mut JoinSet<Ended>) {
         let now = self.attempts.clock.now();
-        while under_way.len() < self.attempts.settings.concurrency.max(1) {
+        while under_way.len() < NotifierSettings::CALLBACKS_AT_ONCE {
             let Some((host, callback)) = receivers.begin(now) else { return };
             let attempts = self.attempts.clone();
             under_way.spawn(async move {
@@ -108,18 +109,18 @@ impl Notifier {
     }
 
     /// Gives back callbacks that were claimed and not tried.
-    async fn give_back(&self, back: Vec<GivenBack>) {
+    async fn release(&self, back: Vec<Released>) {
         if back.is_empty() {
             return;
         }
         counter!("flota_callbacks_held_back_total").increment(back.len() as u64);
-        for some in back.chunks(GIVE_BACK_CONCURRENCY) {
+        for some in back.chunks(RELEASE_CONCURRENCY) {
             let writes = some.iter().filter_map(|(callback, due_at)| {
                 let claim = callback.due_at?;
-                Some(self.callbacks().give_back(callback.id, claim, *due_at))
+                Some(self.callbacks().release(callback.id, claim, *due_at))
             });
             for error in join_all(writes).await.into_iter().filter_map(Result::err) {
-                warn!(%error, "a callback was not given back, its claim will end");
+                warn!(%error, "a callback was not released, its claim will end");
             }
         }
     }
@@ -127,7 +128,7 @@ impl Notifier {
     async fn drain(&self, mut receivers: Receivers, mut under_way: JoinSet<Ended>) {
         let now = self.attempts.clock.now();
         let back = receivers.take_all().into_iter().map(|callback| (callback, now)).collect();
-        self.give_back(back).await;
+        self.release(back).await;
         let bound = self.attempts.settings.timeout + DRAIN_GRACE;
         let ended = async { while under_way.join_next().await.is_some() {} };
         if time::timeout(bound, ended).await.is_err() {

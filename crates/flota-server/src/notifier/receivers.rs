@@ -13,18 +13,18 @@ use url::Url;
 pub(super) struct Receivers {
     queue: HostQueue<Callback>,
     /// The time that the whole schedule takes.
-    patience: Duration,
+    retry_window: Duration,
     timeout: Duration,
 }
 
-/// What is given back, with the time when it is to be due.
-pub(super) type GivenBack = (Callback, Timestamp);
+/// What is released, with the time when it is to be due.
+pub(super) type Released = (Callback, Timestamp);
 
 impl Receivers {
     pub(super) fn new(settings: &NotifierSettings) -> Self {
         Self {
             queue: HostQueue::new(settings.receiver_limits()),
-            patience: settings.schedule.iter().sum(),
+            retry_window: settings.schedule.iter().sum(),
             timeout: settings.timeout,
         }
     }
@@ -36,8 +36,8 @@ impl Receivers {
 
     /// Takes a claimed callback, or gives it back with the time when it is to be due again: its
     /// receiver's breaker is open, or too many wait for it.
-    pub(super) fn admit(&mut self, callback: Callback, now: Timestamp) -> Option<GivenBack> {
-        let in_any_case = !is_patient(self.patience, &callback, now);
+    pub(super) fn admit(&mut self, callback: Callback, now: Timestamp) -> Option<Released> {
+        let in_any_case = !has_time_left(self.retry_window, &callback, now);
         let host = host_of(&callback.url);
         let refused = self.queue.admit(&host, callback, now, in_any_case).err()?;
         Some((refused.item, refused.until))
@@ -50,14 +50,14 @@ impl Receivers {
         self.queue.begin(now, |callback| callback.due_at.is_some_and(|claim| claim > end))
     }
 
-    /// Notes how an attempt ended. Returns what is to be given back because the receiver's breaker
+    /// Notes how an attempt ended. Returns what is to be released because the receiver's breaker
     /// opened.
-    pub(super) fn ended(&mut self, ended: &Ended, now: Timestamp) -> Vec<GivenBack> {
-        let patience = self.patience;
-        self.queue.ended(ended, now, |callback| is_patient(patience, callback, now))
+    pub(super) fn ended(&mut self, ended: &Ended, now: Timestamp) -> Vec<Released> {
+        let retry_window = self.retry_window;
+        self.queue.ended(ended, now, |callback| has_time_left(retry_window, callback, now))
     }
 
-    /// Everything that waits, to be given back.
+    /// Everything that waits, to be released.
     pub(super) fn take_all(&mut self) -> Vec<Callback> {
         self.queue.take_all()
     }
@@ -70,8 +70,8 @@ impl Receivers {
 
 /// Whether a breaker may hold this callback back: within the time of its schedule. Later it is
 /// tried whatever its receiver's breaker says, or it would never end.
-fn is_patient(patience: Duration, callback: &Callback, now: Timestamp) -> bool {
-    now < callback.created_at + patience
+fn has_time_left(retry_window: Duration, callback: &Callback, now: Timestamp) -> bool {
+    now < callback.created_at + retry_window
 }
 
 /// Who answers at an address: the host, whatever the port.
@@ -101,7 +101,7 @@ mod tests {
         Callback { due_at: Some(now + 60 * SECOND), ..Callback::new(id, url.into(), event, now) }
     }
 
-    fn fail(receivers: &mut Receivers, now: Timestamp) -> Vec<GivenBack> {
+    fn fail(receivers: &mut Receivers, now: Timestamp) -> Vec<Released> {
         let (host, _) = receivers.begin(now).unwrap();
         let verdict = Verdict::Failed { retry_after: None, fault: None };
         receivers.ended(&Ended { host, verdict, took: SECOND }, now)
@@ -130,7 +130,7 @@ mod tests {
             receivers.admit(callback(n, "https://receiver.example/", now), now);
         }
         receivers.admit(old.clone(), now);
-        let back: Vec<GivenBack> = (0..5).flat_map(|_| fail(&mut receivers, now)).collect();
+        let back: Vec<Released> = (0..5).flat_map(|_| fail(&mut receivers, now)).collect();
         assert_eq!(back.len(), 3);
         assert!(back.iter().all(|(_, due_at)| *due_at >= now + 60 * SECOND));
         let (_, tried) = receivers.begin(now).unwrap();

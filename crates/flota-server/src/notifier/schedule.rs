@@ -48,7 +48,7 @@ pub(super) fn verdict(
         .filter(|_| matches!(status, Some(429 | 503)))
         .and_then(|text| retry_after(text, now))
         .unwrap_or_default()
-        .min(settings.max_retry_after);
+        .min(NotifierSettings::MAX_RETRY_AFTER);
     // Never before the receiver wants it, never before the schedule does.
     let wait = jittered(*wait, random).max(asked);
     Verdict { state: CallbackState::Pending, due_at: Some(now + wait), receiver_failed }

@@ -122,7 +122,7 @@ async fn gone_disables() {
 
 #[tokio::test(start_paused = true)]
 async fn one_dead_receiver_harms_no_other() {
-    let fixture = Fixture::with(&[("notifier.concurrency", "8")]).await;
+    let fixture = Fixture::new().await;
     fixture.receivers.behave("dead.example", Behaviour::Hangs);
     finish(&fixture, 200, "dead.example").await;
     let mut alive = Vec::new();

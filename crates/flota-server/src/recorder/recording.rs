@@ -8,7 +8,7 @@ use flota_core::{
 };
 use tracing::{info, warn};
 
-use crate::{metrics, wakeups::Wakeups};
+use crate::{metrics, notifications::Notifications};
 
 /// The steps from an outcomes message to a finished round. Each repeats without effect, so that
 /// a crash between any two only repeats them.
@@ -18,7 +18,7 @@ pub(crate) struct Recording {
     pub(crate) aliases: Arc<dyn Aliases>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) notifications: Arc<Notifications>,
 }
 
 impl Recording {
@@ -140,8 +140,8 @@ impl Recording {
             }
             info!(request.id = %request.id, round = round.key.round, "request finished");
         }
-        self.wakeups.request_finished(request.id);
-        self.wakeups.callback_due();
+        self.notifications.request_finished(request.id);
+        self.notifications.callback_due();
         Ok(true)
     }
 

@@ -1,16 +1,16 @@
 use std::sync::Arc;
 
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, ClientName, Code, DeadLetterState, EventsId, Lane, Origin,
-    OutcomesMessage, PackKey, Reason, RequestId, Subject, TaskMessage, TasksMessage,
+    Callback, CallbackEvent, CallbackId, ClientName, Code, DeadLetterState, EventsId, Origin,
+    OutcomesMessage, PackKey, Priority, Reason, RequestId, Subject, TaskMessage, TasksMessage,
     ports::{DeadLetterFilter, Finish},
 };
 use proptest::prelude::*;
 
 use super::Recording;
 use crate::{
+    notifications::Notifications,
     testing::{Fixture, crashed, failed, succeeded, until},
-    wakeups::Wakeups,
 };
 
 fn recording(fixture: &Fixture) -> Recording {
@@ -20,7 +20,7 @@ fn recording(fixture: &Fixture) -> Recording {
         aliases: fixture.platform.aliases.clone(),
         dead_letters: fixture.platform.dead_letters.clone(),
         clock: fixture.platform.clock.clone(),
-        wakeups: Arc::new(Wakeups::default()),
+        notifications: Arc::new(Notifications::default()),
     }
 }
 
@@ -178,7 +178,7 @@ fn upload_tasks(round: u32) -> TasksMessage {
         pack: 0,
         copy: 0,
         client: ClientName::default(),
-        lane: Lane::Normal,
+        priority: Priority::Normal,
         deadline: None,
         tasks: vec![task(0), task(1)],
     }
@@ -191,8 +191,8 @@ fn uploads_failed(tasks: &TasksMessage, letters: usize) -> OutcomesMessage {
     message.dead_letters = crashed(tasks).dead_letters.into_iter().take(letters).collect();
     for letter in &mut message.dead_letters {
         let Subject::Task { task, round, model, image } = letter.subject.clone() else { panic!() };
-        let (client, lane) = (ClientName::default(), Lane::Normal);
-        letter.subject = Subject::Upload { task, round, model, image, client, lane };
+        let (client, priority) = (ClientName::default(), Priority::Normal);
+        letter.subject = Subject::Upload { task, round, model, image, client, priority };
         letter.reason = Reason::Failed;
     }
     message

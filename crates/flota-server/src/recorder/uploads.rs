@@ -15,14 +15,18 @@ impl Recording {
             }
         }
         for outcome in &message.outcomes {
-            self.judge_replay(outcome, message).await?;
+            self.evaluate_replay(outcome, message).await?;
             count_upload(outcome, message);
         }
         Ok(())
     }
 
     /// A task that runs again does so for its last dead letter, which waits to hear how it ended.
-    async fn judge_replay(&self, task: &TaskOutcome, message: &OutcomesMessage) -> PortResult<()> {
+    async fn evaluate_replay(
+        &self,
+        task: &TaskOutcome,
+        message: &OutcomesMessage,
+    ) -> PortResult<()> {
         let Some(earlier) = message.round.checked_sub(1).filter(|round| *round > 0) else {
             return Ok(());
         };

@@ -1,59 +1,64 @@
-//! One step of a replay: look at what is in hand, and take more.
+//! One step of a replay: look at what is in flight, and take more.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use flota_core::{
-    DeadLetter, Ending, Judgement, PortResult, Replay, ReplayState, RequestId, StopReason, Subject,
-    ports::DeadLetterFilter,
+    DeadLetter, Ending, Evaluation, PortResult, Replay, ReplayState, RequestId, StopReason,
+    Subject, ports::DeadLetterFilter,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use metrics::counter;
 use tracing::{debug, info, warn};
 
-use super::{Replayer, Rerun, driven::Driven, judge::judge};
-use crate::standing::Standing;
+use super::{ReplayResult, Replayer, active::ActiveReplay, evaluate::evaluate};
+use crate::request_state::RequestState;
 
 /// Dead letters read at the same time.
 const READS_AT_ONCE: usize = 8;
+/// A dead letter whose request is still running is left out of a replay after this time.
+const LETTER_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Replayer {
     /// Goes on by one step. False where somebody else goes on with it, or it has ended.
-    pub(super) async fn step(&self, driven: &mut Driven) -> PortResult<bool> {
+    pub(super) async fn step(&self, active: &mut ActiveReplay) -> PortResult<bool> {
         let now = self.clock.now();
-        let open = self.look_at_hand(driven, now).await?;
-        let end = self.end(&driven.replay, now).await?;
+        let open = self.look_at_hand(active, now).await?;
+        let end = self.end(&active.replay, now).await?;
         let mut taken = Vec::new();
         match end {
-            Some(state) => driven.replay.state = state,
-            None => taken = self.take(driven, now).await?,
+            Some(state) => active.replay.state = state,
+            None => taken = self.take(active, now).await?,
         }
-        // What is taken is written down before it is sent: whoever goes on looks for it.
-        if !self.write(driven, now).await? {
+        // What is taken is written down before it is sent: a server that continues looks for it.
+        if !self.write(active, now).await? {
             return Ok(false);
         }
-        let is_running = driven.replay.is_running();
+        let is_running = active.replay.is_running();
         if is_running {
-            self.rerun(driven, &open, now).await?;
-            self.rerun(driven, &taken, now).await?;
+            self.rerun(active, &open, now).await?;
+            self.rerun(active, &taken, now).await?;
         } else {
-            log_end(&driven.replay);
+            log_end(&active.replay);
         }
         Ok(is_running)
     }
 
-    /// Judges what has ended, and returns the dead letters in hand whose tasks are still to be run.
+    /// Judges what has ended, and returns the dead letters in flight whose tasks are still to be run.
     async fn look_at_hand(
         &self,
-        driven: &mut Driven,
+        active: &mut ActiveReplay,
         now: Timestamp,
     ) -> PortResult<Vec<DeadLetter>> {
         let mut letters = Vec::new();
         let mut unread = Vec::new();
-        for in_hand in &driven.replay.progress.in_hand {
-            match driven.running.get(&in_hand.letter) {
+        for in_flight in &active.replay.progress.in_flight {
+            match active.running.get(&in_flight.letter) {
                 Some(letter) => letters.push(letter.clone()),
-                None => unread.push(in_hand.letter.clone()),
+                None => unread.push(in_flight.letter.clone()),
             }
         }
         let read = stream::iter(unread).map(async |id| {
@@ -64,56 +69,56 @@ impl Replayer {
         for (id, letter) in read {
             match letter {
                 Some(letter) => letters.push(letter),
-                None => self.judge_one(driven, &id, Judgement::Skipped),
+                None => self.evaluate_one(active, &id, Evaluation::Skipped),
             }
         }
-        let by = driven.replay.id.to_string();
-        let to_version = driven.replay.plan.to_version.as_ref();
-        let judged = judge(self.reruns.requests.as_ref(), &letters, &by, to_version).await?;
-        for (id, judgement) in judged {
-            self.judge_one(driven, &id, judgement);
+        let by = active.replay.id.to_string();
+        let to_version = active.replay.plan.to_version.as_ref();
+        let evaluated = evaluate(self.runner.requests.as_ref(), &letters, &by, to_version).await?;
+        for (id, evaluation) in evaluated {
+            self.evaluate_one(active, &id, evaluation);
         }
-        letters.retain(|letter| is_in_hand(&driven.replay, &letter.id));
+        letters.retain(|letter| is_in_flight(&active.replay, &letter.id));
         let is_unsent = |letter: &DeadLetter| {
-            letter.is_open() || letter.awaits_end() && !driven.sent.contains(&letter.id)
+            letter.is_open() || letter.awaits_end() && !active.sent.contains(&letter.id)
         };
         let (open, running): (Vec<_>, Vec<_>) = letters.into_iter().partition(is_unsent);
         for letter in running {
             if let Subject::Task { .. } = letter.subject {
-                driven.running.insert(letter.id.clone(), letter);
+                active.running.insert(letter.id.clone(), letter);
             }
         }
-        self.give_up_waiting(driven, now);
+        self.give_up_waiting(active, now);
         Ok(open)
     }
 
     /// An upload's task that was sent and of which nothing is heard has failed, once a request's
     /// would end as lost.
-    fn give_up_waiting(&self, driven: &mut Driven, now: Timestamp) {
-        let lost_after = self.reruns.settings.lost_after;
-        let in_hand = driven.replay.progress.in_hand.iter();
-        let lost: Vec<String> = in_hand
-            .filter(|in_hand| in_hand.age(now) >= lost_after)
-            .filter(|in_hand| !driven.running.contains_key(&in_hand.letter))
-            .map(|in_hand| in_hand.letter.clone())
+    fn give_up_waiting(&self, active: &mut ActiveReplay, now: Timestamp) {
+        let time_out_after = self.runner.settings.time_out_after;
+        let in_flight = active.replay.progress.in_flight.iter();
+        let lost: Vec<String> = in_flight
+            .filter(|in_flight| in_flight.age(now) >= time_out_after)
+            .filter(|in_flight| !active.running.contains_key(&in_flight.letter))
+            .map(|in_flight| in_flight.letter.clone())
             .collect();
         for id in lost {
-            self.judge_one(driven, &id, Judgement::Failed);
+            self.evaluate_one(active, &id, Evaluation::Failed);
         }
     }
 
-    fn judge_one(&self, driven: &mut Driven, id: &str, judgement: Judgement) {
-        debug!(replay.id = %driven.replay.id, dead_letter.id = id, ?judgement,
-            "a replayed dead letter is judged");
-        driven.running.remove(id);
-        driven.sent.remove(id);
-        driven.replay.judge(id, judgement);
+    fn evaluate_one(&self, active: &mut ActiveReplay, id: &str, evaluation: Evaluation) {
+        debug!(replay.id = %active.replay.id, dead_letter.id = id, ?evaluation,
+            "a replayed dead letter is evaluated");
+        active.running.remove(id);
+        active.sent.remove(id);
+        active.replay.evaluate(id, evaluation);
     }
 
     /// How the replay ends, if it does now.
     async fn end(&self, replay: &Replay, at: Timestamp) -> PortResult<Option<ReplayState>> {
         if replay.is_exhausted() {
-            let is_done = replay.progress.in_hand.is_empty();
+            let is_done = replay.progress.in_flight.is_empty();
             return Ok(is_done.then_some(ReplayState::Completed { at }));
         }
         let stopped = |why| Some(ReplayState::Stopped { at, why, by: None });
@@ -121,7 +126,7 @@ impl Replayer {
             return Ok(stopped(StopReason::TooManyFailed));
         }
         if let Some(wanted) = &replay.plan.to_version {
-            let known = self.reruns.models.get(&replay.model, at).await?;
+            let known = self.runner.models.get(&replay.model, at).await?;
             let is_current =
                 known.is_some_and(|known| known.registration.manifest.version == *wanted);
             if !is_current {
@@ -131,19 +136,19 @@ impl Replayer {
         Ok(None)
     }
 
-    /// Takes the next dead letters of the list in hand.
-    async fn take(&self, driven: &mut Driven, now: Timestamp) -> PortResult<Vec<DeadLetter>> {
-        let limit = match driven.replay.is_exhausted() {
+    /// Takes the next dead letters of the list in flight.
+    async fn take(&self, active: &mut ActiveReplay, now: Timestamp) -> PortResult<Vec<DeadLetter>> {
+        let limit = match active.replay.is_exhausted() {
             true => 0,
-            false => driven.room(now),
+            false => active.room(now),
         };
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let replay = &mut driven.replay;
+        let replay = &mut active.replay;
         let filter = DeadLetterFilter {
             selection: replay.plan.selection.clone(),
-            decided: false,
+            include_resolved: false,
             after: replay.progress.after.clone(),
             limit,
         };
@@ -156,7 +161,7 @@ impl Replayer {
             (None, None) => replay.progress.is_listed = true,
         }
         replay.take(letters.iter().map(|letter| letter.id.clone()), now);
-        driven.allowance -= letters.len() as f64;
+        active.allowance -= letters.len() as f64;
         Ok(letters)
     }
 
@@ -171,7 +176,7 @@ impl Replayer {
         limit: usize,
     ) -> PortResult<(Vec<DeadLetter>, Option<String>)> {
         let in_flight: HashSet<&str> =
-            replay.progress.in_hand.iter().map(|in_hand| in_hand.letter.as_str()).collect();
+            replay.progress.in_flight.iter().map(|in_flight| in_flight.letter.as_str()).collect();
         let mut whole: BTreeMap<String, DeadLetter> = BTreeMap::new();
         let mut last = None;
         for letter in letters {
@@ -200,10 +205,10 @@ impl Replayer {
 
     /// The dead letters beside the failed tasks of a request, except the one with the id `but`.
     async fn others_of(&self, request: RequestId, but: &str) -> PortResult<Vec<DeadLetter>> {
-        let standing = Standing::load(self.reruns.requests.as_ref(), request).await?;
-        let Some(standing) = standing else { return Ok(Vec::new()) };
-        let failed = (0..standing.request.task_count())
-            .filter_map(|n| Some((n, standing.latest(n)?)))
+        let state = RequestState::load(self.runner.requests.as_ref(), request).await?;
+        let Some(state) = state else { return Ok(Vec::new()) };
+        let failed = (0..state.request.task_count())
+            .filter_map(|n| Some((n, state.latest(n)?)))
             .filter(|(_, (_, outcome))| matches!(outcome.ending, Ending::Failed { .. }))
             .map(|(n, (round, _))| DeadLetter::task_id(request, n, round));
         let ids: Vec<String> = failed.filter(|id| id != but).collect();
@@ -213,57 +218,58 @@ impl Replayer {
     }
 
     /// Keeps what has changed, and the claim. False where somebody else wrote first.
-    async fn write(&self, driven: &mut Driven, now: Timestamp) -> PortResult<bool> {
-        let replay = &mut driven.replay;
+    async fn write(&self, active: &mut ActiveReplay, now: Timestamp) -> PortResult<bool> {
+        let replay = &mut active.replay;
         let is_claim_fresh = replay.claimed_until > now + self.settings.claim / 2;
-        if *replay == driven.written && is_claim_fresh {
+        if *replay == active.written && is_claim_fresh {
             return Ok(true);
         }
         replay.claimed_until = now + self.settings.claim;
         let is_ours = self.replays.update(replay).await?;
         replay.revision += 1;
-        driven.written = replay.clone();
+        active.written = replay.clone();
         if !is_ours {
             info!(replay.id = %replay.id, "the replay was stopped, or another server goes on with it");
         }
         Ok(is_ours)
     }
 
-    /// Runs the tasks of open dead letters in hand. What must wait is looked at in the next step,
+    /// Runs the tasks of open dead letters in flight. What must wait is looked at in the next step,
     /// what cannot run, or waited too long, is left.
     async fn rerun(
         &self,
-        driven: &mut Driven,
+        active: &mut ActiveReplay,
         letters: &[DeadLetter],
         now: Timestamp,
     ) -> PortResult<()> {
-        let by = driven.replay.id.to_string();
-        for (id, rerun) in self.reruns.rerun(letters, &by).await? {
+        let by = active.replay.id.to_string();
+        for (id, rerun) in self.runner.rerun(letters, &by).await? {
             let is_left = match rerun {
-                Rerun::InRound(_) => {
-                    driven.sent.insert(id);
+                ReplayResult::InRound(_) => {
+                    active.sent.insert(id);
                     continue;
                 }
-                Rerun::RequestNotFinished => {
-                    let in_hand = driven.replay.progress.in_hand.iter();
-                    let age = in_hand.filter(|in_hand| in_hand.letter == id).map(|i| i.age(now));
-                    age.max().is_some_and(|age| age >= self.settings.patience)
+                ReplayResult::RequestNotFinished => {
+                    let in_flight = active.replay.progress.in_flight.iter();
+                    let age =
+                        in_flight.filter(|in_flight| in_flight.letter == id).map(|i| i.age(now));
+                    age.max().is_some_and(|age| age >= LETTER_TIMEOUT)
                 }
-                Rerun::NotReadable
-                | Rerun::NotSendable
-                | Rerun::RequestNotFound
-                | Rerun::ModelNotFound => true,
+                ReplayResult::NotReadable
+                | ReplayResult::NotSendable
+                | ReplayResult::RequestNotFound
+                | ReplayResult::ModelNotFound => true,
             };
             if is_left {
-                self.judge_one(driven, &id, Judgement::Skipped);
+                self.evaluate_one(active, &id, Evaluation::Skipped);
             }
         }
         Ok(())
     }
 }
 
-fn is_in_hand(replay: &Replay, id: &str) -> bool {
-    replay.progress.in_hand.iter().any(|in_hand| in_hand.letter == id)
+fn is_in_flight(replay: &Replay, id: &str) -> bool {
+    replay.progress.in_flight.iter().any(|in_flight| in_flight.letter == id)
 }
 
 /// The line by which an operator finds what a replay did.

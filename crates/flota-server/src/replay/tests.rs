@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use flota_core::{
-    Code, DeadLetter, DeadLetterState, EventsId, Fault, Lane, Origin, OutcomesMessage, Reason,
+    Code, DeadLetter, DeadLetterState, EventsId, Fault, Origin, OutcomesMessage, Priority, Reason,
     RequestId, Subject, TaskId, TaskMessage, TasksMessage,
 };
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ async fn a_canary_runs_first_and_then_the_others() {
     let all = |messages: &[TasksMessage]| messages.iter().all(|message| message.round == 2);
     assert!(all(&canary));
     assert_eq!(show(&fixture, &replay).await["state"], "running");
-    assert!(fixture.take_tasks("cat").await.is_empty(), "the canary is not judged");
+    assert!(fixture.take_tasks("cat").await.is_empty(), "the canary is not evaluated");
     answer(&fixture, &succeeded(first)).await;
 
     let others = work_until_ended(&fixture, &replay).await;
@@ -108,8 +108,8 @@ async fn a_canary_runs_first_and_then_the_others() {
     assert_eq!(end["counts"], counts);
     let request = fixture.get(&format!("/v1/requests/{id}")).await.json;
     assert_eq!(request["status"], "succeeded");
-    let letters = fixture.get("/v1/dead-letters?decided=true").await.json;
-    assert_eq!(letters["dead_letters"][0]["decided_by"], json!(replay));
+    let letters = fixture.get("/v1/dead-letters?include_resolved=true").await.json;
+    assert_eq!(letters["dead_letters"][0]["resolved_by"], json!(replay));
     assert_eq!(fixture.get("/v1/replays?model=cat").await.json["replays"], json!([end]));
 }
 
@@ -236,7 +236,7 @@ async fn a_server_that_stops_hands_its_replays_over_at_once() {
     let claimed = fixture.platform.replays.claim(now, now, 10).await.unwrap();
     assert_eq!(claimed.len(), 1, "it need not wait for the end of the claim");
     assert_eq!(claimed[0].id.to_string(), replay);
-    assert_eq!(claimed[0].progress.in_hand.len(), 10);
+    assert_eq!(claimed[0].progress.in_flight.len(), 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -317,7 +317,7 @@ fn upload(n: u32, fixture: &Fixture) -> DeadLetter {
             model: "cat".parse().unwrap(),
             image: format!("s3://photos/{n}.jpg?versionId=1"),
             client: "default".parse().unwrap(),
-            lane: Lane::Normal,
+            priority: Priority::Normal,
         },
         reason: Reason::Failed,
         message: "the image is cut off".to_owned(),

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use flota_core::{
     PortError, PortResult, QueueName,
-    ports::{Delivery, Depth, NewMessage, Queue, Receipt},
+    ports::{Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
 use flota_platform::Platform;
 use tokio::time;
@@ -65,18 +65,18 @@ impl Queue for CountingQueue {
     async fn extend(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
         lease: Duration,
     ) -> PortResult<Vec<PortResult<()>>> {
         self.inner.extend(queue, receipts, lease).await
     }
 
-    async fn settle(
+    async fn ack(
         &self,
         queue: &QueueName,
-        receipts: &[Receipt],
+        receipts: &[ReceiptHandle],
     ) -> PortResult<Vec<PortResult<()>>> {
-        self.inner.settle(queue, receipts).await
+        self.inner.ack(queue, receipts).await
     }
 
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth> {

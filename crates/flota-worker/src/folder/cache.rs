@@ -30,6 +30,8 @@ pub(super) struct Cache<'a> {
 pub(super) struct Part {
     pub(super) file: File,
     pub(super) path: PathBuf,
+    /// Where it goes once it is whole.
+    pub(super) kept: PathBuf,
 }
 
 impl<'a> Cache<'a> {
@@ -46,32 +48,54 @@ impl<'a> Cache<'a> {
         limit: SizeLimit,
     ) -> Result<Hashed, FetchFileError> {
         let kept = self.dir.join(sha256.to_string());
-        if let Some(read) = read_whole(&kept, sha256, limit)? {
+        if let Some(read) = read_whole(&kept, *sha256, limit).await? {
             return Ok(read);
         }
         let part = self.part(&kept).await?;
         // Another process may have fetched it while this one waited for its lock.
-        if let Some(read) = read_whole(&kept, sha256, limit)? {
+        if let Some(read) = read_whole(&kept, *sha256, limit).await? {
             return Ok(read);
         }
-        self.fetch(url, sha256, limit, &part).await?;
+        if let Err(error) = self.fetch(url, sha256, limit, &part).await {
+            self.leave(&part);
+            return Err(error);
+        }
         let moved = fs::rename(&part.path, &kept).and_then(|()| File::open(self.dir)?.sync_all());
         moved.map_err(at(&kept))?;
-        read_whole(&kept, sha256, limit)?.ok_or_else(|| FileError::Changed(kept).into())
+        let read = read_whole(&kept, *sha256, limit).await?;
+        read.ok_or_else(|| FileError::Changed(kept).into())
     }
 
     async fn part(&self, kept: &Path) -> Result<Part, FetchFileError> {
-        fs::create_dir_all(self.dir).map_err(at(self.dir))?;
-        let path = kept.with_extension(PART_ENDING);
-        let options = File::options().read(true).append(true).create(true).clone();
+        let (dir, path) = (self.dir.to_owned(), kept.with_extension(PART_ENDING));
         let opened = path.clone();
         let locking = task::spawn_blocking(move || {
-            let file = options.open(opened)?;
-            file.lock()?;
-            Ok(file)
+            loop {
+                fs::create_dir_all(&dir)?;
+                let options = File::options().read(true).append(true).create(true).clone();
+                let file = options.open(&opened)?;
+                file.lock()?;
+                // The process that had the lock may have removed the file.
+                if is_same(&file, &opened)? {
+                    return Ok(file);
+                }
+            }
         });
         let file = locking.await.expect("locking does not panic").map_err(at(&path))?;
-        Ok(Part { file, path })
+        Ok(Part { file, path, kept: kept.to_owned() })
+    }
+
+    /// Removes `part` if there is nothing in it, and the folders if there is nothing else in them.
+    fn leave(&self, part: &Part) {
+        if part.size_bytes().is_ok_and(|size| size == 0) && fs::remove_file(&part.path).is_ok() {
+            let parent = self.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+            // A folder that is not empty is not removed.
+            if fs::remove_dir(self.dir).is_ok()
+                && let Some(parent) = parent
+            {
+                let _ = fs::remove_dir(parent);
+            }
+        }
     }
 
     /// Fills `part` with what hashes to `sha256`, going on from what is in it.
@@ -86,7 +110,9 @@ impl<'a> Cache<'a> {
         loop {
             let was_empty = part.size_bytes()? == 0;
             download.append_to(part).await?;
-            let found = hash(&part.path).map_err(at(&part.path))?;
+            let path = part.path.clone();
+            let hashing = task::spawn_blocking(move || hash(&path)).await;
+            let found = hashing.expect("hashing does not panic").map_err(at(&part.path))?;
             if found == *sha256 {
                 return part.file.sync_all().map_err(at(&part.path));
             }
@@ -110,20 +136,44 @@ impl Part {
     }
 }
 
-/// The bytes of a kept file; `None` where it is not there, or no longer what it was.
-fn read_whole(
+/// The bytes of a kept file; `None` where it is not there, or no longer what it was. Weights of gigabytes take
+/// seconds, so that they are read beside the tasks of the runtime.
+async fn read_whole(
     kept: &Path,
-    sha256: &Sha256,
+    sha256: Sha256,
     limit: SizeLimit,
 ) -> Result<Option<Hashed>, FetchFileError> {
-    match RegularFile::open(kept, limit).and_then(RegularFile::read).map(Hashed::new) {
-        Ok(read) if read.sha256() == *sha256 => Ok(Some(read)),
+    let path = kept.to_owned();
+    let reading = task::spawn_blocking(move || {
+        RegularFile::open(&path, limit).and_then(RegularFile::read).map(Hashed::new)
+    });
+    match reading.await.expect("reading does not panic") {
+        Ok(read) if read.sha256() == sha256 => Ok(Some(read)),
         Ok(_) => {
             tracing::warn!(path = %kept.display(), "a kept file is damaged, it is fetched again");
             Ok(None)
         }
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether `file` is what is at `path`.
+fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        found => found?,
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let file = file.metadata()?;
+        Ok((file.dev(), file.ino()) == (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, found);
+        Ok(true)
     }
 }
 

@@ -66,7 +66,8 @@ impl Download {
             let is_further = part.size_bytes()? > before;
             tries = if is_further { 1 } else { tries + 1 };
             if tries == MAX_TRIES {
-                return Err(FetchFileError::Unfinished { url, tries, reason });
+                let (came_bytes, kept) = (part.size_bytes()?, part.kept.clone());
+                return Err(FetchFileError::Unfinished { url, tries, reason, came_bytes, kept });
             }
             tracing::warn!(url, tries, reason, "fetching broke off, it goes on");
             if !is_further {

@@ -27,7 +27,7 @@ pub enum FolderError {
         /// Where it names the address.
         line: u64,
         /// Why not.
-        source: FetchFileError,
+        source: Box<FetchFileError>,
     },
 }
 
@@ -92,8 +92,10 @@ pub enum FetchFileError {
     },
     /// The connection broke or the server failed too often.
     #[error(
-        "{url} could not be fetched in {tries} tries, the last one ended so: {reason}; what \
-        came is kept, and the next start goes on from there"
+        "{url} could not be fetched in {tries} tries, the last one ended so: {reason}; {}. Without a network, \
+        put the file there as {}",
+        if *came_bytes > 0 { "what came is kept, and the next start goes on from there" } else { "nothing came" },
+        kept.display()
     )]
     Unfinished {
         /// The address, without its query.
@@ -102,6 +104,10 @@ pub enum FetchFileError {
         tries: u32,
         /// How the last try ended.
         reason: String,
+        /// How much of it is there.
+        came_bytes: u64,
+        /// Where it is kept once it is whole.
+        kept: PathBuf,
     },
 }
 
@@ -109,18 +115,22 @@ pub enum FetchFileError {
 pub(super) fn field_of(error: &LoadError) -> &'static str {
     match error {
         LoadError::NotOnnx(_)
+        | LoadError::TrainingMode(_)
         | LoadError::DataNotListed(_)
         | LoadError::DataUnused(_)
         | LoadError::DataOutside(_)
         | LoadError::DataWithoutPlace { .. }
         | LoadError::DataTooShort { .. }
+        | LoadError::DataLength { .. }
         | LoadError::TooMuchInside { .. }
         | LoadError::CompiledElsewhere
         | LoadError::ManyInputs { .. }
         | LoadError::Engine(_)
         | LoadError::NeedsOnnxRuntime(_)
         | LoadError::FirstRun(_) => "weights",
-        LoadError::NoSuchName { role, .. } | LoadError::Ambiguous { role, .. } => role,
+        LoadError::None { role }
+        | LoadError::NoSuchName { role, .. }
+        | LoadError::Ambiguous { role, .. } => role,
         LoadError::InputMismatch { .. } => "input",
         LoadError::LabelCount { .. } => "labels",
         LoadError::OutputMismatch { .. }

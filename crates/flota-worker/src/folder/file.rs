@@ -28,14 +28,20 @@ impl SizeLimit {
     /// Of an ONNX file: what readers of protocol buffers take.
     pub(crate) const ONNX: Self =
         Self::new(i32::MAX as u64, "ONNX files have 2 GiB at most: save it with external data");
-    /// Of a file of external data: beyond what a worker's memory holds.
-    pub(crate) const DATA: Self = Self::new(16 * 1024 * 1024 * 1024, "it is read into memory");
+    /// Of all files of external data of a model together: beyond what a worker's memory holds.
+    pub(crate) const DATA: Self =
+        Self::new(16 * 1024 * 1024 * 1024, "the data of a model are read into memory");
     /// Of a model's golden examples.
     pub(crate) const EXAMPLES: Self = Self::new(16 * 1024 * 1024, "a model has a few examples");
 
     /// So many bytes, for `reason`.
     pub(crate) const fn new(bytes: u64, reason: &'static str) -> Self {
         Self { bytes, reason }
+    }
+
+    /// What is left of it when a file of `bytes` is read.
+    pub(crate) fn less(self, bytes: u64) -> Self {
+        Self { bytes: self.bytes.saturating_sub(bytes), ..self }
     }
 }
 
@@ -82,6 +88,20 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// The same error about the path by which the file was asked for.
+    fn named(self, asked: &Path) -> Self {
+        let path = asked.to_owned();
+        match self {
+            Self::Unreadable { source, .. } => Self::Unreadable { path, source },
+            Self::NotRegular(_) => Self::NotRegular(path),
+            Self::TooLarge { size_bytes, limit_bytes, reason, .. } => {
+                Self::TooLarge { path, size_bytes, limit_bytes, reason }
+            }
+            Self::Outside { target, .. } => Self::Outside { path, target },
+            Self::Changed(_) => Self::Changed(path),
+        }
+    }
+
     /// Whether there is no such file.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Self::Unreadable { source, .. }
@@ -109,7 +129,14 @@ impl RegularFile {
         if !target.starts_with(inside) {
             return Err(FileError::Outside { path, target });
         }
-        Self::open(&path, limit)
+        // What was found to lie inside, and not what a link may lead to by now.
+        let opened = Self::open_unlinked(&target, limit);
+        opened.map_err(|error| error.named(&path))
+    }
+
+    /// Opens `path`, which is canonical: what has become a link since is refused.
+    fn open_unlinked(path: &Path, limit: SizeLimit) -> Result<Self, FileError> {
+        Self::open_with(path, limit, libc::O_NOFOLLOW)
     }
 
     /// Opens `path`, wherever it leads.
@@ -117,6 +144,10 @@ impl RegularFile {
     /// # Errors
     /// See [`FileError`].
     pub(crate) fn open(path: &Path, limit: SizeLimit) -> Result<Self, FileError> {
+        Self::open_with(path, limit, 0)
+    }
+
+    fn open_with(path: &Path, limit: SizeLimit, flags: i32) -> Result<Self, FileError> {
         // Looked at before it is opened, for opening a device may do something.
         let metadata = fs::metadata(path).map_err(unreadable(path))?;
         if !metadata.is_file() {
@@ -126,7 +157,7 @@ impl RegularFile {
         options.read(true);
         // Should it be a pipe by now, opening it must not wait for a writer.
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | flags);
         let file = options.open(path).map_err(unreadable(path))?;
         let metadata = file.metadata().map_err(unreadable(path))?;
         if !metadata.is_file() {
@@ -139,6 +170,11 @@ impl RegularFile {
             return Err(FileError::TooLarge { path, size_bytes, limit_bytes, reason });
         }
         Ok(Self { file, path: path.to_owned(), size_bytes })
+    }
+
+    /// Bytes that it had when it was opened.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
     /// Its content, of as many bytes as it had when it was opened.
@@ -228,6 +264,23 @@ mod tests {
         assert!(matches!(device, FileError::NotRegular(_)), "{device}");
         let missing = RegularFile::open_in(folder.path(), Path::new("none"), SMALL).unwrap_err();
         assert!(missing.is_missing());
+    }
+
+    /// As one that was put there after the path was found to lie inside.
+    #[test]
+    fn a_link_in_place_of_a_file_that_was_found_inside_is_not_followed() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(other.path().join("file"), "content").unwrap();
+        let link = folder.path().join("file");
+        symlink(other.path().join("file"), &link).unwrap();
+        assert!(RegularFile::open(&link, SMALL).is_ok());
+        assert!(RegularFile::open_unlinked(&link, SMALL).is_err());
+    }
+
+    #[test]
+    fn a_limit_of_several_files_is_what_the_others_leave() {
+        assert_eq!(SMALL.less(3).bytes, 5);
+        assert_eq!(SMALL.less(9).bytes, 0);
     }
 
     #[test]

@@ -10,4 +10,4 @@ mod tests;
 
 pub use error::{FetchFileError, FolderError};
 pub use file::FileError;
-pub use open::{MANIFEST_FILE, ModelFolder, look, predict};
+pub use open::{MANIFEST_FILE, ModelFolder, look};

@@ -3,16 +3,15 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use anyhow::Context;
 use flota_core::{
-    Asset, LabelMetadata, LabelSource, Manifest, ManifestError, ModelName, Output, Sha256,
-    WeightsSource, WorkerName, ports::Registration,
+    Asset, LabelMetadata, LabelSource, Manifest, ManifestError, ModelName, Sha256, WeightsSource,
+    WorkerName, ports::Registration,
 };
-use flota_engine::{Hashed, LoadError, Model, Session, Weights};
+use flota_engine::{Hashed, LoadError, Model, Weights};
 use jiff::Timestamp;
+use tokio::task;
 
 use super::{
     FileError, FolderError,
@@ -20,18 +19,17 @@ use super::{
     error::field_of,
     file::{RegularFile, SizeLimit},
 };
-use crate::{Engines, pipeline::Watchdog};
+use crate::Engines;
 
 /// The manifest's name in the folder.
 pub const MANIFEST_FILE: &str = "model.yaml";
-/// Most labels in a file.
-const MAX_LABELS: usize = 500_000;
 
 /// A model folder whose files are there and hash to what the manifest says.
 #[derive(Debug)]
 pub struct ModelFolder {
     dir: PathBuf,
-    manifest_path: PathBuf,
+    /// How errors name the manifest.
+    manifest_file: String,
     manifest_text: String,
     manifest: Manifest,
     weights: Weights,
@@ -46,15 +44,25 @@ impl ModelFolder {
     /// # Errors
     /// What is missing, wrong or not to be had, with file, line and cure.
     pub async fn open(dir: &Path, cache_dir: &Path) -> Result<Self, FolderError> {
-        let (manifest_path, manifest_text) = read_manifest(dir)?;
-        let file = manifest_path.display().to_string();
+        Self::open_as(dir, &dir.join(MANIFEST_FILE).display().to_string(), cache_dir).await
+    }
+
+    /// [Opens](Self::open) a folder whose manifest is called `file` in errors.
+    ///
+    /// # Errors
+    /// See [`Self::open`].
+    pub async fn open_as(dir: &Path, file: &str, cache_dir: &Path) -> Result<Self, FolderError> {
+        let manifest_text = read_manifest(dir, file)?;
+        let file = file.to_owned();
         let manifest = Manifest::parse(&file, &manifest_text)?;
         let place = Place { dir, file: &file, text: &manifest_text };
         let cache = Cache::new(cache_dir);
         let onnx = place.read("weights", &manifest.weights.onnx, &cache, SizeLimit::ONNX).await?;
         let mut data = BTreeMap::new();
+        let mut left = SizeLimit::DATA;
         for file in &manifest.weights.data {
-            let read = place.read("weights", &file.asset, &cache, SizeLimit::DATA).await?;
+            let read = place.read("weights", &file.asset, &cache, left).await?;
+            left = left.less(read.bytes().len() as u64);
             data.insert(file.location.clone(), read);
         }
         let weights = Weights::new(onnx, data);
@@ -67,10 +75,6 @@ impl ModelFolder {
             }
             Some(LabelSource::Lines(lines)) => {
                 let read = place.read("labels", &lines.asset, &cache, SizeLimit::LABELS).await?;
-                if read.bytes().iter().filter(|byte| **byte == b'\n').count() > MAX_LABELS {
-                    let reason = format!("there are more than {MAX_LABELS} labels");
-                    return Err(place.refuse("labels", reason));
-                }
                 let text = std::str::from_utf8(read.bytes())
                     .map_err(|_| place.refuse("labels", "the labels are not UTF-8".to_owned()))?;
                 let labels = lines.read(text).map_err(|error| place.refuse("labels", error))?;
@@ -79,7 +83,7 @@ impl ModelFolder {
         };
         let digest = manifest.digest(&weights.sha256(), labels_hash.as_ref());
         let dir = dir.to_owned();
-        Ok(Self { dir, manifest_path, manifest_text, manifest, weights, labels, digest })
+        Ok(Self { dir, manifest_file: file, manifest_text, manifest, weights, labels, digest })
     }
 
     /// Where it is.
@@ -109,7 +113,7 @@ impl ModelFolder {
     /// # Errors
     /// What does not fit what, with file, line and cure.
     pub fn load(self, engines: &Engines) -> Result<Model, FolderError> {
-        let file = self.manifest_path.display().to_string();
+        let file = self.manifest_file;
         let source = self.manifest.weights.clone();
         engines.load(self.manifest, &self.weights, self.labels).map_err(|error| {
             let (field, error) = (field_of(&error), in_folder(error, &source));
@@ -145,26 +149,30 @@ pub fn look(
     worker_of: impl Fn(&ModelName) -> WorkerName,
     now: Timestamp,
 ) -> Result<Registration, FolderError> {
-    let (path, text) = read_manifest(dir)?;
-    let file = path.display().to_string();
+    let file = dir.join(MANIFEST_FILE).display().to_string();
+    let text = read_manifest(dir, &file)?;
     let manifest = Manifest::parse(&file, &text)?;
     let place = Place { dir, file: &file, text: &text };
-    let hash = |field, asset: &Asset, limit| match asset {
+    let hash = |field, asset: &Asset, limit: &mut SizeLimit| match asset {
         Asset::File { file, sha256 } => {
-            let found = place.open_file(field, file, limit)?.hash();
-            let found = found.map_err(|error| place.unread(field, error))?;
+            let opened = place.open_file(field, file, *limit)?;
+            *limit = limit.less(opened.size_bytes());
+            let found = opened.hash().map_err(|error| place.unread(field, error))?;
             place.check_hash(field, file, found, sha256.as_ref())
         }
         Asset::Url { sha256, .. } => Ok(*sha256),
     };
-    let onnx = hash("weights", &manifest.weights.onnx, SizeLimit::ONNX)?;
+    let onnx = hash("weights", &manifest.weights.onnx, &mut { SizeLimit::ONNX })?;
     let mut data = BTreeMap::new();
+    let mut left = SizeLimit::DATA;
     for file in &manifest.weights.data {
-        data.insert(file.location.clone(), hash("weights", &file.asset, SizeLimit::DATA)?);
+        data.insert(file.location.clone(), hash("weights", &file.asset, &mut left)?);
     }
     let weights = WeightsSource::hash(&onnx, &data);
     let labels = match &manifest.labels {
-        Some(LabelSource::Lines(lines)) => Some(hash("labels", &lines.asset, SizeLimit::LABELS)?),
+        Some(LabelSource::Lines(lines)) => {
+            Some(hash("labels", &lines.asset, &mut { SizeLimit::LABELS })?)
+        }
         Some(LabelSource::Inline(_) | LabelSource::Metadata(_)) | None => None,
     };
     let digest = manifest.digest(&weights, labels.as_ref());
@@ -172,25 +180,23 @@ pub fn look(
     Ok(Registration::new(manifest, digest, worker, now))
 }
 
-fn read_manifest(dir: &Path) -> Result<(PathBuf, String), FolderError> {
-    let path = dir.join(MANIFEST_FILE);
+fn read_manifest(dir: &Path, file: &str) -> Result<String, FolderError> {
     let read = RegularFile::open_in(dir, Path::new(MANIFEST_FILE), SizeLimit::MANIFEST)
         .and_then(RegularFile::read);
     match read {
         Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => Ok((path, text.to_owned())),
+            Ok(text) => Ok(text.to_owned()),
             Err(_) => {
-                let file = path.display().to_string();
                 let reason = "the manifest is not UTF-8".to_owned();
-                Err(ManifestError { file, line: 1, reason }.into())
+                Err(ManifestError { file: file.to_owned(), line: 1, reason }.into())
             }
         },
-        Err(error) if error.is_missing() => Err(FolderError::NoManifest(path)),
+        Err(error) if error.is_missing() => Err(FolderError::NoManifest(dir.join(MANIFEST_FILE))),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The error as whoever wrote the manifest needs it: a manifest lists files by their paths from its own
+/// The error as the author of the manifest needs it: a manifest lists files by their paths from its own
 /// folder, and an ONNX file calls them by those from where it lies.
 fn in_folder(error: LoadError, source: &WeightsSource) -> LoadError {
     let Asset::File { file, .. } = &source.onnx else { return error };
@@ -202,21 +208,6 @@ fn in_folder(error: LoadError, source: &WeightsSource) -> LoadError {
         }
         other => other,
     }
-}
-
-/// What `model`, run by `session`, says of the image in `bytes`, without a queue: for checking a
-/// model folder.
-///
-/// # Errors
-/// If the image cannot be decoded, or the network cannot run on it.
-pub fn predict(model: &Model, session: &mut dyn Session, bytes: &[u8]) -> anyhow::Result<Output> {
-    let image = model.decode(bytes)?;
-    let Manifest { name, limits, .. } = model.manifest();
-    let limit = Duration::from_secs(limits.max_seconds.into());
-    let _watched = Watchdog::of_process().watch_model("an image", name, limit);
-    let answers = session.run(&[model.prepare(&image)])?;
-    let numbers = answers.first().context("the network gave no answer")?;
-    Ok(model.label(numbers)?)
 }
 
 /// Where a manifest lies, and what it says, for errors about it.
@@ -236,15 +227,18 @@ impl Place<'_> {
     ) -> Result<Hashed, FolderError> {
         match asset {
             Asset::File { file, sha256 } => {
-                let bytes = self.open_file(field, file, limit)?.read();
-                let read = Hashed::new(bytes.map_err(|error| self.unread(field, error))?);
+                let opened = self.open_file(field, file, limit)?;
+                // Weights of gigabytes take seconds, which no other task is to wait for.
+                let reading = task::spawn_blocking(move || opened.read().map(Hashed::new));
+                let read = reading.await.expect("reading does not panic");
+                let read = read.map_err(|error| self.unread(field, error))?;
                 self.check_hash(field, file, read.sha256(), sha256.as_ref())?;
                 Ok(read)
             }
             Asset::Url { url, sha256 } => cache.read(url, sha256, limit).await.map_err(|source| {
                 let ManifestError { file: manifest, line, .. } =
                     ManifestError::about(self.file, self.text, field, String::new());
-                FolderError::Fetch { manifest, line, source }
+                FolderError::Fetch { manifest, line, source: Box::new(source) }
             }),
         }
     }

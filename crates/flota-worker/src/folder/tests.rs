@@ -250,12 +250,27 @@ async fn what_is_no_regular_file_of_sensible_size_is_refused_at_once() {
     fs::File::create(here("labels.txt")).unwrap().set_len(100 * 1024 * 1024).unwrap();
     contains_all(&folders.refusal().await, &["model.yaml:4: ", "has 104857600 bytes, more than"]);
     again();
-    folders.write("labels.txt", "\n".repeat(1_000_000));
-    contains_all(&folders.refusal().await, &["model.yaml:4: ", "more than 500000 labels"]);
+    for many in ["a\n".repeat(500_001), format!("[{}\"a\"]", "\"a\",".repeat(500_000))] {
+        folders.write("labels.txt", many);
+        contains_all(&folders.refusal().await, &["model.yaml:4: ", "more than 500000 labels"]);
+    }
     folders.write("labels.txt", "r\ng\nb\n");
     folders.open().await.unwrap().load(&Engines::tract()).unwrap();
     fs::File::create(here("means.onnx")).unwrap().set_len(3 << 30).unwrap();
     contains_all(&folders.refusal().await, &["model.yaml:3: ", "has 3221225472 bytes, more than"]);
+}
+
+/// Files of holes have a size and take no room.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_files_of_external_data_are_bounded_together() {
+    const ALMOST_ALL: u64 = 16 * 1024 * 1024 * 1024 - 4;
+    let folders = with_data("{file: onnx/model.onnx, data: [{file: onnx/a}, {file: onnx/b}]}");
+    let here = |name: &str| folders.model.path().join("onnx").join(name);
+    fs::write(here("a"), DATA).unwrap();
+    fs::File::create(here("b")).unwrap().set_len(ALMOST_ALL).unwrap();
+    let found = format!("has {ALMOST_ALL} bytes, more than");
+    contains_all(&folders.refusal().await, &["model.yaml:3: ", &found, "data of a model"]);
 }
 
 #[tokio::test]
@@ -315,4 +330,35 @@ async fn a_server_without_the_file_is_named_and_a_failing_one_is_tried_again() {
     let folders = Folders::fetched(&url, Sha256::of(MEANS));
     contains_all(&folders.refusal().await, &["model.yaml:3: ", "5 tries", "502"]);
     assert_eq!(asked.lock().await.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nothing_came_of_leaves_nothing_and_says_where_the_file_is_put_by_hand() {
+    let (url, _) = serve(Server::Broken).await;
+    let folders = Folders::fetched(&url, Sha256::of(MEANS));
+    let data = folders.cache.path().join("data");
+    let cache = data.join("weights");
+    let refused =
+        ModelFolder::open_as(folders.model.path(), "(compiled in) means/model.yaml", &cache);
+    let refusal = refused.await.unwrap_err().to_string();
+    let kept = cache.join(Sha256::of(MEANS).to_string());
+    let by_hand = format!("put the file there as {}", kept.display());
+    contains_all(&refusal, &["(compiled in) means/model.yaml:3: ", "nothing came", &by_hand]);
+    assert!(!data.exists(), "what was made for it is gone");
+    fs::create_dir_all(&cache).unwrap();
+    fs::write(&kept, MEANS).unwrap();
+    ModelFolder::open(folders.model.path(), &cache).await.unwrap();
+}
+
+#[tokio::test]
+async fn files_that_are_taken_for_onnx_are_named() {
+    let folders = Folders::new("{file: means.onnx}");
+    for (bytes, wanted) in [
+        (&b"PK\x03\x04\x00\x00"[..], "a ZIP archive, as PyTorch's `.pt`"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "run `git lfs pull`"),
+        (b"<!DOCTYPE html>", "a web page"),
+    ] {
+        folders.write("means.onnx", bytes);
+        contains_all(&folders.refusal().await, &["model.yaml:3: ", "not an ONNX file", wanted]);
+    }
 }

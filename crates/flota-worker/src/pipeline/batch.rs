@@ -1,25 +1,42 @@
-//! Groups prepared images: the largest size or the longest wait, whichever comes first.
+//! Has a model infer a prepared image, in a batch with others: the largest size or the longest wait,
+//! whichever comes first.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use flota_core::{BatchSpec, Output, Sha256};
-use flota_engine::Tensor;
+use flota_core::{
+    BatchSpec, Code, Output, Prediction, PredictionKey, Sha256, Timings, consume::gather,
+    ports::Clock,
+};
+use flota_engine::{Model, Tensor};
 use tokio::{
     sync::{mpsc, oneshot},
-    time,
+    time::Instant,
 };
 
-use super::{gate::Pass, in_hand::Failure};
+use super::{
+    attempt::{Computed, Failure},
+    permit::Permit,
+    prepare::PreparedImage,
+};
+use crate::metrics;
+
+/// A model that the worker serves.
+pub(crate) struct ServedModel {
+    pub(crate) model: Arc<Model>,
+    /// How often a task is begun at most.
+    pub(crate) max_attempts: u32,
+    /// To its batcher.
+    pub(crate) items: mpsc::Sender<Item>,
+}
 
 /// A prepared image that waits for its inference.
 pub(crate) struct Item {
-    /// The image.
     pub(crate) sha256: Sha256,
     /// What the model is fed.
     pub(crate) tensor: Tensor,
     /// Held until the inference is done.
-    pub(crate) pass: Pass,
-    /// Where the answer goes.
+    pub(crate) permit: Permit,
+    /// To the task that waits, from the thread that infers.
     pub(crate) reply: oneshot::Sender<Inferred>,
 }
 
@@ -36,6 +53,61 @@ pub(crate) struct Inferred {
     pub(crate) batch_size: usize,
 }
 
+impl ServedModel {
+    /// The key of the model's prediction of an image.
+    pub(crate) fn key(&self, sha256: Sha256) -> PredictionKey {
+        let manifest = self.model.manifest();
+        PredictionKey { sha256, model: manifest.name.clone(), version: manifest.version.clone() }
+    }
+
+    /// The largest image that the model takes, in bytes.
+    pub(crate) fn max_image_bytes(&self) -> u64 {
+        self.model.manifest().limits.max_bytes
+    }
+
+    /// Has the model infer an image, if it could be prepared.
+    pub(crate) async fn infer(
+        &self,
+        sha256: Sha256,
+        prepared: Result<PreparedImage, Failure>,
+        clock: &dyn Clock,
+    ) -> Computed {
+        let mut timings = Timings::default();
+        let result = match prepared {
+            Ok(prepared) => self.predict(sha256, prepared, clock, &mut timings).await,
+            Err(failure) => Err(failure),
+        };
+        Computed { result, timings }
+    }
+
+    async fn predict(
+        &self,
+        sha256: Sha256,
+        prepared: PreparedImage,
+        clock: &dyn Clock,
+        timings: &mut Timings,
+    ) -> Result<Arc<Prediction>, Failure> {
+        let PreparedImage { tensor, facts, took, permit, fetch_permit } = prepared;
+        timings.decode_ms = Some(metrics::milliseconds(took));
+        let (reply, answer) = oneshot::channel();
+        self.items.send(Item { sha256, tensor, permit, reply }).await.map_err(|_| stopped())?;
+        drop(fetch_permit);
+        let Inferred { result, took, batch_size } = answer.await.map_err(|_| stopped())?;
+        timings.infer_ms = Some(metrics::milliseconds(took));
+        timings.batch_size = u32::try_from(batch_size).ok();
+        let output = result?;
+        if let Err(error) = output.check_size() {
+            return Err(Failure::new(Code::PredictionTooLarge, error.to_string()));
+        }
+        let key = self.key(sha256);
+        Ok(Arc::new(Prediction { key, output, image: facts, computed_at: clock.now() }))
+    }
+}
+
+fn stopped() -> Failure {
+    Failure::new(Code::InferFailed, "the model ended without an answer")
+}
+
 /// Turns `items` into batches until nobody sends any more.
 pub(crate) async fn batch_all(
     spec: BatchSpec,
@@ -43,11 +115,10 @@ pub(crate) async fn batch_all(
     batches: mpsc::Sender<Batch>,
 ) {
     let max_size = spec.max_size.max(1) as usize;
-    while let Some(first) = items.recv().await {
-        let mut batch = Vec::with_capacity(max_size);
-        batch.push(first);
-        if batch.len() < max_size {
-            let _ = time::timeout(spec.max_wait(), fill(&mut batch, max_size, &mut items)).await;
+    loop {
+        let mut batch = gather(&mut items, max_size, |_| Instant::now() + spec.max_wait()).await;
+        if batch.is_empty() {
+            return;
         }
         let Ok(place) = batches.reserve().await else { return };
         while batch.len() < max_size
@@ -55,19 +126,10 @@ pub(crate) async fn batch_all(
         {
             batch.push(item);
         }
-        // Nobody waits for the work of a lost lease.
+        // What is inferred for a lost lease has no effect.
         batch.retain(|item| !item.reply.is_closed());
         if !batch.is_empty() {
             place.send(batch);
-        }
-    }
-}
-
-async fn fill(batch: &mut Vec<Item>, max_size: usize, items: &mut mpsc::Receiver<Item>) {
-    while batch.len() < max_size {
-        match items.recv().await {
-            Some(item) => batch.push(item),
-            None => return,
         }
     }
 }
@@ -78,14 +140,14 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::pipeline::gate::Gate;
+    use crate::pipeline::permit::Permits;
 
     const LONG_WAIT_MS: u64 = 10_000;
 
     struct Batcher {
         items: mpsc::Sender<Item>,
         batches: mpsc::Receiver<Batch>,
-        gate: Gate,
+        permits: Permits,
     }
 
     impl Batcher {
@@ -94,14 +156,14 @@ mod tests {
             let (items, waiting) = mpsc::channel(16);
             let (ready, batches) = mpsc::channel(1);
             tokio::spawn(batch_all(spec, waiting, ready));
-            Self { items, batches, gate: Gate::default() }
+            Self { items, batches, permits: Permits::default() }
         }
 
         async fn add(&self) -> oneshot::Receiver<Inferred> {
             let (reply, answer) = oneshot::channel();
             let tensor = Tensor { shape: [1; 4], data: TensorData::U8(vec![0]) };
-            let pass = self.gate.together().await;
-            self.items.send(Item { sha256: Sha256::of(b""), tensor, pass, reply }).await.unwrap();
+            let permit = self.permits.shared().await;
+            self.items.send(Item { sha256: Sha256::of(b""), tensor, permit, reply }).await.unwrap();
             answer
         }
 

@@ -1,136 +1,121 @@
-//! What the consume loop runs for each message: one pack, from its tasks to its outcomes.
+//! The pipeline of a worker: what it is made of, and what it does with a message.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use flota_core::{
-    DeadLetter, ModelName, PortError, PortResult, QueueName, TaskMessage, TasksMessage, WireError,
-    WorkerName, backoff,
-    consume::{Handled, Handler, Lease},
-    limits::MAX_MESSAGE_DELAY,
-    ports::{Delivery, NewMessage},
+    PortResult, TasksMessage, WorkerName,
+    consume::{Handled, Handler, Lease, Unreadable},
+    ports::{Clock, Delivery, Requests},
 };
-use flota_platform::Platform;
-use futures::future::try_join_all;
+use flota_platform::{
+    Platform,
+    settings::{FetchSettings, ObjectSettings, WorkerSettings},
+};
 use tracing::Instrument;
 
 use super::{
-    compute::Compute,
-    end::End,
-    gate::Gate,
-    in_hand::InHand,
-    known::Known,
-    outbox::Outbox,
-    parked::Parked,
-    report::{Report, bodies},
-    served::Served,
-    task::Received,
+    attempt::PackDelivery,
+    cache::PredictionCache,
+    image::ImageRunner,
+    infer::{BeforeInfer, InferShared, LoadedModel},
+    prepare::{PrepareLimits, Preparer},
+    report::Reporter,
+    result::RetryPolicy,
+    tasks::{TaskRunner, Worker},
 };
-use crate::{metrics, throughput::ThroughputMeter};
+use crate::{executor::Executor, metrics, throughput::ThroughputMeter, watchdog::Watchdog};
 
-/// The part of the time for which a task has waited on its queue that its outcome may wait as well.
-const PATIENCE_PART: u32 = 10;
+/// The part of the permits to fetch that an isolated group may take.
+const ISOLATED_PART: usize = 2;
 
-/// The pipeline of a worker: poll, fetch, decode, batch, infer, report.
-pub(crate) struct Pipeline {
+/// What a pipeline is made of.
+pub(crate) struct Parts {
+    pub(crate) platform: Platform,
+    /// Whose queue it takes its tasks from.
     pub(crate) worker: WorkerName,
     /// The beginning of the queues' names.
     pub(crate) prefix: String,
-    pub(crate) served: BTreeMap<ModelName, Arc<Served>>,
-    pub(crate) retry: Retry,
+    pub(crate) settings: WorkerSettings,
     /// When the sweeper sends the first copy of a pack, by its age.
     pub(crate) copied_after: Duration,
-    /// The queue that the worker takes its tasks from.
-    pub(crate) queue: QueueName,
-    pub(crate) platform: Platform,
-    pub(crate) known: Known,
-    pub(crate) in_hand: InHand,
-    pub(crate) compute: Arc<Compute>,
-    pub(crate) gate: Gate,
-    /// Held by the one group of suspects that runs.
-    pub(crate) grouping: tokio::sync::Mutex<()>,
-    /// Most suspects of a group: each holds a place among the images that are fetched.
-    pub(crate) max_group: usize,
-    /// To the recorder.
-    pub(crate) outcomes: Outbox,
+    pub(crate) fetch: FetchSettings,
+    /// What is believed of images that lie in S3.
+    pub(crate) objects: ObjectSettings,
+    /// At least one.
+    pub(crate) models: Vec<LoadedModel>,
     /// What goes into the worker's heartbeat.
     pub(crate) throughput: Arc<ThroughputMeter>,
-    /// Back onto the worker's own queue.
-    pub(crate) tasks: Outbox,
-    /// Onto the queues of workers that models have moved to.
-    pub(crate) elsewhere: Mutex<BTreeMap<QueueName, Outbox>>,
+    pub(crate) before_infer: Option<BeforeInfer>,
+    pub(crate) executor: Arc<dyn Executor>,
 }
 
-/// How long a task waits that is tried again.
-pub(crate) struct Retry {
-    pub(crate) base: Duration,
-    pub(crate) cap: Duration,
-    /// How long it is tried again after faults of its image's host.
-    pub(crate) fetch_for: Duration,
-}
-
-#[async_trait]
-impl Handler for Pipeline {
-    fn weigh(&self, delivery: &Delivery) -> usize {
-        TasksMessage::decode(&delivery.body).map_or(1, |message| message.tasks.len().max(1))
-    }
-
-    async fn handle(&self, delivery: Delivery, lease: Lease) -> PortResult<Handled> {
-        if lease.stopping() {
-            return Ok(Handled::GiveBack);
-        }
-        let message = match TasksMessage::decode(&delivery.body) {
-            Ok(message) => message,
-            Err(error) => return self.put_away(&delivery, &error).await,
-        };
-        let span = tracing::info_span!(
-            "delivery", origin = %message.origin, message.pack, delivery.receive_count
-        );
-        let _in_hand = metrics::TasksInHand::new(message.tasks.len());
-        let _busy = self.throughput.begin(&message);
-        let waited = self.platform.clock.now().duration_since(delivery.sent_at);
-        let queued_ms = (waited.as_secs_f64() * 1_000.0).max(0.0);
-        let is_again = delivery.receive_count > 1;
-        let waiting = lease.clone();
-        let work = async {
-            let Some(message) = self.still_open(message, is_again, queued_ms).await? else {
-                return Ok(Handled::Settle);
-            };
-            let received = Received { message, lease, queued_ms };
-            match is_again {
-                false => self.run_pack(&received).await,
-                true => self.run_suspects(&received).await,
-            }
-        };
-        tokio::select! {
-            biased;
-            // Another has the message by now, and what this one did is dropped.
-            () = waiting.lost() => Ok(Handled::GiveBack),
-            handled = work.instrument(span) => handled,
-        }
-    }
+/// The pipeline of a worker: poll, fetch, decode, batch, infer, report.
+pub(crate) struct Pipeline {
+    tasks: TaskRunner,
+    requests: Arc<dyn Requests>,
+    clock: Arc<dyn Clock>,
+    throughput: Arc<ThroughputMeter>,
+    copied_after: Duration,
 }
 
 impl Pipeline {
-    /// `message` with only the tasks that have no outcome yet; `None` where all have, or where a later
-    /// copy of it was sent. What cannot have been copied yet is not looked up: that costs a read.
-    /// Nobody keeps how tasks of upload events end; where one has, its prediction is cached.
+    /// Starts the stages of a pipeline, all within the current runtime.
+    ///
+    /// # Errors
+    /// If the system starts no more threads.
+    pub(crate) fn start(parts: Parts) -> io::Result<Self> {
+        let Parts { platform, worker, settings, throughput, executor, .. } = parts;
+        let watchdog = Watchdog::default();
+        watchdog.arm(&executor)?;
+        let retry = RetryPolicy {
+            clock: Arc::clone(&platform.clock),
+            base: settings.retry_base,
+            cap: settings.retry_cap,
+            fetch_for: parts.fetch.retry_for,
+        };
+        let limits = PrepareLimits {
+            fetch_concurrency: settings.fetch_concurrency.max(1),
+            decode_threads: thread_count(settings.decode_threads),
+        };
+        let max_isolated = (limits.fetch_concurrency / ISOLATED_PART).max(1);
+        let images = Arc::clone(&platform.images);
+        let preparer = Preparer::start(images, &limits, watchdog.clone(), executor.as_ref())?;
+        let cache = PredictionCache::new(&platform, parts.objects);
+        let images = ImageRunner::new(cache, preparer, Arc::clone(&platform.clock));
+
+        let max_attempts = settings.attempts.map(|n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+        let before_infer = parts.before_infer;
+        let infer = InferShared { executor, watchdog, max_attempts, before_infer };
+        let models = infer.start(parts.models)?;
+
+        let (queue, meter) = (&platform.queue, Arc::clone(&throughput));
+        let reporter = Reporter::start(queue, parts.prefix, &worker, retry.clone(), meter);
+        let worker = Worker { name: worker, models, max_isolated };
+        Ok(Self {
+            tasks: TaskRunner::new(&platform, worker, images, reporter, retry),
+            requests: platform.requests,
+            clock: platform.clock,
+            throughput,
+            copied_after: parts.copied_after,
+        })
+    }
+
+    /// `message` with only the tasks that have no outcome yet; `None` where all have, or where a later copy of
+    /// it was sent. What cannot have been copied yet is not looked up: that costs a read. Outcomes of tasks of
+    /// upload events are not stored; where one has ended, its prediction is cached.
     async fn still_open(
         &self,
         mut message: TasksMessage,
-        is_again: bool,
+        is_redelivered: bool,
         queued_ms: f64,
     ) -> PortResult<Option<TasksMessage>> {
         let is_old = queued_ms >= self.copied_after.as_secs_f64() * 1_000.0;
-        let Some(key) = message.pack_key().filter(|_| is_again || is_old || message.copy > 0)
+        let Some(key) = message.pack_key().filter(|_| is_redelivered || is_old || message.copy > 0)
         else {
             return Ok(Some(message));
         };
-        let record = self.platform.requests.pack(key).await?;
+        let record = self.requests.pack(key).await?;
         let task_count = message.tasks.len();
         message.tasks.retain(|task| !record.outcomes.contains_key(&task.n));
         if record.resent.is_some_and(|resend| resend.copy > message.copy) {
@@ -139,114 +124,54 @@ impl Pipeline {
         metrics::dropped(task_count - message.tasks.len());
         Ok((!message.tasks.is_empty()).then_some(message))
     }
+}
 
-    async fn run_pack(&self, received: &Received) -> PortResult<Handled> {
-        let images = received.message.tasks.chunk_by(|a, b| a.image == b.image);
-        let ends = try_join_all(images.map(|tasks| self.run_image(tasks, received))).await?;
-        let ends: Vec<End> = ends.into_iter().flatten().collect();
-        if ends.iter().all(|end| matches!(end, End::NotBegun(_))) && !ends.is_empty() {
-            return Ok(Handled::GiveBack);
-        }
-        received.lease.reporting();
-        self.report_ends(received, ends).await?;
-        Ok(Handled::Settle)
+#[async_trait]
+impl Handler for Pipeline {
+    type Message = TasksMessage;
+
+    fn decode(&self, body: &str) -> Result<TasksMessage, Unreadable> {
+        Ok(TasksMessage::decode(body)?)
     }
 
-    /// Makes what became of tasks durable: outcomes for the recorder, and the rest as new messages
-    /// for a worker.
-    pub(crate) async fn report_ends(&self, received: &Received, ends: Vec<End>) -> PortResult<()> {
-        let (mut reports, mut again, mut not_begun) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut waits, mut parked) = (Vec::new(), Parked::default());
-        let mut elsewhere: BTreeMap<WorkerName, Vec<TaskMessage>> = BTreeMap::new();
-        for end in ends {
-            match end {
-                End::Done(report) => reports.push(*report),
-                End::Again(task) => again.push(task),
-                End::Parked(task, delay) => parked.add(task, delay),
-                End::NotBegun(task) => not_begun.push(task),
-                End::Waits(task) => waits.push(task),
-                End::Elsewhere(task, worker) => elsewhere.entry(worker).or_default().push(task),
+    fn weigh(&self, message: &TasksMessage) -> usize {
+        message.tasks.len()
+    }
+
+    async fn handle(&self, delivery: Delivery<TasksMessage>, lease: Lease) -> PortResult<Handled> {
+        if lease.stopping() {
+            return Ok(Handled::Release);
+        }
+        let Delivery { body: message, receive_count, sent_at, .. } = delivery;
+        let span = tracing::info_span!(
+            "delivery", origin = %message.origin, message.pack, delivery.receive_count = receive_count
+        );
+        let _in_flight = metrics::TasksInFlight::new(message.tasks.len());
+        let _busy = self.throughput.begin(&message);
+        let waited = self.clock.now().duration_since(sent_at);
+        let queued_ms = (waited.as_secs_f64() * 1_000.0).max(0.0);
+        let is_redelivered = receive_count > 1;
+        let work_lease = lease.clone();
+        let work = async {
+            let Some(message) = self.still_open(message, is_redelivered, queued_ms).await? else {
+                return Ok(Handled::Ack);
+            };
+            let delivery = PackDelivery { message, lease: work_lease, queued_ms };
+            match is_redelivered {
+                false => self.tasks.run_first(&delivery).await,
+                true => self.tasks.run_isolated(&delivery).await,
             }
+        };
+        tokio::select! {
+            biased;
+            // Another has the message by now, and what this one did is dropped.
+            () = lease.lost() => Ok(Handled::Release),
+            handled = work.instrument(span) => handled,
         }
-        let message = &received.message;
-        let told = bodies(message, &reports).map_err(unsendable)?;
-        // Who has waited long may wait a little longer: fuller calls are fewer.
-        let queued = Duration::try_from_secs_f64(received.queued_ms / 1_000.0).unwrap_or_default();
-        let patience = queued / PATIENCE_PART;
-        let told = told
-            .into_iter()
-            .map(|body| NewMessage { patience, ..new_message(body, Duration::ZERO, message) })
-            .collect();
-        metrics::retried(again.len());
-        let wait = again.iter().map(|task| task.tries).max().map(|tries| {
-            let random = self.platform.clock.random();
-            backoff(tries, self.retry.base, self.retry.cap, random).min(MAX_MESSAGE_DELAY)
-        });
-        let mut rest = Vec::new();
-        for (tasks, delay) in parked.into_groups() {
-            rest.push(self.rest(message, tasks, delay)?);
-        }
-        let patient = (waits, self.retry.cap.min(MAX_MESSAGE_DELAY));
-        let begun = (again, wait.unwrap_or_default());
-        for (tasks, delay) in [begun, patient, (not_begun, Duration::ZERO)] {
-            if !tasks.is_empty() {
-                rest.push(self.rest(message, tasks, delay)?);
-            }
-        }
-        tokio::try_join!(self.outcomes.send(told), self.tasks.send(rest))?;
-        for (worker, tasks) in elsewhere {
-            metrics::moved(tasks.len());
-            let queue = QueueName::tasks(&self.prefix, &worker, message.lane);
-            self.send_on(queue, self.rest(message, tasks, Duration::ZERO)?).await?;
-        }
-        reports.iter().for_each(|report| self.log(message, report));
-        Ok(())
-    }
-
-    fn rest(
-        &self,
-        message: &TasksMessage,
-        tasks: Vec<TaskMessage>,
-        delay: Duration,
-    ) -> PortResult<NewMessage> {
-        let rest = TasksMessage { tasks, client: message.client.clone(), ..*message };
-        let body = rest.encode().map_err(unsendable)?;
-        Ok(NewMessage { tasks: rest.task_counts(), ..new_message(body, delay, message) })
-    }
-
-    fn log(&self, message: &TasksMessage, report: &Report) {
-        metrics::ended(&report.model, &report.outcome);
-        self.throughput.ended(&report.model);
-        let flota_core::TaskOutcome { n, outcome } = &report.outcome;
-        let id = message.origin.task(*n);
-        match &outcome.ending {
-            flota_core::Ending::Failed { code, message } => {
-                tracing::info!(task.id = %id, model = %report.model, %code, message,
-                    attempts = outcome.attempts, "task failed");
-            }
-            _ => tracing::debug!(task.id = %id, model = %report.model,
-                timings = ?outcome.timings, "task done"),
-        }
-    }
-
-    async fn put_away(&self, delivery: &Delivery, error: &WireError) -> PortResult<Handled> {
-        let now = self.platform.clock.now();
-        let letter =
-            DeadLetter::unreadable(self.queue.as_str(), &delivery.body, error.to_string(), now);
-        self.platform.dead_letters.put(&letter).await?;
-        metrics::unreadable(self.queue.as_str());
-        tracing::error!(queue = %self.queue, dead_letter.id = letter.id, %error,
-            "a message cannot be read, it is kept as a dead letter");
-        Ok(Handled::Settle)
     }
 }
 
-/// A message with what follows from `message`.
-fn new_message(body: String, delay: Duration, message: &TasksMessage) -> NewMessage {
-    let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
-    NewMessage { delay, trace, pack: message.pack_key(), ..NewMessage::new(body, group) }
-}
-
-fn unsendable(error: WireError) -> PortError {
-    PortError::permanent("writing a message", error)
+/// As many threads as are set, else one per core.
+pub(crate) fn thread_count(set: Option<NonZeroUsize>) -> usize {
+    set.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }

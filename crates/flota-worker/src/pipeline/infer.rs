@@ -1,87 +1,168 @@
-//! Runs a model, on a thread of its own for each session.
+//! Runs the batches of models, on a thread for each session.
 
-use std::{
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    process,
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io, panic::AssertUnwindSafe, sync::Arc};
 
 use ::metrics::Histogram;
-use flota_core::{Output, Sha256};
+use flota_core::{BatchSpec, ModelName, Output, Sha256};
 use flota_engine::{InferError, Model, Session, Tensor};
+use futures::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
 use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{Mutex, Semaphore, mpsc, oneshot},
+    time::Instant,
 };
 
 use super::{
-    batch::{Batch, Inferred, Item},
-    gate::Pass,
-    in_hand::Failure,
+    attempt::Failure,
+    batch::{Batch, Inferred, Item, ServedModel, batch_all},
+    permit::Permit,
+    prepare::max_time,
+};
+use crate::{
+    executor::Executor,
+    metrics,
     stages::Stage,
     watchdog::{EXIT_SOFTWARE, Watchdog},
 };
-use crate::metrics;
+
+/// Batches of a model that are ready while each of its sessions has one: so none waits for the next.
+const READY_BATCH_COUNT: usize = 1;
 
 /// What is called with each image before it is inferred.
 pub type BeforeInfer = fn(&Sha256);
 
+/// A model that is ready to run.
+pub(crate) struct LoadedModel {
+    pub(crate) model: Arc<Model>,
+    /// Most images of a batch.
+    pub(crate) batch_size: u32,
+    /// Of each session.
+    pub(crate) threads: usize,
+    /// Those that run at the same time.
+    pub(crate) sessions: Vec<Box<dyn BatchSession>>,
+}
+
+/// Runs a network, one batch after the other. A fake one may take its time on a virtual clock.
+pub(crate) trait BatchSession: Send {
+    /// See [`Session::run`].
+    fn run<'s>(
+        &'s mut self,
+        batch: &'s [Tensor],
+    ) -> BoxFuture<'s, Result<Vec<Vec<f32>>, InferError>>;
+}
+
+impl BatchSession for Box<dyn Session> {
+    /// It blocks the thread of the session, which has nothing else to do.
+    fn run<'s>(
+        &'s mut self,
+        batch: &'s [Tensor],
+    ) -> BoxFuture<'s, Result<Vec<Vec<f32>>, InferError>> {
+        future::ready(Session::run(self.as_mut(), batch)).boxed()
+    }
+}
+
+/// What all models of a worker share.
+pub(crate) struct InferShared {
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) watchdog: Watchdog,
+    /// How often a task is begun at most, unless the manifest says.
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) before_infer: Option<BeforeInfer>,
+}
+
+impl InferShared {
+    /// Starts a batcher for each of `models`, and a thread for each session. They share the cores: no more
+    /// run at once than the model with the most threads may.
+    ///
+    /// # Errors
+    /// If the system starts no more threads.
+    pub(crate) fn start(
+        self,
+        models: Vec<LoadedModel>,
+    ) -> io::Result<BTreeMap<ModelName, Arc<ServedModel>>> {
+        let core_counts = models.iter().map(|model| model.sessions.len() * model.threads);
+        let core_count = core_counts.max().unwrap_or(1);
+        let cores = Arc::new(Semaphore::new(core_count));
+        let stage = Stage::start("infer", core_count);
+        let mut served = BTreeMap::new();
+        for LoadedModel { model, batch_size, threads, sessions } in models {
+            let manifest = model.manifest();
+            let name = manifest.name.clone();
+            let max_attempts = self.max_attempts.unwrap_or(manifest.attempts);
+            let spec = BatchSpec { max_size: batch_size, ..manifest.batch.clone() };
+            let (items, waiting) = mpsc::channel(spec.max_size.max(1) as usize);
+            let (ready, batches) = mpsc::channel(READY_BATCH_COUNT);
+            tokio::spawn(batch_all(spec, waiting, ready));
+            let inference = Inference {
+                model: Arc::clone(&model),
+                threads: u32::try_from(threads).expect("no machine has so many cores"),
+                cores: Arc::clone(&cores),
+                batch_sizes: metrics::batch_size(&name),
+                watchdog: self.watchdog.clone(),
+                stage: Arc::clone(&stage),
+                before_infer: self.before_infer,
+            };
+            inference.start(sessions, batches, &self.executor)?;
+            served.insert(name, Arc::new(ServedModel { model, max_attempts, items }));
+        }
+        Ok(served)
+    }
+}
+
 /// What every inference thread of a model needs.
 #[derive(Clone)]
-pub(crate) struct Inference {
-    pub(crate) model: Arc<Model>,
+struct Inference {
+    model: Arc<Model>,
     /// That each session runs in.
-    pub(crate) threads: u32,
+    threads: u32,
     /// Those that all models share.
-    pub(crate) cores: Arc<Semaphore>,
-    pub(crate) batch_sizes: Histogram,
-    pub(crate) watchdog: Watchdog,
-    pub(crate) stage: Arc<Stage>,
-    pub(crate) before_infer: Option<BeforeInfer>,
+    cores: Arc<Semaphore>,
+    batch_sizes: Histogram,
+    watchdog: Watchdog,
+    stage: Arc<Stage>,
+    before_infer: Option<BeforeInfer>,
 }
 
 type Batches = Arc<Mutex<mpsc::Receiver<Batch>>>;
 
 impl Inference {
     /// Starts a thread for each of `sessions`; they run batches until nobody sends any more.
-    ///
-    /// # Errors
-    /// If the system starts no more threads.
-    pub(crate) fn start(
+    fn start(
         self,
-        sessions: Vec<Box<dyn Session>>,
+        sessions: Vec<Box<dyn BatchSession>>,
         batches: mpsc::Receiver<Batch>,
+        executor: &Arc<dyn Executor>,
     ) -> io::Result<()> {
         let batches: Batches = Arc::new(Mutex::new(batches));
         for (index, session) in sessions.into_iter().enumerate() {
             let (inference, batches) = (self.clone(), Arc::clone(&batches));
-            let runtime = Handle::current();
-            let thread = thread::Builder::new().name(format!("infer-{index}"));
-            thread.spawn(move || {
-                let run = AssertUnwindSafe(|| inference.run_all(session, &batches, &runtime));
-                if catch_unwind(run).is_err() {
+            let process = Arc::clone(executor);
+            let work = async move {
+                let run = AssertUnwindSafe(inference.run_all(session, batches));
+                if run.catch_unwind().await.is_err() {
                     // Without its thread every image would fail, one after the other.
                     tracing::error!("an inference thread panicked, the worker exits");
-                    process::exit(EXIT_SOFTWARE);
+                    process.exit(EXIT_SOFTWARE);
                 }
-            })?;
+            };
+            executor.spawn(format!("infer-{index}"), work.boxed())?;
         }
         Ok(())
     }
 
-    fn run_all(&self, mut session: Box<dyn Session>, batches: &Batches, runtime: &Handle) {
-        let next = || batches.lock().expect("receiving does not panic").blocking_recv();
-        while let Some(batch) = next() {
-            let cores = runtime.block_on(self.cores.acquire_many(self.threads));
+    async fn run_all(self, mut session: Box<dyn BatchSession>, batches: Batches) {
+        loop {
+            let batch = batches.lock().await.recv().await;
+            let Some(batch) = batch else { return };
+            let cores = self.cores.acquire_many(self.threads).await;
             let _cores = cores.expect("it is never closed");
-            self.run_batch(session.as_mut(), batch);
+            self.run_batch(session.as_mut(), batch).await;
         }
     }
 
-    fn run_batch(&self, session: &mut dyn Session, batch: Batch) {
+    async fn run_batch(&self, session: &mut dyn BatchSession, batch: Batch) {
         let (model, batch_size) = (self.model.as_ref(), batch.len());
         let first = batch.first().expect("a batch is never empty").sha256;
         let watched = self.watchdog.watch("infer", first, max_time(model));
@@ -91,7 +172,7 @@ impl Inference {
             waiting.iter().for_each(|waiting| before_infer(&waiting.sha256));
         }
         let began = Instant::now();
-        let answers = run(model, session, &tensors);
+        let answers = run(model, session, &tensors).await;
         let took = began.elapsed();
         metrics::stage("infer", took);
         self.batch_sizes.record(batch_size as f64);
@@ -101,24 +182,31 @@ impl Inference {
     }
 }
 
-/// How long `model` may take for a decode or for a batch.
-pub(crate) fn max_time(model: &Model) -> Duration {
-    Duration::from_secs(model.manifest().limits.max_seconds.into())
-}
-
 type Answer = Result<Output, Failure>;
 
 /// Runs a batch, or where that fails its images one by one, so that only the culprit fails.
-fn run(model: &Model, session: &mut dyn Session, tensors: &[Tensor]) -> Vec<Answer> {
-    match session.run(tensors) {
+async fn run(model: &Model, session: &mut dyn BatchSession, tensors: &[Tensor]) -> Vec<Answer> {
+    match session.run(tensors).await {
         Ok(answers) => {
             assert_eq!(answers.len(), tensors.len(), "a session answers for each tensor");
-            let label = |numbers: &Vec<f32>| model.label(numbers).map_err(|error| failure(&error));
-            answers.iter().map(label).collect()
+            answers.iter().map(|numbers| label(model, numbers)).collect()
         }
         Err(error) if tensors.len() == 1 => vec![Err(failure(&error))],
-        Err(_) => tensors.chunks(1).flat_map(|one| run(model, session, one)).collect(),
+        Err(_) => {
+            let mut answers = Vec::with_capacity(tensors.len());
+            for tensor in tensors.chunks(1) {
+                answers.push(match session.run(tensor).await {
+                    Ok(numbers) => label(model, numbers.first().expect("one for each tensor")),
+                    Err(error) => Err(failure(&error)),
+                });
+            }
+            answers
+        }
     }
+}
+
+fn label(model: &Model, numbers: &[f32]) -> Answer {
+    model.label(numbers).map_err(|error| failure(&error))
 }
 
 fn failure(error: &InferError) -> Failure {
@@ -128,23 +216,28 @@ fn failure(error: &InferError) -> Failure {
 struct Waiting {
     sha256: Sha256,
     reply: oneshot::Sender<Inferred>,
-    _pass: Pass,
+    _permit: Permit,
 }
 
 fn split(batch: Batch) -> (Vec<Tensor>, Vec<Waiting>) {
-    let split =
-        |Item { sha256, tensor, pass, reply }| (tensor, Waiting { sha256, reply, _pass: pass });
+    let split = |Item { sha256, tensor, permit, reply }| {
+        (tensor, Waiting { sha256, reply, _permit: permit })
+    };
     batch.into_iter().map(split).unzip()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        thread,
+        time::Duration,
+    };
 
     use flota_engine::TensorData;
 
     use super::*;
-    use crate::{calibration::tests::model, pipeline::gate::Gate};
+    use crate::{autotune::tests::model, executor::OsExecutor, pipeline::permit::Permits};
 
     const CORES: u32 = 2;
 
@@ -169,12 +262,16 @@ mod tests {
 
     #[tokio::test]
     async fn models_with_sessions_of_one_thread_and_of_more_share_the_cores() {
-        let (counted, gate) = (Arc::new(Cores::default()), Gate::default());
+        let (counted, permits) = (Arc::new(Cores::default()), Permits::default());
+        let executor: Arc<dyn Executor> = Arc::new(OsExecutor);
         let cores = Arc::new(Semaphore::new(CORES as usize));
         let (watchdog, stage) = (Watchdog::default(), Stage::start("infer", CORES as usize));
         let (mut answers, mut starts) = (Vec::new(), Vec::new());
         for threads in [1, CORES] {
-            let session = || Box::new(Counting(Arc::clone(&counted), threads)) as Box<dyn Session>;
+            let session = || -> Box<dyn BatchSession> {
+                let session: Box<dyn Session> = Box::new(Counting(Arc::clone(&counted), threads));
+                Box::new(session)
+            };
             let sessions = (0..CORES / threads).map(|_| session()).collect();
             let (ready, batches) = mpsc::channel(20);
             let inference = Inference {
@@ -189,17 +286,14 @@ mod tests {
             for _ in 0..20 {
                 let (reply, answer) = oneshot::channel();
                 let tensor = Tensor { shape: [1; 4], data: TensorData::U8(vec![0]) };
-                let pass = gate.together().await;
-                ready
-                    .send(vec![Item { sha256: Sha256::of(b""), tensor, pass, reply }])
-                    .await
-                    .unwrap();
+                let (sha256, permit) = (Sha256::of(b""), permits.shared().await);
+                ready.send(vec![Item { sha256, tensor, permit, reply }]).await.unwrap();
                 answers.push(answer);
             }
             starts.push((inference, sessions, batches));
         }
         for (inference, sessions, batches) in starts {
-            inference.start(sessions, batches).unwrap();
+            inference.start(sessions, batches, &executor).unwrap();
         }
         for answer in answers {
             assert!(answer.await.unwrap().result.is_ok());

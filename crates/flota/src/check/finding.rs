@@ -37,6 +37,6 @@ impl fmt::Display for Finding {
             Level::Error => "error",
             Level::Warning => "warning",
         };
-        write!(f, "{level}: {}", self.message)
+        write!(f, "{level}[{}]: {}", self.code, self.message)
     }
 }

@@ -1,6 +1,7 @@
 //! What in a manifest's `input` is likely a mistake.
 
 use flota_core::{Dtype, Format, InputSpec, Manifest, Resize};
+use flota_worker::Structure;
 
 use super::finding::Finding;
 
@@ -14,6 +15,11 @@ const SLACK: f32 = 0.05;
 /// From where on a range counts as that of bytes.
 const BYTES: f32 = 100.0;
 
+/// What graphs that take bytes divide them by.
+const USUAL_FACTORS: [f32; 4] = [255.0, 256.0, 127.5, 128.0];
+/// The code of a finding that explains others.
+pub(super) const SCALED_TWICE: &str = "SCALED_TWICE";
+
 const FORMULA: &str = "a pixel becomes (value * scale - mean) / std";
 
 /// What is likely wrong with the `input` of `manifest`.
@@ -23,24 +29,64 @@ pub(super) fn mistakes(manifest: &Manifest) -> Vec<Finding> {
     if manifest.format == Format::One && matches!(input.resize, Resize::ShortestEdge { .. }) {
         findings.push(Finding::warning(
             "NO_FORMAT",
-            "the manifest has no `format`, so it resizes by Flota's first rule, which differs from \
+            "the manifest has no `format`, so it resizes with the rules of format 1, which differ from \
              torchvision's, timm's and Hugging Face's by up to a pixel: write `format: 2` at its top \
              and raise `version`"
                 .to_owned(),
         ));
     }
-    if input.may_pad() {
+    if let Resize::ShortestEdge { size, .. } = input.resize
+        && input.may_pad()
+    {
         findings.push(Finding::warning(
             "PADDED",
             format!(
-                "`resize.size` is less than the tensor's {}x{}, so that pictures are padded with \
-                 black, as torchvision's CenterCrop does: is that how the model was trained?",
+                "`resize` makes the shortest edge {size} pixels, less than the tensor's {}x{}, so that images \
+                 are padded with black, as torchvision's CenterCrop does: is that how the model was trained?",
                 input.width, input.height
             ),
         ));
     }
-    findings.extend(wrong_scale(input));
+    findings.extend(wrong_scale(input).or_else(|| half_normalized(input)));
     findings
+}
+
+/// Whether the graph does once more what `scale` does.
+pub(super) fn scaled_twice(input: &InputSpec, structure: &Structure) -> Option<Finding> {
+    let factor = structure.input_factor?;
+    let is_of_bytes = USUAL_FACTORS.iter().any(|usual| (factor * usual - 1.0).abs() < 0.01);
+    let top = WHITE * input.scale;
+    if input.dtype == Dtype::U8 || !is_of_bytes || top >= BYTES {
+        return None;
+    }
+    let message = format!(
+        "pixels are scaled twice: `scale: {}` makes them 0 to {top}, and the graph multiplies its input by \
+         {factor:.6} itself. Write `scale: 1.0`",
+        input.scale
+    );
+    Some(Finding::error(SCALED_TWICE, message))
+}
+
+/// Whether `mean` or `std` is ImageNet's, and the other was left out.
+fn half_normalized(input: &InputSpec) -> Option<Finding> {
+    let is_near = |values: &[f32], wanted: [f32; 3]| {
+        values.len() == wanted.len()
+            && values.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 0.006)
+    };
+    let (present, absent, cure) = match (input.mean.as_deref(), input.std.as_deref()) {
+        (Some(mean), None) if is_near(mean, [0.485, 0.456, 0.406]) => {
+            ("mean", "std", "[0.229, 0.224, 0.225]")
+        }
+        (None, Some(std)) if is_near(std, [0.229, 0.224, 0.225]) => {
+            ("std", "mean", "[0.485, 0.456, 0.406]")
+        }
+        _ => return None,
+    };
+    let message = format!(
+        "`{present}` is ImageNet's, and `{absent}` is missing: networks that are trained with one are with the \
+         other. Write `{absent}: {cure}` as well"
+    );
+    Some(Finding::warning("HALF_NORMALIZED", message))
 }
 
 /// Whether `mean` and `std` are on another scale than the pixels.
@@ -55,7 +101,7 @@ fn wrong_scale(input: &InputSpec) -> Option<Finding> {
     let is_beyond = |mean: &f32| *mean > top * (1.0 + SLACK) || *mean < -top * (1.0 + SLACK);
     if mean.iter().any(is_beyond) {
         let message = format!(
-            "{} lies beyond the pixels, which reach from 0 to {top} with `scale: {}`: {FORMULA}. {}",
+            "{} exceeds the range of pixels, 0 to {top} with `scale: {}`: {FORMULA}. {}",
             shown("mean", mean),
             input.scale,
             cure(input)
@@ -65,8 +111,8 @@ fn wrong_scale(input: &InputSpec) -> Option<Finding> {
     let width_of = |std: &f32| top / std;
     if let Some(width) = std.iter().map(width_of).find(|width| !USUAL_WIDTH.contains(width)) {
         let message = format!(
-            "with {} and `scale: {}` the network is fed a range as wide as {width:.4}; usual are 1 to 5, \
-             or 255: {FORMULA}. {}",
+            "with {} and `scale: {}` the input range of the network is {width:.4} wide; usual widths are 1 to \
+             5, or 255: {FORMULA}. {}",
             shown("std", std),
             input.scale,
             cure(input)
@@ -75,7 +121,7 @@ fn wrong_scale(input: &InputSpec) -> Option<Finding> {
     }
     if top >= BYTES && !mean.is_empty() && mean.iter().all(|mean| *mean > 0.0 && *mean <= 1.0) {
         let message = format!(
-            "{} is hardly anything of pixels that reach from 0 to {top} with `scale: {}`: {FORMULA}. {}",
+            "{} has almost no effect on pixels of 0 to {top} with `scale: {}`: {FORMULA}. {}",
             shown("mean", mean),
             input.scale,
             cure(input)
@@ -104,12 +150,10 @@ fn cure(input: &InputSpec) -> String {
         (true, true) => "These are numbers for pixels of 0 to 255: write `scale: 1.0`, or divide \
             `mean` and `std` by 255"
             .to_owned(),
-        (false, false) => {
-            "These are numbers for pixels of 0 to 1: leave out `scale`, which is then \
+        (false, false) => "These are numbers for pixels of 0 to 1: omit `scale`, which is then \
             1/255, or multiply `mean` and `std` by 255"
-                .to_owned()
-        }
-        _ => "Write `scale`, `mean` and `std` as the model was trained".to_owned(),
+            .to_owned(),
+        _ => "Set `scale`, `mean` and `std` to the values of the training".to_owned(),
     }
 }
 
@@ -146,11 +190,35 @@ mod tests {
         check(bytes, Some(("MEAN_SCALE", Level::Error, "`scale: 1.0`, or divide")));
         check("std: [58.395, 57.12, 57.375]", Some(("STD_SCALE", Level::Error, "divide")));
         let unit = "scale: 1.0, mean: [0.485, 0.456, 0.406]";
-        check(unit, Some(("MEAN_SCALE", Level::Warning, "leave out `scale`")));
+        check(unit, Some(("MEAN_SCALE", Level::Warning, "omit `scale`")));
         let unit = format!("{unit}, std: [0.229, 0.224, 0.225]");
-        check(&unit, Some(("STD_SCALE", Level::Error, "leave out `scale`")));
+        check(&unit, Some(("STD_SCALE", Level::Error, "omit `scale`")));
         let caffe = "scale: 0.017, mean: [103.94, 116.78, 123.68]";
         check(caffe, Some(("MEAN_SCALE", Level::Error, "`std: [58.82")));
+    }
+
+    #[test]
+    fn a_mean_without_its_std_is_found() {
+        let missing = |cure| Some(("HALF_NORMALIZED", Level::Warning, cure));
+        check("mean: [0.485, 0.456, 0.406]", missing("`std: [0.229, 0.224, 0.225]`"));
+        check("std: [0.229, 0.224, 0.225]", missing("`mean: [0.485, 0.456, 0.406]`"));
+    }
+
+    #[test]
+    fn a_graph_that_scales_its_input_itself_is_fed_bytes() {
+        let found = |input: &str, input_factor: Option<f32>| {
+            let text = format!(
+                "{{format: 2, name: a, version: '1', weights: {{file: a.onnx}}, output: {{kind: embedding}}, \
+                 input: {{width: 8, height: 8, resize: {{mode: exact}}, {input}}}}}"
+            );
+            let input = Manifest::parse("model.yaml", &text).unwrap().input;
+            scaled_twice(&input, &Structure { input_factor, ..Structure::default() }).is_some()
+        };
+        assert!(found("", Some(1.0 / 255.0)) && found("", Some(1.0 / 127.5)));
+        for (input, factor) in [("", Some(1.0)), ("", Some(0.3)), ("", None)] {
+            assert!(!found(input, factor), "{factor:?}");
+        }
+        assert!(!found("scale: 1.0", Some(1.0 / 255.0)) && !found("dtype: u8", Some(1.0 / 255.0)));
     }
 
     #[test]
@@ -179,6 +247,8 @@ mod tests {
         assert_eq!((found[0].0, found[0].1, found.len()), ("NO_FORMAT", Level::Warning, 1));
         assert!(codes("", "resize: {mode: exact}").is_empty());
         assert!(codes("format: 2,", "resize: {shortest_edge: 256}").is_empty());
-        assert_eq!(codes("format: 2,", "resize: {shortest_edge: 200}")[0].0, "PADDED");
+        let padded = codes("format: 2,", "resize: {shortest_edge: 200}");
+        assert_eq!(padded[0].0, "PADDED");
+        assert!(padded[0].2.contains("the shortest edge 200 pixels"), "{}", padded[0].2);
     }
 }

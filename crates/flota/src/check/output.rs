@@ -1,124 +1,179 @@
-//! What in the answers to made pictures is likely a mistake of the manifest's `output`.
+//! What in the answers to generated images is likely a mistake of the manifest's `output`.
 
-use flota_core::{OutputKind, OutputSpec};
+use flota_core::OutputKind;
+use flota_worker::{Activation, End};
 
-use super::finding::Finding;
+use super::{
+    evidence::{Answer, Evidence},
+    finding::Finding,
+    range::Range,
+};
 
-/// How far a sum of probabilities may be from 1, and a probability beyond 0 and 1: networks in eight bits
-/// round that much.
-const TOLERANCE: f32 = 0.02;
-/// Under which part of its largest number a change is none: floating-point sums in another order differ by
-/// that much.
-const NO_CHANGE: f32 = 1e-6;
-/// How many numbers make it sure that logits do not all lie between 0 and 1 by chance.
+/// How many labels make it sure that logits do not all lie between 0 and 1 by chance.
 const SURE_COUNT: usize = 20;
 
-/// A made picture, and what the network answers before any softmax or sigmoid of ours.
-pub(super) type Answer = (&'static str, Vec<f32>);
-
-/// What is likely wrong with `output`, by the `answers` to pictures that differ widely.
-pub(super) fn mistakes(output: &OutputSpec, answers: &[Answer]) -> Vec<Finding> {
-    let not_finite = answers.iter().find_map(|(picture, numbers)| {
-        let index = numbers.iter().position(|number| !number.is_finite())?;
-        Some(Finding::error(
-            "NOT_FINITE",
-            format!(
-                "the network answers {} at index {index} to a picture of {picture}: such an image fails. \
-                 Check `scale`, `mean` and `std`, and whether the export kept the precision",
-                numbers[index]
-            ),
-        ))
-    });
-    if let Some(finding) = not_finite {
-        return vec![finding];
-    }
-    let range = Range::of(answers);
-    if range.spread <= NO_CHANGE * range.lowest.abs().max(range.highest.abs()) {
-        let message = format!(
-            "the network answers the same to {} pictures that differ widely, all numbers within {:e}: is \
-             this the trained model, and is the image its input?",
-            answers.len(),
-            range.spread
-        );
-        return vec![Finding::error("CONSTANT", message)];
-    }
-    let finding = match output.kind {
-        OutputKind::Softmax => softmax(output.apply, answers, &range),
-        OutputKind::Sigmoid => sigmoid(output.apply, answers, &range),
+/// What is likely wrong with `output`.
+pub(super) fn mistakes(evidence: &Evidence<'_>) -> Option<Finding> {
+    let range = Range::of(evidence.answers);
+    let is_applied = evidence.output.apply;
+    match evidence.output.kind {
+        OutputKind::Softmax if is_applied => softmax_of_probabilities(evidence, &range),
+        OutputKind::Softmax => within(evidence).or_else(|| not_softmax(evidence, &range)),
+        OutputKind::Sigmoid if is_applied => sigmoid_of_probabilities(evidence, &range),
+        OutputKind::Sigmoid => within(evidence).or_else(|| not_sigmoid(evidence, &range)),
         OutputKind::Scores | OutputKind::Regression | OutputKind::Embedding => None,
-    };
-    finding.into_iter().collect()
+    }
 }
 
-fn softmax(is_applied: bool, answers: &[Answer], range: &Range) -> Option<Finding> {
-    if answers.iter().any(|(_, numbers)| numbers.len() == 1) {
-        let message = "`kind: softmax` of one number is always 1: write `kind: sigmoid`";
-        return Some(Finding::error("SOFTMAX_OF_ONE", message.to_owned()));
-    }
-    if is_applied && range.is_probabilities() && range.sums_to_one() {
-        let highest = softmax_of_highest(&answers[0].1);
+/// A number that is none, to one of the images.
+pub(super) fn not_finite(answers: &[Answer]) -> Option<Finding> {
+    answers.iter().find_map(|(image, numbers)| {
+        let index = numbers.iter().position(|number| !number.is_finite())?;
         let message = format!(
-            "softmax is applied twice: the network's numbers sum to 1 already on each of {} made \
-             pictures, and with `apply: true` the highest probability of the picture of {} falls from \
-             {:.3} to {highest:.3}. Leave out `apply`",
-            answers.len(),
-            answers[0].0,
-            answers[0].1.iter().copied().fold(0.0, f32::max)
+            "the network answers {} at index {index} to an image of {image}: such an image fails. \
+             Check `scale`, `mean` and `std`, and whether the export kept the precision",
+            numbers[index]
+        );
+        Some(Finding::error("NOT_FINITE", message))
+    })
+}
+
+/// Two activations at the end of the graph itself.
+fn within(evidence: &Evidence<'_>) -> Option<Finding> {
+    let (code, said) = match evidence.structure.activations() {
+        [Activation::Softmax, Activation::Softmax, ..] => ("SOFTMAX_TWICE", "two softmaxes"),
+        [Activation::Softmax, Activation::Sigmoid, ..] => {
+            ("SOFTMAX_OF_SIGMOID", "a sigmoid and a softmax of it")
+        }
+        [Activation::Sigmoid, Activation::Softmax, ..] => {
+            ("SIGMOID_OF_SOFTMAX", "a softmax and a sigmoid of it")
+        }
+        [Activation::Sigmoid, Activation::Sigmoid, ..] => ("SIGMOID_TWICE", "two sigmoids"),
+        _ => return None,
+    };
+    let range = Range::of(evidence.answers);
+    let message = format!(
+        "the graph ends in {said}, so that its probabilities hardly differ: on generated images they reach from \
+         {:.3} to {:.3}. Export the model without the last one, which its loss function or its wrapper had",
+        range.lowest, range.highest
+    );
+    Some(Finding::error(code, message))
+}
+
+fn softmax_of_probabilities(evidence: &Evidence<'_>, range: &Range) -> Option<Finding> {
+    if let Some(finding) = softmax_of_one(evidence.answers) {
+        return Some(finding);
+    }
+    let (image, numbers) = &evidence.answers[0];
+    let highest = numbers.iter().copied().fold(0.0, f32::max);
+    let falls = format!(
+        "with `apply: true` the highest probability of the image of {image} falls from {highest:.3} to {:.3}",
+        softmax_of_highest(numbers)
+    );
+    let last = evidence.structure.activations().first();
+    let sums_to_one = range.is_probabilities() && range.sums_to_one();
+    let is_linear = evidence.structure.end == End::Linear;
+    if last == Some(&Activation::Softmax) || (sums_to_one && !is_linear) {
+        let message = format!(
+            "softmax is applied twice: the network's numbers sum to {:.3} already on each of {} generated images, \
+             and {falls}. Omit `apply`",
+            range.highest_sum,
+            evidence.answers.len()
         );
         return Some(Finding::error("SOFTMAX_TWICE", message));
     }
-    if is_applied || (range.is_probabilities() && range.sums_to_one()) {
+    (last == Some(&Activation::Sigmoid)).then(|| {
+        let message = format!(
+            "the graph ends in a sigmoid, and {falls}: write `kind: sigmoid` without `apply`, or export the \
+             model without the sigmoid"
+        );
+        Finding::error("SOFTMAX_OF_SIGMOID", message)
+    })
+}
+
+fn softmax_of_one(answers: &[Answer]) -> Option<Finding> {
+    let message = "`kind: softmax` of one number is always 1: write `kind: sigmoid`";
+    let has_one = answers.iter().any(|(_, numbers)| numbers.len() == 1);
+    has_one.then(|| Finding::error("SOFTMAX_OF_ONE", message.to_owned()))
+}
+
+fn not_softmax(evidence: &Evidence<'_>, range: &Range) -> Option<Finding> {
+    if let Some(finding) = softmax_of_one(evidence.answers) {
+        return Some(finding);
+    }
+    if range.is_probabilities() && range.may_sum_to_one() {
         return None;
     }
     let numbers = format!(
-        "on made pictures they reach from {:.3} to {:.3}, and their sums from {:.3} to {:.3}",
+        "for generated images they range from {:.3} to {:.3}, and their sums from {:.3} to {:.3}",
         range.lowest, range.highest, range.lowest_sum, range.highest_sum
     );
     let message = if range.is_probabilities() {
         format!(
-            "`kind: softmax` promises probabilities that sum to 1, but the network's do not: {numbers}. \
-             If each label stands for itself, write `kind: sigmoid`"
+            "`kind: softmax` expects probabilities that sum to 1, but the network's do not: {numbers}. \
+             If the labels are independent, write `kind: sigmoid`"
+        )
+    } else if range.is_percent() {
+        format!(
+            "`kind: softmax` promises probabilities, but the network answers percent: {numbers}. Export the \
+             model without the multiplication, or write `kind: scores`"
         )
     } else {
         format!(
-            "`kind: softmax` without `apply` promises probabilities, but the network answers logits: \
+            "`kind: softmax` without `apply` expects probabilities, but the network outputs logits: \
              {numbers}. Write `apply: true`"
         )
     };
     Some(Finding::error("NOT_PROBABILITIES", message))
 }
 
-fn sigmoid(is_applied: bool, answers: &[Answer], range: &Range) -> Option<Finding> {
-    if is_applied && range.is_probabilities() {
-        let count = answers.iter().map(|(_, numbers)| numbers.len()).sum::<usize>();
+fn sigmoid_of_probabilities(evidence: &Evidence<'_>, range: &Range) -> Option<Finding> {
+    let ends_in = match evidence.structure.activations().first() {
+        Some(Activation::Softmax) => Some("softmax"),
+        Some(Activation::Sigmoid) => Some("sigmoid"),
+        Some(Activation::LogSoftmax) | None => None,
+    };
+    if let Some(activation) = ends_in {
         let message = format!(
-            "the sigmoid seems to be applied twice: the network's numbers reach from {:.3} to {:.3} on \
-             {} made pictures, so that every score lies between 0.5 and 0.74. If the graph ends in a \
-             sigmoid, leave out `apply`",
+            "the sigmoid is applied to the numbers of a {activation}, in which the graph ends: they reach \
+             from {:.3} to {:.3} on {} generated images, so that no score is below 0.5. Omit `apply`",
             range.lowest,
             range.highest,
-            answers.len()
+            evidence.answers.len()
         );
-        let level = if count >= SURE_COUNT { Finding::error } else { Finding::warning };
-        return Some(level("SIGMOID_TWICE", message));
+        return Some(Finding::error("SIGMOID_TWICE", message));
     }
-    if is_applied {
+    if !range.is_probabilities() || evidence.structure.end == End::Linear {
         return None;
     }
+    let message = format!(
+        "the sigmoid seems to be applied twice: the network's numbers range from {:.3} to {:.3} for {} \
+         generated images, so every score is between 0.5 and 0.74. If the graph ends in a sigmoid, omit \
+         `apply`",
+        range.lowest,
+        range.highest,
+        evidence.answers.len()
+    );
+    let label_count = evidence.answers.iter().map(|(_, numbers)| numbers.len()).min().unwrap_or(0);
+    let level = if label_count >= SURE_COUNT { Finding::error } else { Finding::warning };
+    Some(level("SIGMOID_TWICE", message))
+}
+
+fn not_sigmoid(evidence: &Evidence<'_>, range: &Range) -> Option<Finding> {
     if !range.is_probabilities() {
         let message = format!(
-            "`kind: sigmoid` without `apply` promises numbers from 0 to 1, but the network answers \
-             logits: on made pictures they reach from {:.3} to {:.3}. Write `apply: true`",
+            "`kind: sigmoid` without `apply` expects numbers from 0 to 1, but the network outputs \
+             logits: for generated images they range from {:.3} to {:.3}. Write `apply: true`",
             range.lowest, range.highest
         );
         return Some(Finding::error("NOT_PROBABILITIES", message));
     }
-    let has_more = answers.iter().all(|(_, numbers)| numbers.len() > 1);
+    let has_more = evidence.answers.iter().all(|(_, numbers)| numbers.len() > 1);
     (has_more && range.sums_to_one()).then(|| {
         let message = format!(
-            "the network's numbers sum to 1 on each of {} made pictures, as those of a softmax do: if \
+            "the network's numbers sum to 1 for each of {} generated images, like those of a softmax: if \
              the labels exclude each other, write `kind: softmax`",
-            answers.len()
+            evidence.answers.len()
         );
         Finding::warning("SUMS_TO_ONE", message)
     })
@@ -130,57 +185,12 @@ fn softmax_of_highest(numbers: &[f32]) -> f32 {
     1.0 / numbers.iter().map(|number| (number - highest).exp()).sum::<f32>()
 }
 
-/// Between which values all answers move.
-struct Range {
-    lowest: f32,
-    highest: f32,
-    lowest_sum: f32,
-    highest_sum: f32,
-    /// The most that one number changes from picture to picture.
-    spread: f32,
-}
-
-impl Range {
-    fn of(answers: &[Answer]) -> Self {
-        let numbers = || answers.iter().flat_map(|(_, numbers)| numbers.iter().copied());
-        let sums = || answers.iter().map(|(_, numbers)| numbers.iter().sum::<f32>());
-        let length = answers.iter().map(|(_, numbers)| numbers.len()).min().unwrap_or(0);
-        let spread_of = |index: usize| {
-            let values = || answers.iter().map(move |(_, numbers)| numbers[index]);
-            highest(values()) - lowest(values())
-        };
-        Self {
-            lowest: lowest(numbers()),
-            highest: highest(numbers()),
-            lowest_sum: lowest(sums()),
-            highest_sum: highest(sums()),
-            spread: highest((0..length).map(spread_of)),
-        }
-    }
-
-    fn is_probabilities(&self) -> bool {
-        self.lowest >= -TOLERANCE && self.highest <= 1.0 + TOLERANCE
-    }
-
-    fn sums_to_one(&self) -> bool {
-        (self.lowest_sum - 1.0).abs() <= TOLERANCE && (self.highest_sum - 1.0).abs() <= TOLERANCE
-    }
-}
-
-fn lowest(values: impl Iterator<Item = f32>) -> f32 {
-    values.fold(f32::INFINITY, f32::min)
-}
-
-fn highest(values: impl Iterator<Item = f32>) -> f32 {
-    values.fold(f32::NEG_INFINITY, f32::max)
-}
-
 #[cfg(test)]
 mod tests {
-    use flota_core::Manifest;
+    use flota_worker::Structure;
 
     use super::*;
-    use crate::check::finding::Level;
+    use crate::check::{finding::Level, testing::manifest};
 
     const LOGITS: [[f32; 3]; 2] = [[4.0, -2.0, 1.5], [-1.0, 3.0, 0.0]];
     const PROBABILITIES: [[f32; 3]; 2] = [[0.7, 0.2, 0.1], [0.05, 0.15, 0.8]];
@@ -188,18 +198,27 @@ mod tests {
 
     #[track_caller]
     fn check(output: &str, answers: &[[f32; 3]], wanted: Option<(&str, Level, &str)>) {
-        let text = format!(
-            "{{format: 2, name: a, version: '1', weights: {{file: a}}, labels: [x, y, z], \
-             input: {{width: 8, height: 8, resize: {{mode: exact}}}}, output: {{{output}}}}}"
-        );
-        let text = if output.contains("embedding") {
-            text.replace("labels: [x, y, z],", "")
-        } else {
-            text
-        };
-        let spec = Manifest::parse("model.yaml", &text).unwrap().output;
+        check_with(output, answers, End::Unknown, wanted);
+    }
+
+    #[track_caller]
+    fn check_with(
+        output: &str,
+        answers: &[[f32; 3]],
+        end: End,
+        wanted: Option<(&str, Level, &str)>,
+    ) {
+        let manifest = manifest(output);
         let answers: Vec<Answer> = answers.iter().map(|row| ("black", row.to_vec())).collect();
-        let found = mistakes(&spec, &answers);
+        let evidence = Evidence {
+            input: &manifest.input,
+            output: &manifest.output,
+            labels: &[],
+            structure: &Structure { end, ..Structure::default() },
+            answers: &answers,
+            beyond: &[],
+        };
+        let found: Vec<Finding> = mistakes(&evidence).into_iter().collect();
         match wanted {
             None => assert!(found.is_empty(), "{output}: {found:?}"),
             Some((code, level, cure)) => {
@@ -222,7 +241,7 @@ mod tests {
         check("kind: sigmoid, apply: true", &LOGITS, None);
         check("kind: sigmoid", &INDEPENDENT, None);
         check("kind: sigmoid", &LOGITS, wrong("Write `apply: true`"));
-        let twice = Some(("SIGMOID_TWICE", Level::Warning, "leave out `apply`"));
+        let twice = Some(("SIGMOID_TWICE", Level::Warning, "omit `apply`"));
         check("kind: sigmoid, apply: true", &INDEPENDENT, twice);
         let softmax = Some(("SUMS_TO_ONE", Level::Warning, "write `kind: softmax`"));
         check("kind: sigmoid", &PROBABILITIES, softmax);
@@ -234,19 +253,38 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_never_changes_is_found() {
-        let constant = Some(("CONSTANT", Level::Error, "answers the same to 2 pictures"));
-        for output in ["kind: softmax", "kind: embedding", "kind: regression"] {
-            check(output, &[[0.2, 0.3, 0.5]; 2], constant);
-            check(output, &[[0.0; 3]; 2], constant);
-        }
-        check("kind: regression", &[[0.2, 0.3, 0.5], [0.2, 0.3, 0.501]], None);
+    fn what_the_graph_ends_in_decides_where_numbers_do_not() {
+        let ends = |activations: &[Activation]| End::Activations(activations.to_vec());
+        let (softmax, sigmoid) = (Activation::Softmax, Activation::Sigmoid);
+        let wrong = |code| Some((code, Level::Error, ""));
+        let check = |output: &str, activations: &[Activation], code| {
+            check_with(output, &INDEPENDENT, ends(activations), wrong(code));
+        };
+        check("kind: softmax, apply: true", &[sigmoid], "SOFTMAX_OF_SIGMOID");
+        check("kind: softmax", &[softmax, softmax], "SOFTMAX_TWICE");
+        check("kind: softmax", &[softmax, sigmoid], "SOFTMAX_OF_SIGMOID");
+        check("kind: sigmoid", &[sigmoid, softmax], "SIGMOID_OF_SOFTMAX");
+        check("kind: sigmoid, apply: true", &[sigmoid], "SIGMOID_TWICE");
+        // Logits that happen to lie between 0 and 1.
+        check_with("kind: sigmoid, apply: true", &INDEPENDENT, End::Linear, None);
+        check_with("kind: sigmoid", &INDEPENDENT, ends(&[sigmoid]), None);
+        check_with("kind: softmax", &PROBABILITIES, ends(&[softmax]), None);
+    }
+
+    #[test]
+    fn percent_has_its_own_cure() {
+        let percent = PROBABILITIES.map(|row| row.map(|number| number * 100.0));
+        let wanted = Some(("NOT_PROBABILITIES", Level::Error, "answers percent"));
+        check("kind: softmax", &percent, wanted);
     }
 
     #[test]
     fn an_answer_that_is_no_number_is_found() {
-        let wanted = Some(("NOT_FINITE", Level::Error, "at index 1 to a picture of black"));
-        check("kind: scores", &[[0.2, f32::NAN, 0.5]; 2], wanted);
-        check("kind: scores", &[[0.2, f32::INFINITY, 0.5]; 2], wanted);
+        for number in [f32::NAN, f32::INFINITY] {
+            let found = not_finite(&[("black", vec![0.2, number, 0.5])]).unwrap();
+            assert_eq!((found.code, found.level), ("NOT_FINITE", Level::Error));
+            assert!(found.message.contains("at index 1 to an image of black"), "{}", found.message);
+        }
+        assert!(not_finite(&[("black", vec![0.2])]).is_none());
     }
 }

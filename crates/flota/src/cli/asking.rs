@@ -9,13 +9,13 @@ use crate::submit::UPLOADS_AT_ONCE;
 /// Where servers and workers say whether they are ready.
 const READY_PATH: &str = "/readyz";
 
-/// Where `flota up` listens unless it is told otherwise.
+/// The address at which `flota up` listens by default.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
-/// Which fleet is asked.
+/// The fleet to call.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Server {
-    /// Address of the fleet; http:// may be left out
+    /// URL of the fleet; you may omit http://
     #[arg(long, value_name = "URL", env = "FLOTA_URL", default_value = DEFAULT_URL, value_parser = fleet_url)]
     pub url: Url,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Server {
 /// The address of a fleet. Without a scheme it is HTTP, as `localhost:8080`.
 pub(super) fn fleet_url(text: &str) -> Result<Url, String> {
     let text = text.trim();
-    let wanted = || format!("write {DEFAULT_URL}, or another host and port");
+    let wanted = || format!("write a URL such as {DEFAULT_URL}");
     let (scheme, host) = text.split_once("://").unwrap_or(("http", text));
     let scheme = scheme.to_ascii_lowercase();
     if !matches!(scheme.as_str(), "http" | "https") || host.is_empty() {
@@ -38,18 +38,15 @@ pub(super) fn fleet_url(text: &str) -> Result<Url, String> {
 
 /// Submit images to a running fleet.
 ///
-/// Files are uploaded; workers fetch URLs. Any number of images is taken: they become requests of up to
+/// Files are uploaded; workers fetch URLs. You can submit any number of images: they become requests of up to
 /// a thousand tasks, and each request is submitted as soon as its images are uploaded.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An image that cannot be read or is refused is named on standard error, and the others go on. A server that
-has no room (429, 503) or loses connections is tried again for up to five minutes per call.
+An image that cannot be read or that the server rejects is reported on standard error; the others are submitted. If the server is overloaded (429, 503) or the connection breaks, each call is retried for up to five minutes.
 
-After Ctrl-C, or when the fleet is gone for longer, run the same command in the same folder again: within
-a day it resumes where it stopped, and submits nothing twice. A command that has finished submits
-everything again.
+After Ctrl-C or a longer outage, run the same command in the same folder again: for a day it resumes where it stopped, and submits nothing twice. Once a command has finished, running it again submits everything again.
 
-Exit code 1 if an image could not be submitted or, with --wait, a task failed.
+Exit code 1 if an image could not be submitted or, with --wait, if a task failed.
 
 Examples:
   flota submit photo.jpg --model image-quality --wait
@@ -62,16 +59,16 @@ pub(crate) struct SubmitArgs {
     #[arg(required_unless_present = "from_file", value_name = "PATH|URL|-")]
     pub images: Vec<String>,
 
-    /// Also what this file lists, a path or URL in each line, without lines that begin with `#`; `-` reads the
-    /// list from standard input
+    /// Also submit the paths and URLs listed in this file, one per line; lines that begin with `#` are ignored; `-`
+    /// reads the list from standard input
     #[arg(long, visible_alias = "list", value_name = "FILE")]
     pub from_file: Option<String>,
 
-    /// Model that looks at the images; may be repeated
+    /// Model to run on the images; may be repeated
     #[arg(long = "model", required = true, value_name = "NAME", value_delimiter = ',')]
     pub models: Vec<ModelName>,
 
-    /// Wait until it is finished and show what the models saw; exit code 1 if a task failed
+    /// Wait for the outcomes and print them; exit code 1 if a task failed
     #[arg(long)]
     pub wait: bool,
 
@@ -79,19 +76,19 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "URL")]
     pub callback: Option<Url>,
 
-    /// Images uploaded at the same time
+    /// Number of parallel uploads
     #[arg(long, value_name = "COUNT", default_value_t = UPLOADS_AT_ONCE, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub uploads: u8,
 
-    /// Submit everything again, even if the same command was interrupted before
+    /// Submit everything again instead of resuming an interrupted run
     #[arg(long)]
     pub fresh: bool,
 
-    /// Print JSON, one request a line with all its outcomes
+    /// Print JSON: one request per line, with all its outcomes
     #[arg(long)]
     pub json: bool,
 
-    /// Print ids alone, and no progress
+    /// Print only ids, and no progress
     #[arg(short, long, conflicts_with = "json")]
     pub quiet: bool,
 
@@ -99,14 +96,14 @@ pub(crate) struct SubmitArgs {
     pub server: Server,
 }
 
-/// Show where a request stands.
+/// Show the state and the outcomes of a request.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The request
+    /// Id of the request, req_…
     #[arg(value_name = "ID")]
     pub id: RequestId,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -114,10 +111,10 @@ pub(crate) struct StatusArgs {
     pub server: Server,
 }
 
-/// List the models that a fleet knows.
+/// List the models of a fleet, with their workers and backlogs.
 #[derive(Debug, Args)]
 pub(crate) struct ModelsArgs {
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -125,7 +122,7 @@ pub(crate) struct ModelsArgs {
     pub server: Server,
 }
 
-/// Ask a server or a worker whether it is ready; exit code 0 where it is.
+/// Check whether a server or a worker is ready; exit code 0 if it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -133,7 +130,7 @@ Examples:
   flota health --url 127.0.0.1:9000
   flota health http://127.0.0.1:9464/readyz     # a worker")]
 pub(crate) struct HealthArgs {
-    /// Address of what is asked, in place of --url; without a path it means /readyz
+    /// URL of a server or a worker, instead of --url; without a path, /readyz is asked
     #[arg(value_name = "ADDRESS", value_parser = fleet_url)]
     pub address: Option<Url>,
 
@@ -154,7 +151,7 @@ impl HealthArgs {
     }
 }
 
-/// Print the completions of this command line for a shell.
+/// Print shell completions.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -162,7 +159,7 @@ Examples:
   flota completions zsh > \"${fpath[1]}/_flota\"
   flota completions fish > ~/.config/fish/completions/flota.fish")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Name of the shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
@@ -207,7 +204,7 @@ mod tests {
         }
         for bad in ["", "http://", "ftp://a", "http:/a", "https:a", "/a", "a b:1", "localhost:x"] {
             let error = fleet_url(bad).unwrap_err();
-            assert!(error.contains("write http://"), "{bad}: {error}");
+            assert!(error.contains("write a URL such as http://"), "{bad}: {error}");
         }
     }
 }

@@ -6,59 +6,59 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use super::asking::Server;
 
-/// Look at what failed for good, run it again or give it up.
+/// Inspect, replay or discard dead letters: tasks that failed permanently.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLettersCommand {
     /// List dead letters, the oldest first
     List(ListArgs),
     /// Count dead letters by model and reason
     Groups(GroupsArgs),
-    /// Show one
+    /// Show one dead letter
     Show(ShowArgs),
-    /// Run tasks again, in a new round that is called back by itself
+    /// Run dead letters again, in a new round with a callback of its own
     Replay(ReplayArgs),
-    /// List replays, the newest first: who wanted what, when, and what came of it
+    /// List replays, the newest first: who replayed what, when, with which result
     Replays(ReplaysArgs),
     /// Follow a replay until it ends
     Watch(WatchArgs),
-    /// Stop a replay; what it has begun goes on
+    /// Stop a replay; tasks that it has started go on
     Stop(StopArgs),
-    /// Give one up, or many
+    /// Discard one dead letter, or many
     Discard(DiscardArgs),
 }
 
-/// Which dead letters are meant: those that meet every condition.
+/// Filters of dead letters. All given filters must match.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SelectionArgs {
-    /// Of this model
+    /// Only dead letters of this model
     #[arg(long, value_name = "NAME")]
     model: Option<ModelName>,
 
-    /// For this reason, such as WORKER_CRASHED
+    /// Only with this reason, such as WORKER_CRASHED
     #[arg(long)]
     reason: Option<Reason>,
 
-    /// With this code, of the failure or of the last fault, such as FETCH_TIMEOUT
+    /// Only with this code of the failure or of the last fault, such as FETCH_TIMEOUT
     #[arg(long)]
     code: Option<Code>,
 
-    /// Put away since then: a time such as 2026-11-21T10:00:00Z, or so long ago, such as 2h or 3d
+    /// Only dead-lettered at or after this time, such as 2026-11-21T10:00:00Z, or an age such as 2h or 3d
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     since: Option<Timestamp>,
 
-    /// Put away before then
+    /// Only dead-lettered before this time or age
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     until: Option<Timestamp>,
 
-    /// With this text in an id, the last error, the image's address, the queue or the body
+    /// Only with this text in an id, the last error, the image's URL, the queue or the body
     #[arg(long)]
     text: Option<String>,
 }
 
-/// Who decides.
+/// The operator, for the audit log.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Person {
-    /// Whom to name in the record
+    /// Operator name for the audit log
     #[arg(long = "by", value_name = "NAME", env = "USER", default_value = "default")]
     pub name: String,
 }
@@ -68,15 +68,15 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Also those that were replayed or discarded
+    /// Include resolved dead letters: those that were replayed or discarded
     #[arg(long)]
     pub all: bool,
 
-    /// At most so many
+    /// Maximum number of dead letters
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -89,11 +89,11 @@ pub(crate) struct GroupsArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Also those that were replayed or discarded
+    /// Include resolved dead letters: those that were replayed or discarded
     #[arg(long)]
     pub all: bool,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -103,11 +103,11 @@ pub(crate) struct GroupsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The dead letter
+    /// Id of the dead letter, dead_…
     #[arg(value_name = "ID")]
     pub id: String,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -118,47 +118,46 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("chosen").args(["id", "model"]).required(true).multiple(true))]
 #[command(after_help = "\
-Several are replayed by the server: ten first, and no more of them where more than a fifth fail
-again. Ctrl-C leaves it running there; `flota dead-letters watch` follows it again.
+The server replays several dead letters: a canary of ten first, then the rest. The replay stops if more than a fifth fail again. After Ctrl-C it continues on the server; `flota dead-letters watch` follows it again.
 
-Exit code 1 where something failed again, was left out, or the replay was stopped.
+Exit code 1 if a task failed again or was skipped, or if the replay was stopped.
 
 Examples:
   flota dead-letters replay dead_0193…-7-1
   flota dead-letters replay --model image-quality --dry-run
   flota dead-letters replay --model image-quality --code FETCH_TIMEOUT --since 3d --rate 20")]
 pub(crate) struct ReplayArgs {
-    /// The dead letter; or choose several, at least by --model
+    /// Id of the dead letter, dead_…; or select several with --model and other filters
     #[arg(value_name = "ID")]
     pub id: Option<String>,
 
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// At most so many
+    /// Maximum number of dead letters
     #[arg(long, value_name = "COUNT", conflicts_with = "id")]
     pub limit: Option<u32>,
 
-    /// At most so many in a second
+    /// Maximum number per second
     #[arg(long, value_name = "COUNT", conflicts_with = "id")]
     pub rate: Option<u32>,
 
-    /// Only if this is the model's current version; what another did counts as failed
+    /// Run only while this is the current version of the model; results of another version count as failed
     #[arg(long, value_name = "VERSION", conflicts_with = "id")]
     pub to_version: Option<String>,
 
-    /// Only say what would be run
+    /// Only print what would run
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Start it and do not follow it
+    /// Start the replay without following it
     #[arg(long, conflicts_with = "dry_run")]
     pub detach: bool,
 
     #[command(flatten)]
     pub person: Person,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -168,11 +167,11 @@ pub(crate) struct ReplayArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplaysArgs {
-    /// Of this model
+    /// Only replays of this model
     #[arg(long, value_name = "NAME")]
     pub model: Option<ModelName>,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -182,11 +181,11 @@ pub(crate) struct ReplaysArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
-    /// The replay
+    /// Id of the replay, replay_…
     #[arg(value_name = "ID")]
     pub id: ReplayId,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -196,14 +195,14 @@ pub(crate) struct WatchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
-    /// The replay
+    /// Id of the replay, replay_…
     #[arg(value_name = "ID")]
     pub id: ReplayId,
 
     #[command(flatten)]
     pub person: Person,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -217,21 +216,21 @@ Examples:
   flota dead-letters discard dead_0193…-7-1
   flota dead-letters discard --reason UNREADABLE --until 30d --yes")]
 pub(crate) struct DiscardArgs {
-    /// The dead letter; or choose several by conditions
+    /// Id of the dead letter, dead_…; or select several with filters
     #[arg(value_name = "ID")]
     pub id: Option<String>,
 
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Give several up without being asked to confirm
+    /// Discard several without asking for confirmation
     #[arg(long)]
     pub yes: bool,
 
     #[command(flatten)]
     pub person: Person,
 
-    /// Print what the server answers
+    /// Print the server's JSON answer
     #[arg(long)]
     pub json: bool,
 
@@ -253,7 +252,7 @@ fn parse_when(text: &str) -> Result<Timestamp, String> {
         return Ok(time);
     }
     let wanted =
-        || "a time such as 2026-11-21T10:00:00Z, or so long ago, such as 2h or 3d".to_owned();
+        || "expected a time such as 2026-11-21T10:00:00Z, or an age such as 2h or 3d".to_owned();
     let span: Span = text.parse().map_err(|_| wanted())?;
     let ago = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wanted())?;
     Timestamp::now().checked_sub(ago.abs()).map_err(|_| wanted())

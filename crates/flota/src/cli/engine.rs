@@ -6,15 +6,15 @@ use super::SettingsArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EngineCommand {
-    /// Fetch the ONNX Runtime that Flota is tested with; Python 3 with pip or venv does it
+    /// Install the version of ONNX Runtime that Flota is tested with; needs Python 3 with pip or venv
     Install(InstallArgs),
-    /// Say which engine would run the models, and why
+    /// Show which engine would run the models, and why
     Show(SettingsArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// Where its library is put; there it is found only if `engine.library` names it
+    /// Folder for the library, instead of the user's cache; then set `engine.library` to its path
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }

@@ -24,18 +24,17 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    something failed, such as a task, an image or a check: standard error says what
+  1    failure, for example of a task, an image or a check: standard error says which
   2    usage error
   3    `provision --dry-run` found something missing or different
   70   a worker: its model hung or panicked
-  75   `serve` or a worker: it cannot work now, and another start may
-  78   `serve` or a worker: it can never work as it is set up
+  75   `serve` or a worker: temporary failure; start it again
+  78   `serve` or a worker: permanent failure; change the configuration first
   130  interrupted
 
-Settings come from compiled-in defaults, then ./flota.toml or --config FILE, then variables such as
-FLOTA__SERVER__LISTEN=127.0.0.1:9000.";
+Settings come from compiled-in defaults, then ./flota.toml or --config FILE, then variables such as FLOTA__SERVER__LISTEN=127.0.0.1:9000, then --set KEY=VALUE.";
 
-/// Runs images through models, durably, and calls back with what the models saw.
+/// Self-hosted inference queue for images: POST images, get predictions in signed webhooks
 #[derive(Debug, Parser)]
 #[command(name = "flota", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -43,40 +42,30 @@ pub(crate) struct Cli {
     pub command: Command,
 }
 
+// A variant without a comment takes the comment of its arguments: a comment here would hide their second paragraph
+// from `--help`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start the whole fleet on this machine and stay
     Up(UpArgs),
-    /// Start a fleet in a temporary folder, run images through it, show what came back
     Demo(DemoArgs),
-    /// Start the server alone, or some of its roles
     Serve(ServeArgs),
-    /// Start the worker of a model folder, or of several
     Worker(WorkerArgs),
-    /// Make on AWS what the fleet needs, or say what differs
     Provision(ProvisionArgs),
-    /// Look for what is wrong with a set-up and say what to change
     Doctor(DoctorArgs),
-    /// Make the databases of the data folder as small as they can be; stop the fleet first
     Vacuum(VacuumArgs),
-    /// Ask a server or a worker whether it is ready; exit code 0 where it is
     Health(HealthArgs),
-    /// Submit images to a running fleet
     Submit(SubmitArgs),
-    /// Show where a request stands
     Status(StatusArgs),
-    /// List the models that a fleet knows
     Models(ModelsArgs),
-    /// Look at what failed for good, run it again or give it up
+    /// Inspect, replay or discard dead letters: tasks that failed permanently
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
-    /// Work on a model folder
+    /// Check a model folder, or run its model on images
     #[command(subcommand)]
     Model(ModelCommand),
-    /// Fetch the engine that runs models fastest, or say which one would
+    /// Install ONNX Runtime, or show which engine is used
     #[command(subcommand)]
     Engine(EngineCommand),
-    /// Print the completions of this command line for a shell
     Completions(CompletionsArgs),
 }
 

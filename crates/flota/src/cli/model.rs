@@ -8,31 +8,32 @@ use super::SettingsArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    /// Check a model folder: manifest, weights, names in the ONNX file, golden examples
     Check(CheckArgs),
-    /// Show images to a model, here and now
     Predict(PredictArgs),
 }
 
 /// Check a model folder: manifest, weights, names in the ONNX file, golden examples.
 ///
-/// Runs the model on ten made pictures and looks for mistakes that no other error would show: logits taken
-/// for probabilities, a softmax applied twice, mean and std on another scale, an answer that never
-/// changes. Exit code 1 if something is wrong; warnings alone leave it at 0.
+/// Also runs the model on generated images and reports mistakes that cause no other error: logits taken for
+/// probabilities, a softmax applied twice, mean and std on another scale, an output that never changes or that
+/// depends on other images, labels from the wrong place. Exit code 1 if there is an error; 0 if there are only
+/// warnings.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Golden examples stand in DIR/golden/examples.json:
+Golden examples are in DIR/golden/examples.json:
   {\"tolerance\": 1e-3, \"examples\": [{\"image\": \"golden/x.png\", \"output\": {…}}]}
+Make them of PNG files: PyTorch's answer to a JPEG differs, for no two decoders of JPEG agree to the last
+level. Or allow a tolerance of 0.02.
 
-Example:
+Examples:
   flota model check workers/image-quality
-  flota model check image-quality         # the compiled-in one")]
+  flota model check image-quality         # the compiled-in model")]
 pub(crate) struct CheckArgs {
-    /// The folder with model.yaml, or the name of a compiled-in model
+    /// Folder with model.yaml, or name of a compiled-in model
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 
-    /// Print one JSON object: what was checked, `findings`, golden examples
+    /// Print one JSON object with the checks, `findings` and golden examples
     #[arg(long)]
     pub json: bool,
 
@@ -40,25 +41,25 @@ pub(crate) struct CheckArgs {
     pub settings: SettingsArgs,
 }
 
-/// Show images to a model, here and now.
+/// Run a model on images, without a fleet.
 ///
 /// Decodes, prepares and infers as a worker does, one image after the other, without queue or
-/// store. Exit code 1 if an image cannot be read; the others are shown all the same.
+/// store. Exit code 1 if an image cannot be read; predictions for the others are still printed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   flota model predict workers/image-quality photo.jpg
   flota model predict my-model ~/Pictures --json | jq .predictions")]
 pub(crate) struct PredictArgs {
-    /// The folder with model.yaml, or the name of a compiled-in model
+    /// Folder with model.yaml, or name of a compiled-in model
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 
-    /// Images, or folders that are searched for images
+    /// Images, or folders to search for images
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Print one JSON object, its scores in full precision
+    /// Print one JSON object with scores in full precision
     #[arg(long)]
     pub json: bool,
 

@@ -1,4 +1,4 @@
-//! Commands for who operates a fleet.
+//! Commands for operators of a fleet.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use flota_core::{ModelName, WorkerName};
 
 use super::SettingsArgs;
 
-/// How an answer is written.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people
@@ -16,30 +16,29 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Make on AWS what the fleet needs, or say what differs.
+/// Create the fleet's AWS resources, or report what differs.
 ///
-/// Queues, tables, the bucket of uploads, and the notifications that the ingest rules need, for
-/// every model in a model folder and every compiled-in model that --models names; the models are made
-/// known too, and their versions current. What is there and as it is to be is
-/// left alone, and nothing is ever deleted.
+/// Creates queues, tables, the bucket for uploads and the notifications that ingest rules need, for every model
+/// in a model folder and every compiled-in model that --models names. Registers the models, too, and makes their
+/// versions current. Leaves alone what is as it should be, and never deletes anything.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: as of every command, and
-  3    --dry-run, and something is missing or differs
+Exit codes: as for every command, and
+  3    with --dry-run: something is missing or different
 
 Examples:
   flota provision --dry-run
   flota provision --models image-quality
   flota provision --set backend=aws --set aws.bucket=my-images --format json")]
 pub(crate) struct ProvisionArgs {
-    /// Only say what would be made or changed
+    /// Only report what would be created or changed
     #[arg(long)]
     pub dry_run: bool,
 
     #[command(flatten)]
     pub models: FoundArgs,
 
-    /// How the answer is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 
@@ -47,32 +46,31 @@ pub(crate) struct ProvisionArgs {
     pub settings: SettingsArgs,
 }
 
-/// Look for what is wrong with a set-up and say what to change.
+/// Check a setup and say what to fix.
 ///
-/// Nothing is changed. On AWS it looks at queues, tables, buckets and the clock, and tries the
-/// rights of the roles in server.roles, or of one worker; on one machine at the data folder, its
-/// room and its databases.
+/// Changes nothing. On AWS it checks queues, tables, buckets and the clock, and the permissions of the roles in
+/// server.roles, or of one worker; on one machine the data folder, its free space and its databases.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 1 where something is wrong; what is only doubtful does not count.
+Exit code 1 if there is an error; warnings alone leave it at 0.
 
 Examples:
   flota doctor
   flota doctor --set server.roles=api --all
   flota doctor --worker image-quality")]
 pub(crate) struct DoctorArgs {
-    /// Also say what is as it should be
+    /// Also list passed checks
     #[arg(long)]
     pub all: bool,
 
-    /// Try the rights of this worker, in place of those of the roles in server.roles
+    /// Check the permissions of this worker, instead of those of the roles in server.roles
     #[arg(long, value_name = "NAME")]
     pub worker: Option<WorkerName>,
 
     #[command(flatten)]
     pub models: FoundArgs,
 
-    /// How the answer is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 
@@ -80,10 +78,10 @@ pub(crate) struct DoctorArgs {
     pub settings: SettingsArgs,
 }
 
-/// Make the databases of the data folder as small as they can be; stop the fleet first.
+/// Shrink the databases of the data folder; stop the fleet first.
 ///
-/// Databases that an earlier version made and that are larger than 64 MiB do not shrink by themselves; after
-/// this they do. It takes about a minute for each few gigabytes, and needs free space of twice their size.
+/// Databases of more than 64 MiB that an earlier version made do not shrink by themselves; after this they do. It takes
+/// about a minute for each few gigabytes, and needs free space of twice their size.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -94,15 +92,15 @@ pub(crate) struct VacuumArgs {
     pub settings: SettingsArgs,
 }
 
-/// Which models are meant, and where they are looked for beside the folders in models.dirs.
+/// The models, and where to find them in addition to the folders in models.dirs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FoundArgs {
-    /// Only these models, by name [default: all in model folders]; a compiled-in model is taken only when
-    /// it is named here
+    /// Only these models, by name [default: all in model folders]; a compiled-in model is included only if it is
+    /// named here
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub models: Vec<ModelName>,
 
-    /// One more model folder, or a folder of such folders; may be repeated
+    /// Another model folder, or a folder of model folders; may be repeated
     #[arg(long, value_name = "DIR")]
     pub model_dir: Vec<PathBuf>,
 }

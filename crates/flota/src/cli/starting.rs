@@ -7,14 +7,14 @@ use flota_core::{ModelName, WorkerName};
 use flota_platform::settings::{ModelGroup, Role, Settings, SettingsError};
 use flota_worker::WorkerFlags;
 
-/// Where the settings come from.
+/// The sources of the settings.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SettingsArgs {
     /// Settings file instead of ./flota.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// A setting, such as log.level=warn; may be repeated
+    /// Override a setting, such as log.level=warn; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
 }
@@ -32,38 +32,37 @@ impl SettingsArgs {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is wanted")?;
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn role(text: &str) -> Result<Role, &'static str> {
-    text.parse().map_err(|_| "the roles are api, recorder, sweeper, notifier and ingest")
+    text.parse().map_err(|_| "expected api, recorder, sweeper, notifier or ingest")
 }
 
-/// Which models run.
+/// The models to run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ModelArgs {
-    /// Models to start, by name [default: all whose weights are on this machine]; the compiled-in models
-    /// are started where no folder holds a model, or when they are named here or in a group
+    /// Models to start, by name [default: all whose weights are on this machine]; compiled-in models are started if
+    /// no folder holds a model, or if they are named here or in a group
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub models: Vec<ModelName>,
 
-    /// One more model folder, or a folder of such folders; may be repeated. A model in a folder goes
-    /// before the compiled-in one of its name
+    /// Another model folder, or a folder of model folders; may be repeated. A model in a folder takes precedence over
+    /// the compiled-in model of the same name
     #[arg(long, value_name = "DIR")]
     pub model_dir: Vec<PathBuf>,
 
-    /// Have one worker serve several models, which then share the fetch and the decode of an image;
-    /// may be repeated
+    /// Serve several models with one worker, so that they share the fetch and the decode of an image; may be repeated
     #[arg(long, value_name = "WORKER=MODEL,…")]
     pub group: Vec<ModelGroup>,
 }
 
-/// Start the whole fleet on this machine and stay.
+/// Run the whole fleet on this machine.
 ///
-/// One server process, and one worker process per model or group of models. A process that dies is
-/// started again; Ctrl-C lets all of them finish what they have begun, a second one stops them at
-/// once.
+/// Starts one server process, and one worker process per model or group of models, and restarts a process that
+/// dies. Ctrl-C lets all of them finish their work; a second Ctrl-C stops them at once. The API has no
+/// authentication: keep it on a loopback address, or put it behind a proxy.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -75,11 +74,11 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub models: ModelArgs,
 
-    /// Folder of the data [default: ./flota-data]
+    /// Data folder [default: ./flota-data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Address of the API; port 0 takes a free one [default: 127.0.0.1:8080]
+    /// Address of the API; port 0 selects a free port [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
 
@@ -87,7 +86,7 @@ pub(crate) struct UpArgs {
     pub settings: SettingsArgs,
 }
 
-/// Start a fleet in a temporary folder, run images through it, show what came back.
+/// Run images through a temporary fleet and print the predictions.
 ///
 /// The demo receives its own callbacks and verifies their signatures. It leaves nothing behind.
 #[derive(Debug, Args)]
@@ -97,14 +96,14 @@ Examples:
   flota demo ~/Pictures --models image-quality
   flota demo photo.jpg --json | jq .predictions")]
 pub(crate) struct DemoArgs {
-    /// Images, or folders that are searched for images [default: the example images of this command]
+    /// Images, or folders to search for images [default: the compiled-in example images]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
     #[command(flatten)]
     pub models: ModelArgs,
 
-    /// Keep the data in this folder
+    /// Store the data in this folder, and keep it
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
@@ -116,29 +115,29 @@ pub(crate) struct DemoArgs {
     pub settings: SettingsArgs,
 }
 
-/// Start the server alone, or some of its roles.
+/// Run the server without workers, or some of its roles.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   FLOTA__DATA_DIR=/var/lib/flota flota serve
   flota serve --roles api --set backend=aws --set aws.bucket=my-images")]
 pub(crate) struct ServeArgs {
-    /// What this process does [default: all of it; roles: api, recorder, sweeper, notifier, ingest]
+    /// Roles of this process: api, recorder, sweeper, notifier, ingest [default: all]
     #[arg(long, value_name = "ROLE,…", value_delimiter = ',', value_parser = role)]
     pub roles: Vec<Role>,
 
     #[command(flatten)]
     pub settings: SettingsArgs,
 
-    /// Stop when standard input closes, as `flota up` asks of its children
+    /// Stop when standard input closes; `flota up` uses this for its children
     #[arg(long)]
     pub stop_on_stdin_close: bool,
 }
 
-/// Start the worker of a model folder, or of several.
+/// Run the worker of one model folder, or of several.
 ///
-/// Models of one worker share the fetch and the decode of an image. Requests find them by what the
-/// worker registers when it starts: a model may move from one worker to another at any time.
+/// Models of one worker share the fetch and the decode of an image. The worker registers its models when it
+/// starts, and their tasks go to it from then on: a model may move from one worker to another at any time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -147,16 +146,15 @@ Examples:
   flota worker my-model --data-dir /srv/flota/flota-data
   flota worker workers/image-quality workers/embedded-text --name photo")]
 pub(crate) struct WorkerArgs {
-    /// Folders with a model.yaml each, or names of compiled-in models
+    /// Folders with model.yaml, or names of compiled-in models
     #[arg(value_name = "DIR", required = true)]
     pub folders: Vec<PathBuf>,
 
-    /// The worker's name, and its queue's; wanted where it serves several models [default: the
-    /// model's]
+    /// Name of the worker and of its queue; required for several models [default: the model's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<WorkerName>,
 
-    /// Folder of the data, the same as that of `flota up` or `flota serve` [default: ./flota-data]
+    /// Data folder, the same as that of `flota up` or `flota serve` [default: ./flota-data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 

@@ -95,6 +95,8 @@ pub(crate) struct ModelAnswer {
     pub name: ModelName,
     /// Its current version.
     pub version: ModelVersion,
+    /// The digest of its weights, labels, pre- and postprocessing.
+    pub digest: String,
     /// The worker that serves it.
     pub worker: WorkerName,
     /// Its processes that are alive.

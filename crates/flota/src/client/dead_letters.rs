@@ -20,7 +20,7 @@ pub(crate) struct DeadLetterAnswer {
     pub reason: String,
     /// How often it was begun.
     pub attempts: u32,
-    /// When it was put away.
+    /// When it was dead-lettered.
     pub created_at: Timestamp,
     /// `open`, `replayed` or `discarded`.
     pub state: String,
@@ -60,9 +60,9 @@ pub(crate) struct GroupAnswer {
     pub reason: String,
     /// How many.
     pub count: u64,
-    /// When the first of them was put away.
+    /// When the first of them was dead-lettered.
     pub oldest_at: Timestamp,
-    /// When the last of them was put away.
+    /// When the last of them was dead-lettered.
     pub newest_at: Timestamp,
     /// The last error of the last of them.
     pub message: String,
@@ -142,7 +142,7 @@ struct ReplayList {
 struct Query<'a> {
     #[serde(flatten)]
     selection: &'a DeadLetterSelection,
-    decided: bool,
+    include_resolved: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,14 +161,14 @@ impl Client {
     pub async fn dead_letters(
         &self,
         selection: &DeadLetterSelection,
-        decided: bool,
+        include_resolved: bool,
         limit: usize,
     ) -> anyhow::Result<Vec<Verbatim<DeadLetterAnswer>>> {
         let mut letters = Vec::new();
         let mut after = None;
         while letters.len() < limit {
             let page = Some(PAGE.min(limit - letters.len()));
-            let query = Query { selection, decided, after, limit: page };
+            let query = Query { selection, include_resolved, after, limit: page };
             let call = self.call(Method::GET, "v1/dead-letters").query(&query);
             let page: LetterPage = self.answer(call).await?;
             letters.extend(page.dead_letters);
@@ -184,9 +184,9 @@ impl Client {
     pub async fn dead_letter_groups(
         &self,
         selection: &DeadLetterSelection,
-        decided: bool,
+        include_resolved: bool,
     ) -> anyhow::Result<Verbatim<GroupsAnswer>> {
-        let query = Query { selection, decided, after: None, limit: None };
+        let query = Query { selection, include_resolved, after: None, limit: None };
         self.answer(self.call(Method::GET, "v1/dead-letters/groups").query(&query)).await
     }
 

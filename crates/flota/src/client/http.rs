@@ -171,7 +171,7 @@ impl Client {
             return Err(problem(status, retry_after, &body).into());
         }
         serde_json::from_slice(&body)
-            .with_context(|| format!("{} does not answer as a fleet would", self.base))
+            .with_context(|| format!("the answer of {} is not that of a fleet", self.base))
     }
 
     fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
@@ -192,12 +192,12 @@ impl Client {
             _ => None,
         };
         match (host, self.base.port_or_known_default()) {
-            _ if is_default => "start one by `flota up`, or give --url".to_owned(),
+            _ if is_default => "start one with `flota up`, or set --url".to_owned(),
             (Some(host), Some(port)) => format!(
-                "start one by `flota up --listen {host}:{port}`, or correct the address (--url or \
+                "start one with `flota up --listen {host}:{port}`, or correct the URL (--url or \
                  FLOTA_URL)"
             ),
-            _ => "correct the address (--url or FLOTA_URL), or start a fleet there".to_owned(),
+            _ => "correct the URL (--url or FLOTA_URL), or start a fleet there".to_owned(),
         }
     }
 }
@@ -219,7 +219,7 @@ impl UploadSource {
         let unread = || format!("cannot read {}", self.name());
         let file = File::open(path).await.with_context(unread)?;
         if file.metadata().await.with_context(unread)?.is_dir() {
-            bail!("{}: it is a folder", unread());
+            bail!("{}: is a folder", unread());
         }
         let chunks = stream::try_unfold(file, async |mut file| {
             let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
@@ -298,14 +298,14 @@ mod tests {
         let said: Vec<String> = error.chain().map(ToString::to_string).collect();
         assert_eq!(said.len(), 2, "{said:?}");
         let sentence =
-            format!("no fleet at http://{address}: start one by `flota up --listen {address}`");
+            format!("no fleet at http://{address}: start one with `flota up --listen {address}`");
         assert!(said[0].starts_with(&sentence), "{said:?}");
         assert!(said[1].starts_with("Connection refused"), "{said:?}");
 
         let advice = |url: &str| Client::new(url.parse().unwrap()).advice();
-        assert_eq!(advice(DEFAULT_URL), "start one by `flota up`, or give --url");
+        assert_eq!(advice(DEFAULT_URL), "start one with `flota up`, or set --url");
         let elsewhere = advice("http://flota.example");
-        assert!(elsewhere.starts_with("correct the address"), "{elsewhere}");
+        assert!(elsewhere.starts_with("correct the URL"), "{elsewhere}");
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ const RETRY_FOR: Duration = Duration::from_secs(5 * 60);
 const BACKOFF_BASE: Duration = Duration::from_millis(500);
 /// before any: a server that is back is not left idle for longer.
 const BACKOFF_CAP: Duration = Duration::from_secs(15);
-/// A wait that is longer is announced: whoever watches would take the command for hung.
+/// A wait that is longer is announced: a watching user would take the command for hung.
 const SILENT_FOR: Duration = Duration::from_secs(2);
 /// Longest wait that a server may ask for: beyond, the call fails instead of seeming to hang.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);

@@ -52,7 +52,7 @@ impl VerbatimObject {
             return Ok(None);
         };
         serde_json::from_str(text.get())
-            .with_context(|| format!("`{name}` is not what a fleet writes"))
+            .with_context(|| format!("`{name}` has an unexpected value"))
     }
 
     /// Puts `value` in the place of that of `name`.

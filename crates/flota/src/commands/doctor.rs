@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use flota_platform::doctor::{Check, Verdict, examine};
+use flota_platform::doctor::{Check, Verdict, run_checks};
 use serde_json::json;
 
 use super::found::registrations;
@@ -10,32 +10,32 @@ use crate::{
     show,
 };
 
-/// Looks for what is wrong with a set-up; exit code 1 where something is.
+/// Checks a set-up; exit code 1 where a check finds an error.
 pub(crate) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
     let found = registrations(&args.models, &settings)?;
-    let checks = examine(&settings, &found, args.worker.as_ref()).await;
-    let wrong_count = checks.iter().filter(|check| check.is_wrong()).count();
+    let checks = run_checks(&settings, &found, args.worker.as_ref()).await;
+    let error_count = checks.iter().filter(|check| check.is_error()).count();
     match args.format {
-        Format::Json => print_json(&json!({ "wrong_count": wrong_count, "checks": checks }))?,
+        Format::Json => print_json(&json!({ "error_count": error_count, "checks": checks }))?,
         Format::Text => print_checks(&checks, args.all)?,
     }
-    Ok(if wrong_count > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if error_count > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn print_checks(checks: &[Check], all: bool) -> anyhow::Result<()> {
-    let (mut wrong_count, mut doubtful_count) = (0, 0);
+    let (mut error_count, mut warning_count) = (0, 0);
     for Check { about, verdict } in checks {
         let (mark, said, remedy) = match verdict {
-            Verdict::Good { .. } if !all => continue,
-            Verdict::Good { seen } => ("good", seen, None),
-            Verdict::Doubtful { problem, remedy } => {
-                doubtful_count += 1;
-                ("doubtful", problem, Some(remedy))
+            Verdict::Ok { .. } if !all => continue,
+            Verdict::Ok { found } => ("ok", found, None),
+            Verdict::Warning { problem, remedy } => {
+                warning_count += 1;
+                ("warning", problem, Some(remedy))
             }
-            Verdict::Wrong { problem, remedy } => {
-                wrong_count += 1;
-                ("wrong", problem, Some(remedy))
+            Verdict::Error { problem, remedy } => {
+                error_count += 1;
+                ("error", problem, Some(remedy))
             }
         };
         print(format!("{mark:8} {}: {}", plain(about), plain(said)))?;
@@ -43,9 +43,13 @@ fn print_checks(checks: &[Check], all: bool) -> anyhow::Result<()> {
             print(format!("{:8}   {}", "", plain(remedy)))?;
         }
     }
-    let looked = show::count(checks.len(), "check");
-    Ok(print(match (wrong_count, doubtful_count) {
-        (0, 0) => format!("{looked}, nothing to say"),
-        _ => format!("{looked}: {wrong_count} wrong, {doubtful_count} doubtful"),
+    let checked = show::count(checks.len(), "check");
+    Ok(print(match (error_count, warning_count) {
+        (0, 0) => format!("{checked}, no problem found"),
+        (errors, warnings) => format!(
+            "{checked}: {}, {}",
+            show::count(errors, "error"),
+            show::count(warnings, "warning")
+        ),
     })?)
 }

@@ -19,12 +19,12 @@ pub(crate) async fn engine(command: EngineCommand) -> anyhow::Result<ExitCode> {
 
 async fn install_into(args: InstallArgs) -> anyhow::Result<()> {
     let dir = args.dir.clone().or_else(install_dir);
-    let dir = dir.context("nothing says where caches are kept: name a folder with --dir")?;
-    note(format!("fetching ONNX Runtime into {}", dir.display()));
+    let dir = dir.context("no cache folder found: name a folder with --dir")?;
+    note(format!("installing ONNX Runtime into {}", dir.display()));
     let library = tokio::task::spawn_blocking(move || install(&dir)).await??;
     print(library.display())?;
     if args.dir.is_some() {
-        note(format!("it is used where settings say engine.library = \"{}\"", library.display()));
+        note(format!("to use it, set engine.library = \"{}\"", library.display()));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(crate) fn registrations(
     let found = fleet::find_named(settings, &args.model_dir, &args.models, temporary.path())?;
     if found.is_empty() {
         note(
-            "no folder of models.dirs or --model-dir holds a model; compiled-in models are taken by \
+            "no model in the folders of models.dirs or --model-dir; name compiled-in models with \
              --models NAME",
         );
     }

@@ -17,13 +17,16 @@ pub(crate) async fn models(args: ModelsArgs) -> anyhow::Result<ExitCode> {
     }
     let models = client.models().await?;
     if models.is_empty() {
-        print("no model is known yet: a worker makes its model known when it starts")?;
+        print("no models yet: a worker registers its models when it starts")?;
         return Ok(ExitCode::SUCCESS);
     }
     let width = terminal_width();
     print(table(&models, width.is_some()).draw(width))?;
     Ok(ExitCode::SUCCESS)
 }
+
+/// So many characters of a digest tell two models apart for people; `--json` has all.
+const DIGEST_CHARS: usize = 12;
 
 /// A row for each model. People read times in words; programs get seconds, and headings that say so.
 fn table(models: &[ModelAnswer], is_terminal: bool) -> Table {
@@ -39,7 +42,7 @@ fn table(models: &[ModelAnswer], is_terminal: bool) -> Table {
         true => format!("{rate:.1}/s"),
         false => format!("{rate:.1}"),
     };
-    let headings = ["model", "version", "worker", "alive", "backlog"];
+    let headings = ["model", "version", "digest", "worker", "alive", "backlog"];
     let mut table =
         Table::new(&[headings.as_slice(), &[oldest, arrival, throughput, drain]].concat());
     for model in models {
@@ -48,6 +51,7 @@ fn table(models: &[ModelAnswer], is_terminal: bool) -> Table {
         table.add([
             model.name.to_string(),
             model.version.to_string(),
+            model.digest.get(..DIGEST_CHARS).unwrap_or(&model.digest).to_owned(),
             model.worker.to_string(),
             model.workers_alive.to_string(),
             cell(backlog.map(|backlog| backlog.tasks.to_string())),
@@ -70,7 +74,7 @@ mod tests {
     fn times_are_words_on_a_terminal_and_seconds_for_programs() {
         let backlog = json!({"tasks": 1500, "oldest_age_seconds": 200.4, "arrival_per_second": null,
             "service_per_second": 2.04, "drain_seconds": 7300.0});
-        let model = |name: &str, backlog| json!({"name": name, "version": "1", "worker": name, "workers_alive": 2, "backlog": backlog});
+        let model = |name: &str, backlog| json!({"name": name, "version": "1", "digest": "0123456789abcdef", "worker": name, "workers_alive": 2, "backlog": backlog});
         let models = json!([model("cat", backlog), model("dog", json!(null))]);
         let models: Vec<ModelAnswer> = serde_json::from_value(models).unwrap();
         let wide = table(&models, true).draw(Some(120));
@@ -84,7 +88,7 @@ mod tests {
             lines[0]
                 .ends_with("\toldest (s)\tarrival rate (/s)\tthroughput (/s)\ttime to drain (s)")
         );
-        assert_eq!(lines[1], "cat\t1\tcat\t2\t1500\t200\t-\t2.0\t7300");
-        assert_eq!(lines[2], "dog\t1\tdog\t2\t-\t-\t-\t-\t-");
+        assert_eq!(lines[1], "cat\t1\t0123456789ab\tcat\t2\t1500\t200\t-\t2.0\t7300");
+        assert_eq!(lines[2], "dog\t1\t0123456789ab\tdog\t2\t-\t-\t-\t-\t-");
     }
 }

@@ -2,7 +2,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Context;
 use flota_core::{ModelName, ModelVersion, Output};
-use flota_worker::{Engines, ModelFolder};
+use flota_worker::Engines;
 use indicatif::ProgressIterator;
 use serde::Serialize;
 
@@ -43,12 +43,12 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
     let found = image_files::find(&args.paths)?;
     found.notes().iter().for_each(note);
-    let (dir, _unpacked) = built_in::folder_of(&args.folder)?;
-    let folder = ModelFolder::open(&dir, &settings.weights_dir()).await?;
+    let (folder, _unpacked) = built_in::open(&args.folder, &settings).await?;
     let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
-    let model = folder.load(&Engines::open(&settings.engine)?)?;
-    let mut session = model.session(1)?;
-    let mut predict = |image: &[u8]| flota_worker::predict(&model, session.as_mut(), image);
+    let engines = Engines::open(&settings.engine)?;
+    let model = folder.load(&engines)?;
+    let mut session = engines.session(&model, 1)?;
+    let mut predict = |image: &[u8]| flota_worker::predict(&model, &mut session, image);
     let predictions: Vec<_> =
         found.files.iter().progress().map(|file| look(&mut predict, file)).collect();
     let failed = predictions.iter().any(|line| matches!(line.seen, Seen::Error(_)));

@@ -142,7 +142,7 @@ async fn register(platform: &Platform, model: &Registration) -> anyhow::Result<(
     match outcome.with_context(|| format!("cannot register the model {name}"))? {
         RegistrationOutcome::Registered => Ok(()),
         RegistrationOutcome::Conflict(_) => anyhow::bail!(
-            "version {version} of {name} is known with other contents: bump the `version` in its \
+            "version {version} of {name} is registered with different content: raise the `version` in its \
              model.yaml"
         ),
     }
@@ -179,8 +179,8 @@ impl Report {
             + self.models.iter().filter(|model| model.state == ModelState::Missing).count();
         let all = self.resources.len() + self.models.len();
         Ok(print(match open {
-            0 => format!("{all} of {all} as they are to be"),
-            open => format!("{open} of {all} missing or different: run it without --dry-run"),
+            0 => format!("{all} of {all} ready"),
+            open => format!("{open} of {all} missing or different: run again without --dry-run"),
         })?)
     }
 }

@@ -18,7 +18,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         shutdown = shutdown.and_on_stdin_close().context("cannot watch standard input")?;
     }
     let listener = listen(settings.server.listen).await?;
-    settings.server.listen = listener.local_addr().context("cannot tell the port")?;
+    settings.server.listen = listener.local_addr().context("cannot read the port")?;
     let platform = Platform::open(&settings).await?;
     print(format!("{LISTENING}http://{}", settings.server.listen))?;
     flota_server::run(listener, platform, settings, shutdown.token()).await?;
@@ -29,7 +29,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let sentence = match error.kind() {
             ErrorKind::AddrInUse => format!(
-                "port {} is taken: stop what listens there, or choose another by \
+                "port {} is in use: stop the process that listens there, or choose another port with \
                  --set server.listen={}",
                 address.port(),
                 SocketAddr::new(address.ip(), 0)

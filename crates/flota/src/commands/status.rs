@@ -32,6 +32,7 @@ pub(crate) fn print_request(
     let parts = parts(&request.counts, outcomes);
     let submitted = times::shown(request.timings.created_at);
     let took = match request.timings.duration_ms {
+        Some(ms @ ..100) => format!(", took {ms} ms"),
         Some(ms) => format!(", took {:.1} s", ms as f64 / 1_000.0),
         None => String::new(),
     };

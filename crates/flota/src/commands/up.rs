@@ -51,7 +51,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
         config: sources.config,
         set: sources.set,
         data_dir: (settings.backend == Backend::Embedded).then(|| settings.data_dir.clone()),
-        drain: settings.worker.drain.max(settings.recorder.drain),
+        drain: settings.queue.drain,
         logs: None,
     };
     let mut fleet = match Fleet::start_server(&plan, &stop).await {
@@ -117,7 +117,7 @@ async fn register(workers: &[PlannedWorker], settings: &Settings) -> anyhow::Res
             let now = SystemClock.now();
             let name = &model.manifest.name;
             let known = platform.models.get(name, now).await;
-            let known = known.with_context(|| format!("cannot look for the model {name}"))?;
+            let known = known.with_context(|| format!("cannot look up the model {name}"))?;
             if known.is_some_and(|known| known.workers_alive > 0) {
                 continue;
             }
@@ -126,7 +126,7 @@ async fn register(workers: &[PlannedWorker], settings: &Settings) -> anyhow::Res
             match outcome.with_context(|| format!("cannot register the model {name}"))? {
                 RegistrationOutcome::Registered => {}
                 RegistrationOutcome::Conflict(_) => bail!(
-                    "version {} of {name} is known with other contents: bump the `version` in its \
+                    "version {} of {name} is registered with different content: raise the `version` in its \
                      model.yaml",
                     model.manifest.version
                 ),
@@ -150,11 +150,11 @@ async fn stay(fleet: &mut Fleet, stop: &Stop) -> anyhow::Result<()> {
                         note(sentence);
                     }
                 }
-                ended if ended.is_server() => bail!("the server gave up ({})", ended.how()),
+                ended if ended.is_server() => bail!("the server exited ({})", ended.how()),
                 ended => note(format!(
-                    "`{}` gave up ({}) and is not started again; the others go on, and /readyz and \
-                     /v1/models say that it is missing. Its reason stands above; start again when it \
-                     is cured",
+                    "`{}` failed ({}) and is not restarted; the others go on, and /readyz and \
+                     /v1/models report it as missing. The reason is above; fix it, then start \
+                     `flota up` again",
                     ended.name,
                     ended.how()
                 )),
@@ -174,7 +174,7 @@ fn greet(
         format!("{} {}{built_in}", model.manifest.name, model.manifest.version)
     });
     let data_dir = settings.data_dir.to_string_lossy();
-    print(format!("Flota is up at {url}, its data in {}", plain(&data_dir)))?;
+    print(format!("Flota is up at {url}, with its data in {}", plain(&data_dir)))?;
     print(format!("models: {}", versions.collect::<Vec<_>>().join(", ")))?;
     for worker in workers.iter().filter(|worker| !worker.is_usual()) {
         let models: Vec<_> = worker.models.iter().map(|m| m.manifest.name.as_str()).collect();
@@ -185,7 +185,7 @@ fn greet(
     }
     let example = example(url, chosen, settings).unwrap_or_else(|| format!("curl {url}/v1/models"));
     print(format!("try it:\n  {example}"))?;
-    print("Ctrl-C stops it; its workers start now, and what is submitted meanwhile waits for them")
+    print("Ctrl-C stops the fleet. Its workers are starting; requests wait for them")
 }
 
 /// Lines for the shell that submit the example images to the first model: by this command, and one image by curl.
@@ -197,7 +197,7 @@ fn example(url: &str, chosen: &Chosen, settings: &Settings) -> Option<String> {
     let request =
         format!(r#"{{"images":[{{"url":"flota://sha256/{sha256}"}}],"models":["{model}"]}}"#);
     Some(format!(
-        "{submit}\nor without it:\n  curl -sS -w '\\n' --data-binary @{} {url}/v1/images && \\\n  curl -sS -H 'Prefer: wait=60' -H \
+        "{submit}\nor with curl:\n  curl -sS -w '\\n' --data-binary @{} {url}/v1/images && \\\n  curl -sS -H 'Prefer: wait=60' -H \
          'Content-Type: application/json' -d '{request}' {url}/v1/requests",
         quoted(&file.to_string_lossy())
     ))

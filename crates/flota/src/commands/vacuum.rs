@@ -10,11 +10,11 @@ use crate::{cli::VacuumArgs, print::print};
 pub(crate) async fn vacuum(args: VacuumArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?;
     if settings.backend != Backend::Embedded {
-        bail!("there are no databases to vacuum: `backend` is not \"embedded\"");
+        bail!("no databases to vacuum: `backend` is not \"embedded\"");
     }
     let data_dir = settings.data_dir;
     if !data_dir.join("records.sqlite").exists() {
-        bail!("there is no data folder {}", data_dir.display());
+        bail!("no data folder {}", data_dir.display());
     }
     let rewritten = spawn_blocking(move || embedded::rewrite(&data_dir)).await;
     let freed_bytes = rewritten

@@ -46,7 +46,7 @@ impl Receiver {
     /// # Errors
     /// If there is no port, or the secret is none.
     pub async fn start(secret: &str) -> anyhow::Result<Self> {
-        let webhook = Webhook::new(secret).context("the secret for callbacks cannot be read")?;
+        let webhook = Webhook::new(secret).context("the secret for callbacks is invalid")?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for callbacks")?;
         let address = listener.local_addr().context("no port for callbacks")?;
         let (sender, arrived) = watch::channel(Arrived::default());

@@ -1,4 +1,4 @@
-use flota_core::ModelName;
+use flota_core::{LabelScore, ModelName};
 use serde::Serialize;
 
 use super::receiver::Arrived;
@@ -131,7 +131,9 @@ impl Report {
         for line in self.predictions.iter().filter(|line| line.model == *model) {
             let image = std::iter::once(self.short(&line.image).to_owned());
             match show::values(&line.ending) {
-                Some(values) => table.add(image.chain(values.iter().map(show::value))),
+                Some(values) => {
+                    table.add(image.chain(values.iter().map(|score| cell(values, score))))
+                }
                 None => table.add(image.chain([FAILED.to_owned()])),
             }
         }
@@ -188,11 +190,11 @@ impl Report {
         let Callbacks { delivered, verified } = self.callbacks;
         let signatures = match delivered == verified {
             true => "every signature verified".to_owned(),
-            false => format!("only {verified} with a signature that verifies"),
+            false => format!("only {verified} with a valid signature"),
         };
         let is_flagged = self.predictions.iter().any(|line| show::has_flag(&line.ending));
         let legend = match is_flagged {
-            true => "! marks what lies beyond its threshold in the model's manifest\n",
+            true => "! marks scores beyond the threshold in the model's manifest\n",
             false => "",
         };
         format!(
@@ -204,6 +206,14 @@ impl Report {
             self.from_cache,
             show::count(delivered, "callback"),
         )
+    }
+}
+
+/// A value in its own column.
+fn cell(values: &[LabelScore], score: &LabelScore) -> String {
+    match show::is_hidden(values, score) {
+        true => "-".to_owned(),
+        false => show::value(score),
     }
 }
 

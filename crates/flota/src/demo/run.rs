@@ -70,7 +70,7 @@ pub(crate) async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     };
     // Said even where the report could not be.
     if report.callbacks.verified < report.callbacks.delivered {
-        bail!("a callback came whose signature does not verify");
+        bail!("the signature of a callback is invalid");
     }
     shown.map(|()| ExitCode::SUCCESS)
 }
@@ -80,13 +80,13 @@ fn settings(
     mut sources: SettingsArgs,
     data_dir: &Path,
 ) -> anyhow::Result<(Settings, SettingsArgs)> {
-    // Weights are fetched into the usual cache, lest each demo fetch them again.
+    // Weights are fetched into the usual cache, so that not every demo downloads them.
     let usual = sources.load()?;
     sources.put("worker.cache_dir", usual.weights_dir().display().to_string());
     sources.put("data_dir", data_dir.display().to_string());
     // A demo is over before these would pay.
-    sources.put("engine.calibrate_ms", "0");
-    sources.put("engine.keep_graphs", "false");
+    sources.put("engine.autotune_ms", "0");
+    sources.put("engine.cache_graphs", "false");
     sources.put("server.listen", "127.0.0.1:0");
     sources.put("server.public_url", "");
     sources.put("network.allow", LOOPBACK);
@@ -119,7 +119,7 @@ impl Demo {
             config: sources.config,
             set: sources.set,
             data_dir: Some(self.settings.data_dir.clone()),
-            drain: self.settings.worker.drain,
+            drain: self.settings.queue.drain,
             logs: Some(logs),
         };
         let mut fleet = Fleet::start(&plan, stop).await?;
@@ -162,7 +162,7 @@ impl Demo {
         match self.settings.notifier.secrets.first() {
             Some(secret) => Ok(secret.clone()),
             None => read_callback_secret(&self.settings.data_dir)?
-                .context("the server has made no secret to sign callbacks with"),
+                .context("the server has generated no secret to sign callbacks with"),
         }
     }
 
@@ -204,7 +204,8 @@ impl Demo {
             files = rest;
             for outcome in client.outcomes(*id).await? {
                 let index = outcome.n as usize / model_count;
-                let file = of_request.get(index).context("the fleet counts images otherwise")?;
+                let file =
+                    of_request.get(index).context("an outcome has an unknown image index")?;
                 let name = file.strip_prefix(&self.examples).unwrap_or(file);
                 named.push((name.display().to_string(), outcome));
             }
@@ -229,7 +230,7 @@ async fn broken(fleet: &mut Fleet) -> anyhow::Error {
         let ended = fleet.next_end().await;
         if ended.is_explained() {
             let words = fleet.last_words(&ended.name);
-            return anyhow::anyhow!("`{}` gave up ({}){words}", ended.name, ended.how());
+            return anyhow::anyhow!("`{}` failed ({}){words}", ended.name, ended.how());
         }
     }
 }
@@ -237,7 +238,7 @@ async fn broken(fleet: &mut Fleet) -> anyhow::Error {
 fn missing(receiver: &Receiver) -> String {
     let arrived = receiver.arrived();
     format!(
-        "not every callback came within {} s: {} came, {} verified",
+        "some callbacks did not arrive within {} s: {} arrived, {} verified",
         CALLBACK_WAIT.as_secs(),
         arrived.delivered.len(),
         arrived.verified.len()

@@ -1,11 +1,11 @@
 //! The fleet on one machine: a server process, its worker processes, and who keeps them.
 
 mod child;
-mod keeper;
 mod models;
 mod plan;
 mod running;
 mod stop;
+mod supervisor;
 mod workers;
 
 pub(crate) use models::{Chosen, FoundModel, choose, find_all, find_named, prepare, unpack};

@@ -41,7 +41,7 @@ impl Chosen {
         let all: Vec<&str> = running.chain(out.iter().copied()).collect();
         (!out.is_empty()).then(|| {
             format!(
-                "left out: {}, whose weights are not on this machine; --models {} fetches them and runs all",
+                "skipped: {} (weights not downloaded); --models {} downloads them and runs all",
                 out.join(", "),
                 all.join(",")
             )
@@ -139,7 +139,7 @@ fn find(
     for dir in named {
         let found = model_folders(dir)?;
         if found.is_empty() {
-            bail!("no {MANIFEST_FILE} in {} or in a folder under it", dir.display());
+            bail!("no {MANIFEST_FILE} in {} or its subfolders", dir.display());
         }
         folders.extend(found);
     }
@@ -154,7 +154,7 @@ fn find(
         let name = model.manifest.name.clone();
         match by_name.get(&name) {
             Some(other) if other.folder != model.folder => bail!(
-                "{} and {} both are `{name}`: rename one in its {MANIFEST_FILE}",
+                "{} and {} both have the name `{name}`: rename one in its {MANIFEST_FILE}",
                 other.folder.display(),
                 model.folder.display()
             ),
@@ -179,7 +179,7 @@ pub(crate) fn choose(
     if let Some(unknown) =
         wanted.iter().find(|name| !found.iter().any(|m| m.manifest.name == **name))
     {
-        bail!("there is no model `{unknown}`; found: {known}; --model-dir DIR adds more");
+        bail!("no model `{unknown}`; found: {known}; --model-dir DIR adds more");
     }
     let (models, others): (Vec<_>, Vec<_>) = if wanted.is_empty() {
         found.into_iter().partition(|model| is_at_hand(&model.manifest, cache_dir))
@@ -188,10 +188,10 @@ pub(crate) fn choose(
     };
     let left_out: Vec<_> = others.into_iter().map(|model| model.manifest.name).collect();
     if let (true, Some(name)) = (models.is_empty(), left_out.first()) {
-        bail!("the weights of every model would have to be fetched: name one, --models {name}");
+        bail!("no model has downloaded weights; to download them, name a model: --models {name}");
     }
     if models.is_empty() {
-        bail!("no model found: give a model folder by --model-dir DIR");
+        bail!("no model found: name a model folder with --model-dir DIR");
     }
     Ok(Chosen { models, left_out, unpacked: Vec::new() })
 }
@@ -288,7 +288,7 @@ output: {name: o, kind: regression}";
         assert_eq!((names(&chosen.models), chosen.left_out.len()), (vec!["near"], 1));
         let note = chosen.left_out_note().unwrap();
         assert!(
-            note.starts_with("left out: far, ") && note.contains("--models near,far "),
+            note.starts_with("skipped: far (") && note.contains("--models near,far "),
             "{note}"
         );
         let far = ["far".parse().unwrap()];

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{PlannedWorker, child::ChildSpec, keeper::SERVER};
+use super::{PlannedWorker, child::ChildSpec, supervisor::SERVER};
 
 /// What a fleet is made of.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Plan {
         let mut args: Vec<OsString> = vec!["serve".into()];
         let planned: Vec<_> =
             self.workers.iter().map(|worker| worker.group().to_string()).collect();
-        let planned = serde_json::to_string(&planned).context("cannot name the workers")?;
+        let planned = serde_json::to_string(&planned).context("cannot encode the workers")?;
         args.extend(set("models.planned", &planned));
         self.spec(SERVER, own_executable()?, args)
     }
@@ -55,7 +55,7 @@ impl Plan {
             }
             if worker.models.iter().any(|model| model.manifest.code) {
                 bail!(
-                    "`{name}` needs a worker of its own, {}: build it by `cargo build --release \
+                    "`{name}` needs a worker binary of its own, {}: build it with `cargo build --release \
                      -p flota-{name}`",
                     special.display()
                 );
@@ -84,7 +84,7 @@ impl Plan {
 }
 
 fn own_executable() -> anyhow::Result<PathBuf> {
-    std::env::current_exe().context("cannot tell where this executable is")
+    std::env::current_exe().context("cannot find the path of this executable")
 }
 
 /// What sets `key` on a child's command line.

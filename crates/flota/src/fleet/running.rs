@@ -19,8 +19,8 @@ use tokio::{
 use super::{
     FoundModel, Plan, PlannedWorker, Stop,
     child::{Child, ChildSpec, describe},
-    keeper::{Ended, Keeper, ReadyReports},
     plan::{log_file, set},
+    supervisor::{Ended, ReadyReports, Supervisor},
 };
 use crate::{client::Client, print::note};
 
@@ -40,7 +40,7 @@ const STOP_MARGIN: Duration = Duration::from_secs(5);
 pub(crate) struct Fleet {
     /// Where its API is.
     pub address: SocketAddr,
-    keepers: JoinSet<()>,
+    supervisors: JoinSet<()>,
     ends: mpsc::Receiver<Ended>,
     ends_in: mpsc::Sender<Ended>,
     reports: ReadyReports,
@@ -79,8 +79,9 @@ impl Fleet {
         let (child, address) = start_server(&spec, &stop, plan.drain).await?;
         // Started again, the server is where its clients know it to be.
         spec.args.extend(set("server.listen", &address.to_string()));
-        let (keepers, reports, logs) = (JoinSet::new(), ReadyReports::default(), plan.logs.clone());
-        let mut fleet = Self { address, keepers, ends, ends_in, reports, stop, logs };
+        let (supervisors, reports, logs) =
+            (JoinSet::new(), ReadyReports::default(), plan.logs.clone());
+        let mut fleet = Self { address, supervisors, ends, ends_in, reports, stop, logs };
         fleet.keep(spec, child, plan);
         Ok(fleet)
     }
@@ -148,7 +149,7 @@ impl Fleet {
     /// Stops every child and returns when they have ended.
     pub async fn stop(mut self) {
         self.stop.orderly.cancel();
-        while self.keepers.join_next().await.is_some() {}
+        while self.supervisors.join_next().await.is_some() {}
     }
 
     /// The last lines of a child's log file, to be shown when it ended; empty where there is none.
@@ -157,7 +158,7 @@ impl Fleet {
     }
 
     fn keep(&mut self, spec: ChildSpec, child: Child, plan: &Plan) {
-        let keeper = Keeper {
+        let supervisor = Supervisor {
             spec,
             stop_bound: plan.drain.saturating_add(STOP_MARGIN),
             ends: self.ends_in.clone(),
@@ -165,7 +166,7 @@ impl Fleet {
             data_dir: plan.data_dir.clone(),
             clock: Arc::new(SystemClock),
         };
-        self.keepers.spawn(keeper.run(child, self.stop.clone()));
+        self.supervisors.spawn(supervisor.run(child, self.stop.clone()));
     }
 
     /// What `work` comes to, unless a child ends for good before, or the fleet is to stop.
@@ -182,7 +183,7 @@ impl Fleet {
                     };
                     let words = self.last_words(&ended.name);
                     if is_hopeless {
-                        bail!("`{}` does not start ({}){words}", ended.name, ended.how());
+                        bail!("`{}` did not start ({}){words}", ended.name, ended.how());
                     }
                     if let Some(sentence) = ended.tried_again() {
                         note(sentence);
@@ -203,7 +204,7 @@ async fn start_server(
     let stdout = child.take_stdout().expect("standard output is piped");
     let mut lines = BufReader::new(stdout).lines();
     let line = tokio::select! {
-        line = lines.next_line() => line.context("cannot read what the server says")?,
+        line = lines.next_line() => line.context("cannot read the server's output")?,
         () = stop.orderly.cancelled() => {
             child.stop(drain, &stop.now).await;
             bail!("interrupted");
@@ -217,7 +218,7 @@ async fn start_server(
     let address = line.strip_prefix(LISTENING).and_then(|url| url.strip_prefix("http://"));
     match address.and_then(|address| address.parse().ok()) {
         Some(address) => Ok((child, address)),
-        None => bail!("the server says `{line}` instead of its address"),
+        None => bail!("the server printed `{line}` instead of its address"),
     }
 }
 

@@ -44,14 +44,14 @@ pub(crate) fn workers(
             None => workers.push(PlannedWorker { name: worker, models: vec![model] }),
             Some(planned) if is_of(group, &planned.models) => planned.models.push(model),
             Some(_) => bail!(
-                "the group `{worker}` has the name of a model that is not in it: name it otherwise"
+                "the group `{worker}` has the name of a model that is not in it: choose another name"
             ),
         }
     }
     for PlannedWorker { name, models } in workers.iter().filter(|planned| !planned.is_usual()) {
         if let Some(model) = models.iter().find(|model| model.manifest.code) {
             let model = &model.manifest.name;
-            bail!("`{model}` needs a worker of its own: take it out of the group `{name}`");
+            bail!("`{model}` needs a worker binary of its own: remove it from the group `{name}`");
         }
     }
     Ok(workers)
@@ -63,12 +63,12 @@ pub(crate) fn workers(
 /// Names the first that cannot, or was not.
 pub(crate) fn check_groups(groups: &[ModelGroup], found: &[FoundModel]) -> anyhow::Result<()> {
     if let Err(error) = ModelGroup::check(groups) {
-        bail!("the groups cannot be together: {error}");
+        bail!("the groups conflict: {error}");
     }
     let is_found = |name: &ModelName| found.iter().any(|model| model.manifest.name == *name);
     for ModelGroup { worker, models } in groups {
         if let Some(unknown) = models.iter().find(|name| !is_found(name)) {
-            bail!("the group `{worker}` names `{unknown}`, and there is no such model");
+            bail!("the group `{worker}` names an unknown model `{unknown}`");
         }
     }
     Ok(())
@@ -128,6 +128,6 @@ mod tests {
     fn what_cannot_be_one_worker_is_said() {
         check(&["a", "b"], &["a=b"], Err("has the name of a model that is not in it"));
         check(&["b", "a"], &["b=a"], Err("has the name of a model that is not in it"));
-        check(&["a", "code"], &["photo=a,code"], Err("`code` needs a worker of its own"));
+        check(&["a", "code"], &["photo=a,code"], Err("`code` needs a worker binary of its own"));
     }
 }

@@ -112,7 +112,7 @@ impl Finder {
             let mut line = Vec::new();
             match (&mut list).take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
                 Ok(0) if is_empty => {
-                    let why = format!("no images in {shown}: it lists no path and no URL");
+                    let why = format!("no images in {shown}: it has no path or URL");
                     return self.send(Input::Unreadable(why));
                 }
                 Ok(0) => return Ok(()),
@@ -123,8 +123,8 @@ impl Finder {
             let text = match String::from_utf8(line) {
                 Ok(text) if is_whole => text,
                 Ok(_) | Err(_) => {
-                    let why = "a line of it is longer than 16 KiB or not UTF-8: give a path or URL \
-                        in each line";
+                    let why = "a line is longer than 16 KiB or not UTF-8: write one path or URL \
+                        per line";
                     return self.send(unreadable(anyhow!("cannot read {}: {why}", plain(name))));
                 }
             };
@@ -205,10 +205,10 @@ fn image_from(input: impl Read, is_terminal: bool) -> anyhow::Result<UploadSourc
         bail!("standard input has more than 256 MiB: no image is that large");
     }
     if bytes.is_empty() {
-        bail!("standard input has no bytes: pipe those of an image into it");
+        bail!("standard input has no bytes: pipe the bytes of an image into it");
     }
     if str::from_utf8(&bytes).is_ok() {
-        bail!("standard input is text and no image: --from-file - reads paths and URLs from it");
+        bail!("standard input is text, not an image; to read paths and URLs, use --from-file -");
     }
     Ok(UploadSource::Memory { name: STDIN.to_owned(), bytes: Bytes::from(bytes) })
 }

@@ -74,7 +74,7 @@ impl Progress {
     pub fn refused(&self, sentence: &str) {
         match self.failed_count.fetch_add(1, Relaxed) {
             0..MAX_NAMED => self.say(sentence),
-            MAX_NAMED => self.say("more failed that are not named"),
+            MAX_NAMED => self.say("further failures are not listed"),
             _ => {}
         }
     }
@@ -110,14 +110,14 @@ impl Progress {
 
 fn waiting(error: &anyhow::Error, is_remembered: bool) -> String {
     let why = match error.downcast_ref::<Refusal>() {
-        Some(refusal) => format!("the fleet takes nothing at present: {refusal}"),
+        Some(refusal) => format!("the fleet is overloaded: {refusal}"),
         None => "the fleet does not answer".to_owned(),
     };
     let safe = match is_remembered {
         true => " (Ctrl-C is safe: the same command resumes)",
         false => "",
     };
-    format!("{why}; trying again for 5 minutes{safe}")
+    format!("{why}; retrying for 5 minutes{safe}")
 }
 
 #[cfg(test)]
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_wait_is_said_to_be_safe_to_interrupt_only_where_it_is() {
         let lost = anyhow::anyhow!("connection refused");
-        let safe = "the fleet does not answer; trying again for 5 minutes (Ctrl-C is safe: the same command resumes)";
+        let safe = "the fleet does not answer; retrying for 5 minutes (Ctrl-C is safe: the same command resumes)";
         assert_eq!(waiting(&lost, true), safe);
         assert!(waiting(&lost, false).ends_with("for 5 minutes"));
     }

@@ -48,13 +48,13 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     };
     for name in without_worker(&checked?, &args.models) {
         note(format!(
-            "no worker of {name} is running yet; its tasks wait. Unless one is starting, start it: flota worker DIR"
+            "no worker serves {name} yet, so its tasks wait. Unless one is starting, run: flota worker DIR"
         ));
     }
     let run = Run::open(&command(&args)?, args.fresh);
     if let Some(at) = run.started_at().filter(|_| run.accepted_count() > 0 && !args.quiet) {
         note(format!(
-            "resuming the run of {}, which submitted {}; --fresh submits everything again",
+            "resuming the run started {}, which submitted {}; --fresh submits everything again",
             times::relative(at, jiff::Timestamp::now()),
             count(run.accepted_count(), "request"),
         ));
@@ -104,12 +104,12 @@ async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<V
     match wanted.iter().find(|name| !known.contains(name)) {
         None => Ok(models),
         Some(name) if known.is_empty() => bail!(
-            "the fleet knows no model `{name}`, and none at all: a worker makes its model known when it \
+            "no model `{name}`: the fleet has no models yet; a worker registers its models when it \
              starts"
         ),
         Some(name) => {
             let known: Vec<_> = known.iter().map(ToString::to_string).collect();
-            bail!("the fleet knows no model `{name}`; it knows {}", known.join(", "))
+            bail!("no model `{name}`; the fleet has {}", known.join(", "))
         }
     }
 }
@@ -138,7 +138,7 @@ fn command(args: &SubmitArgs) -> anyhow::Result<Sha256> {
 async fn all(args: &SubmitArgs, sender: &Sender, submitted: &mut Submitted) -> anyhow::Result<()> {
     let given = Given { images: args.images.clone(), list: args.from_file.clone() };
     if given.list.as_deref() == Some(STDIN) && given.images.iter().any(|image| image == STDIN) {
-        bail!("standard input cannot be an image and a list: leave out one `-`");
+        bail!("standard input cannot be both an image and a list: remove one `-`");
     }
     sender.progress.begin("images uploaded");
     let (found, finding) = given.find();
@@ -161,8 +161,8 @@ async fn all(args: &SubmitArgs, sender: &Sender, submitted: &mut Submitted) -> a
         let number = usize::try_from(remarks.other_count).unwrap_or(usize::MAX);
         let skipped = count(number, "file");
         sender.progress.say(&match number {
-            1 => format!("{skipped} skipped: its name does not end like an image's"),
-            _ => format!("{skipped} skipped: their names do not end like an image's"),
+            1 => format!("{skipped} skipped: its name has no image extension"),
+            _ => format!("{skipped} skipped: their names have no image extension"),
         });
     }
     if args.wait { finished(args, sender, submitted).await } else { Ok(()) }
@@ -220,10 +220,10 @@ impl Submitted {
         let what = self.summary(0);
         match (self.requests.last(), is_remembered) {
             (None, _) => {
-                "nothing was submitted yet. Run the same command again to start over".to_owned()
+                "nothing was submitted. Run the same command again to start over".to_owned()
             }
             (Some(last), true) => format!(
-                "{what}, the last as {last}; the fleet processes them. Run the same command again to resume: \
+                "{what}, the last as {last}; the fleet processes them. Run the same command again to resume; \
                  nothing is submitted twice"
             ),
             (Some(last), false) => format!("{what}, the last as {last}; the fleet processes them"),
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_submitted_model_without_a_running_worker_is_named() {
-        let model = |name: &str, alive: u32| json!({"name": name, "version": "1", "worker": name, "workers_alive": alive, "backlog": null});
+        let model = |name: &str, alive: u32| json!({"name": name, "version": "1", "digest": "00", "worker": name, "workers_alive": alive, "backlog": null});
         let models = json!([model("cat", 0), model("dog", 1), model("owl", 0)]);
         let models: Vec<ModelAnswer> = serde_json::from_value(models).unwrap();
         let wanted = ["dog".parse().unwrap(), "owl".parse().unwrap()];

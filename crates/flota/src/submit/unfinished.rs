@@ -47,7 +47,7 @@ impl Run {
         match Self::try_open(folder, command, is_fresh) {
             Ok(run) => run,
             Err(error) => {
-                tracing::debug!("this submission is not remembered: {error:#}");
+                tracing::debug!("cannot store this run for resuming: {error:#}");
                 Self::forgotten()
             }
         }
@@ -61,7 +61,7 @@ impl Run {
         let mut file = options.open(&path)?;
         file.try_lock().inspect_err(|error| {
             if matches!(error, TryLockError::WouldBlock) {
-                note("another process runs the same command: what both find is submitted twice");
+                note("another process runs the same command: images that both find are submitted twice");
             }
         })?;
         let mut text = String::new();
@@ -117,7 +117,7 @@ impl Run {
         if let Some((_, file)) = &self.file {
             let mut file = file.lock().expect("nothing panics under this lock");
             if let Err(error) = file.write_all(format!("{key} {request}\n").as_bytes()) {
-                tracing::debug!("an accepted request is not remembered: {error}");
+                tracing::debug!("cannot store an accepted request: {error}");
             }
         }
     }
@@ -129,7 +129,7 @@ impl Run {
             let file = file.into_inner().expect("nothing panics under this lock");
             let emptied = file.set_len(0).and_then(|()| fs::remove_file(path));
             if let Err(error) = emptied {
-                tracing::debug!("a finished submission is still remembered: {error}");
+                tracing::debug!("cannot delete the record of a finished run: {error}");
             }
         }
     }

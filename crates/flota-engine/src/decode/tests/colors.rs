@@ -29,7 +29,7 @@ fn input(rest: &str) -> InputSpec {
 }
 
 fn decoded_as(bytes: &[u8], rest: &str) -> DecodedImage {
-    decode_for(bytes, &Limits::default(), &[&input(rest)]).unwrap()
+    decode_for(bytes, &Limits::default(), Some(&input(rest))).unwrap()
 }
 
 fn flags(image: &DecodedImage) -> Vec<&'static str> {
@@ -129,7 +129,7 @@ fn gamma_and_primaries_of_a_png_are_a_profile_unless_another_says_more() {
         (vec![gamma(0)], vec![]),
         (vec![srgb(), gamma(2_000)], vec![]),
         (vec![iccp(P3), gamma(2_000)], vec!["color_profile"]),
-        // Display P3 by its number, and PQ, of pictures of a high dynamic range.
+        // Display P3 by its number, and PQ, of images of a high dynamic range.
         (vec![chunk(b"cICP", &[12, 13, 0, 1])], vec!["color_profile"]),
         (vec![chunk(b"cICP", &[9, 16, 0, 1])], vec!["color_shifted"]),
     ] {
@@ -192,7 +192,7 @@ fn an_image_suits_every_input_that_would_get_the_same() {
     let (plain, drop, apply) = (input(""), input(", alpha: drop"), input(", color_profile: apply"));
     let all = [&plain, &drop, &apply];
     let suited = |bytes: &[u8], first: &InputSpec| {
-        let image = decode_for(bytes, &Limits::default(), &[first]).unwrap();
+        let image = decode_for(bytes, &Limits::default(), Some(first)).unwrap();
         assert!(image.suits(first));
         all.map(|input| image.suits(input))
     };
@@ -203,6 +203,27 @@ fn an_image_suits_every_input_that_would_get_the_same() {
     assert_eq!(suited(&clear, &plain), [true, false, true]);
     assert_eq!(suited(&clear, &drop), [false, true, false]);
     assert_eq!(suited(BASELINE, &apply), [true; 3]);
+}
+
+/// Text under the keyword of ImageMagick, with EXIF that turns the image by a quarter, or junk.
+fn raw_profile(is_sound: bool) -> Vec<u8> {
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let digits: String = exif.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("\nexif\n{:8}\n{digits}\n", exif.len());
+    let deflated = if is_sound { deflated(text.as_bytes()) } else { b"junk".to_vec() };
+    chunk(b"zTXt", &[b"Raw profile type exif\0\0", &deflated[..]].concat())
+}
+
+/// Only one is inflated, however many there are.
+#[test]
+fn the_first_raw_profile_of_a_png_counts_whatever_it_says() {
+    let plain = png(stored());
+    let height = |chunks: &[Vec<u8>]| decoded(&png_with(&plain, chunks)).height;
+    assert_eq!(height(&[raw_profile(true)]), 3);
+    assert_eq!(height(&[raw_profile(true), raw_profile(false)]), 3);
+    assert_eq!(height(&[raw_profile(false), raw_profile(true)]), 1);
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0";
+    assert_eq!(height(&[raw_profile(true), chunk(b"eXIf", exif)]), 1, "the standard's own counts");
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_tiff_is_read_as_libtiff_reads_it_or_refused_by_name() {
         (with(&[(339, 2)], &[7, 9]), "samples with a sign"),
         (with(&[(259, 50_000)], &[7, 9]), "Zstandard data"),
         (with(&[(262, 8)], &[7, 9]), "CIE L*a*b* colours"),
-        (with(&[(50_706, 1)], &[7, 9]), "a camera's raw picture (DNG)"),
+        (with(&[(50_706, 1)], &[7, 9]), "a camera's raw image (DNG)"),
     ] {
         let error = decode(&bytes, &Limits::default()).unwrap_err();
         assert_eq!(error.code(), Code::DecodeUnsupported, "{name}");
@@ -133,4 +133,19 @@ fn a_gap_before_the_pixels_of_a_bitmap_belongs_to_nobody() {
     palette.extend([1, 0, 0, 0]);
     let image = decoded(&palette);
     assert_eq!([pixel(&image, 0, 0), pixel(&image, 1, 0)], [[10, 20, 30], [1, 2, 3]]);
+}
+
+#[test]
+fn the_screen_of_a_gif_is_as_large_as_its_first_frame() {
+    let sound = encoded(picture(), image::ImageFormat::Gif);
+    let expected = decoded(&sound);
+    for (width, height) in [(1_u16, 1_u16), (0, 0), (1, 500)] {
+        let mut gif = sound.clone();
+        gif[6..8].copy_from_slice(&width.to_le_bytes());
+        gif[8..10].copy_from_slice(&height.to_le_bytes());
+        let found = decoded(&gif);
+        assert_eq!(found.width, expected.width);
+        assert_eq!(found.height, expected.height.max(height.into()));
+        assert!(found.pixels.starts_with(&expected.pixels));
+    }
 }

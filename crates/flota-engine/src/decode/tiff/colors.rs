@@ -1,7 +1,7 @@
 //! From samples to red, green, blue and opacity.
 
 use super::layout::{Layout, Opacity, Photometric};
-use crate::decode::picture::RGB_BYTES;
+use crate::decode::decoded_image::RGB_BYTES;
 
 /// Writes the pixels of a row of samples to `target`, as many as it has.
 pub(super) fn write(row: &[u8], layout: &Layout<'_>, target: &mut [u8]) {

@@ -1,6 +1,6 @@
 //! From the bytes of a strip or tile to its samples as they are stored.
 
-use std::{borrow::Cow, io::Read as _};
+use std::{borrow::Cow, cell::Cell, io::Read as _};
 
 use fax::{Color, decoder};
 use flate2::read::ZlibDecoder;
@@ -16,16 +16,14 @@ use super::{
 };
 use crate::{
     DecodeError,
-    decode::{
-        ImageFormat, jpeg,
-        picture::{ColorSettings, RGB_BYTES},
-    },
+    decode::{ImageFormat, decoded_image::RGB_BYTES, jpeg},
 };
 
 /// Marks of a line's end (ITU-T T.4), twice.
 const END_OF_LINES: [u8; 6] = [0, 0x10, 0x01, 0, 0x10, 0x01];
-/// Pixels that a JPEG may have beyond those of its chunk: it is padded to whole units.
-const JPEG_SLACK_PIXELS: u64 = 1 << 16;
+/// Pixels of a side that a JPEG may have beyond those of its chunk: it may be padded to whole units, and
+/// the last strip may be stored as high as the others.
+const JPEG_SLACK_PIXELS: u64 = 64;
 /// An Adobe segment of a JPEG, up to the byte that says what its colours are.
 const ADOBE: &[u8] = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0";
 
@@ -38,9 +36,6 @@ pub(super) fn chunk(
     limits: &Limits,
 ) -> Result<Vec<u8>, DecodeError> {
     let (at, length) = layout.chunk_places[index];
-    let rest = (file.bytes.len() as u64).saturating_sub(at);
-    let is_open_ended = length == u64::MAX;
-    let length = if is_open_ended { rest } else { length };
     let stored = file.at(at, length).ok_or_else(|| corrupt("a strip or tile beyond the end"))?;
     if let Compression::Jpeg(tables) = layout.compression {
         return jpeg_rows(
@@ -132,13 +127,13 @@ fn unfax(stored: &[u8], layout: &Layout<'_>, rows: &mut [u8]) -> Result<(), Deco
     let row_count = rows.len() / row_bytes(layout);
     let is_group3 = layout.compression == Compression::Group3;
     let mut targets = rows.chunks_exact_mut(row_bytes(layout));
-    let mut line_count = 0;
+    let line_count = Cell::new(0);
     let line = |transitions: &[u16]| {
         // Runs of Group 3 fill a line, unless it was cut off.
         if is_group3 && transitions.last() != Some(&width) {
             return;
         }
-        line_count += 1;
+        line_count.set(line_count.get() + 1);
         let Some(target) = targets.next() else { return };
         let colors = decoder::pels(transitions, width).enumerate();
         for (x, _) in colors.filter(|(_, color)| *color == Color::Black) {
@@ -148,31 +143,46 @@ fn unfax(stored: &[u8], layout: &Layout<'_>, rows: &mut [u8]) -> Result<(), Deco
     let bytes = stored.iter().copied();
     let is_whole = match is_group3 {
         // The decoder gives a line away when the next begins, and libtiff writes no mark behind the
-        // last: what the decoder says of the end says nothing.
+        // last: what the decoder says of the end says nothing. It knows of no last row, so that the
+        // data end for it there.
         true => {
-            decoder::decode_g3(bytes.chain(END_OF_LINES), line);
+            let needed = bytes.take_while(|_| line_count.get() < row_count);
+            decoder::decode_g3(needed.chain(END_OF_LINES), line);
             true
         }
         false => decoder::decode_g4(bytes, width, u16::try_from(row_count).ok(), line).is_some(),
     };
-    match is_whole && line_count >= row_count {
+    match is_whole && line_count.get() >= row_count {
         true => Ok(()),
         false => Err(corrupt("fax data that end early or are damaged")),
     }
 }
 
 /// One JPEG of the tables that all chunks share and of the chunk itself. What its colours are says
-/// the TIFF, whatever its own segments say.
+/// the TIFF, whatever the segments of either say.
 fn joined(tables: &[u8], chunk: &[u8], layout: &Layout<'_>) -> Vec<u8> {
-    let mut stream = b"\xff\xd8".to_vec();
+    let mut stream = Vec::with_capacity(tables.len() + chunk.len() + ADOBE.len() + 3);
+    stream.extend(b"\xff\xd8");
     if chunk_samples(layout) == RGB_BYTES {
         stream.extend_from_slice(ADOBE);
         stream.push(u8::from(layout.photometric == Photometric::YcbcrInJpeg));
     }
     let tables = tables.strip_prefix(b"\xff\xd8").unwrap_or(tables);
-    stream.extend_from_slice(tables.strip_suffix(b"\xff\xd9").unwrap_or(tables));
-    let mut rest = chunk.strip_prefix(b"\xff\xd8").unwrap_or(chunk);
-    while let [0xff, marker @ 0xc0..=0xfe, high, low, ..] = *rest {
+    push_plain(&mut stream, tables.strip_suffix(b"\xff\xd9").unwrap_or(tables));
+    push_plain(&mut stream, chunk.strip_prefix(b"\xff\xd8").unwrap_or(chunk));
+    stream
+}
+
+/// Adds the segments of a JPEG to `stream`, without those of applications and comments, and what follows
+/// them.
+fn push_plain(stream: &mut Vec<u8>, mut rest: &[u8]) {
+    while let [0xff, marker @ 0xc0..=0xff, ref after @ ..] = *rest {
+        // A marker may have more bytes of 0xff before it.
+        if marker == 0xff {
+            rest = &rest[1..];
+            continue;
+        }
+        let [high, low, ..] = *after else { break };
         let length = usize::from(u16::from_be_bytes([high, low])) + 2;
         if marker == 0xda || length > rest.len() {
             break;
@@ -183,7 +193,6 @@ fn joined(tables: &[u8], chunk: &[u8], layout: &Layout<'_>) -> Vec<u8> {
         rest = &rest[length..];
     }
     stream.extend_from_slice(rest);
-    stream
 }
 
 fn jpeg_rows(
@@ -192,11 +201,11 @@ fn jpeg_rows(
     (width, height): (usize, usize),
     limits: &Limits,
 ) -> Result<Vec<u8>, DecodeError> {
-    let chunk_pixels = u64::from(layout.chunk.0) * u64::from(layout.chunk.1);
-    let max_pixels = limits.max_pixels.min(2 * chunk_pixels + JPEG_SLACK_PIXELS);
+    let side = |side: u32| u64::from(side) + JPEG_SLACK_PIXELS;
+    let max_pixels = limits.max_pixels.min(2 * side(layout.chunk.0) * side(layout.chunk.1));
     let limits = Limits { max_pixels, ..limits.clone() };
-    let settings = ColorSettings::default();
-    let image = jpeg::decode(stream, &limits, &[], settings).map_err(from_jpeg)?;
+    let image =
+        jpeg::decode_components(stream, &limits, chunk_samples(layout)).map_err(from_jpeg)?;
     let (image_width, image_height) = (image.width as usize, image.height as usize);
     if image_width < width || image_height < height {
         return Err(corrupt("a JPEG inside that is smaller than its strip or tile"));

@@ -1,5 +1,7 @@
 //! The directory of a TIFF, classic or BigTIFF: fields by their tags.
 
+use std::slice::ChunksExact;
+
 use super::corrupt;
 use crate::DecodeError;
 
@@ -8,6 +10,8 @@ const MAX_FIELDS: u64 = 4_096;
 /// Most directories that are looked at to tell whether there is a second page.
 const MAX_DIRECTORIES: usize = 8;
 const NEW_SUBFILE_TYPE: u16 = 254;
+/// The samples beside the colours: some writers say so that there are none.
+pub(super) const EXTRA_SAMPLES: u16 = 338;
 /// Bits of that field: a smaller copy of another page, a mask.
 const IS_NO_PAGE: u64 = 0b101;
 
@@ -33,7 +37,8 @@ pub(super) struct Directory<'a> {
 struct Field<'a> {
     tag: u16,
     kind: u16,
-    values: &'a [u8],
+    /// `None` where they lie outside the file, or are of a type that TIFF does not know.
+    values: Option<&'a [u8]>,
 }
 
 impl<'a> File<'a> {
@@ -76,47 +81,65 @@ impl<'a> File<'a> {
         }
         let entries_at = at + count_bytes as u64;
         let entries = self.at(entries_at, count * entry_bytes).ok_or_else(damaged)?;
-        let fields = entries.chunks_exact(entry_bytes as usize).filter_map(|e| self.field(e));
+        let fields = entries.chunks_exact(entry_bytes as usize).map(|entry| self.field(entry));
         let next = self.number(entries_at + count * entry_bytes, offset_bytes).unwrap_or_default();
         Ok(Directory { file: *self, fields: fields.collect(), next })
     }
 
-    /// A field whose values lie within the file; others are as good as absent.
-    fn field(&self, entry: &'a [u8]) -> Option<Field<'a>> {
-        let tag = self.of(&entry[..2])? as u16;
-        let kind = self.of(&entry[2..4])? as u16;
+    fn field(&self, entry: &'a [u8]) -> Field<'a> {
+        let short = |at: usize| self.of(&entry[at..at + 2]).unwrap_or_default() as u16;
+        let (tag, kind) = (short(0), short(2));
         let (count, value) = entry[4..].split_at((entry.len() - 4) / 2);
-        let length = self.of(count)?.checked_mul(kind_bytes(kind)? as u64)?;
-        let values = match value.get(..usize::try_from(length).ok()?) {
-            Some(values) => values,
-            None => self.at(self.of(value)?, length)?,
+        let values = || {
+            let length = self.of(count)?.checked_mul(kind_bytes(kind)? as u64)?;
+            match value.get(..usize::try_from(length).ok()?) {
+                Some(values) => Some(values),
+                None => self.at(self.of(value)?, length),
+            }
         };
-        Some(Field { tag, kind, values })
+        Field { tag, kind, values: values() }
     }
 }
 
 impl<'a> Directory<'a> {
-    /// The whole numbers of a field; empty where it is absent or of another type.
-    pub(super) fn numbers(&self, tag: u16) -> Vec<u64> {
-        let Some(field) = self.fields.iter().find(|field| field.tag == tag) else {
-            return Vec::new();
-        };
-        match (field.kind, kind_bytes(field.kind)) {
-            (1 | 3 | 4 | 6 | 7 | 8 | 9 | 13 | 16..=18, Some(bytes)) => {
-                field.values.chunks_exact(bytes).filter_map(|value| self.file.of(value)).collect()
-            }
-            _ => Vec::new(),
-        }
+    /// The first `at_most` whole numbers of a field; empty where it is absent or of another type. In
+    /// memory each takes eight bytes, and in the file perhaps one: ask for no more than are needed.
+    pub(super) fn numbers(&self, tag: u16, at_most: usize) -> Vec<u64> {
+        self.whole_numbers(tag).take(at_most).collect()
     }
 
     /// The first whole number of a field.
     pub(super) fn number(&self, tag: u16) -> Option<u64> {
-        self.numbers(tag).first().copied()
+        self.whole_numbers(tag).next()
+    }
+
+    fn whole_numbers(&self, tag: u16) -> impl Iterator<Item = u64> {
+        let values = self.field(tag).and_then(Field::whole_numbers);
+        values.into_iter().flatten().filter_map(|value| self.file.of(value))
+    }
+
+    fn field(&self, tag: u16) -> Option<&Field<'a>> {
+        self.fields.iter().find(|field| field.tag == tag)
+    }
+
+    /// The first of `tags` whose field is there without a whole number that can be read: to take it for
+    /// absent would show another image.
+    pub(super) fn unreadable(&self, tags: &[u16]) -> Option<u16> {
+        let may_be_empty = |field: &Field<'_>| field.tag == EXTRA_SAMPLES;
+        let is_readable = |field: &Field<'_>| {
+            field.whole_numbers().is_some_and(|values| values.len() > 0 || may_be_empty(field))
+        };
+        tags.iter().copied().find(|tag| self.field(*tag).is_some_and(|field| !is_readable(field)))
     }
 
     /// The bytes of a field, whatever they stand for.
     pub(super) fn bytes(&self, tag: u16) -> Option<&'a [u8]> {
-        self.fields.iter().find(|field| field.tag == tag).map(|field| field.values)
+        self.field(tag).and_then(|field| field.values)
+    }
+
+    /// Bytes of the whole file.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file.bytes.len() as u64
     }
 
     pub(super) fn has(&self, tag: u16) -> bool {
@@ -138,6 +161,18 @@ impl<'a> Directory<'a> {
             next = directory.next;
         }
         false
+    }
+}
+
+impl<'a> Field<'a> {
+    /// The bytes of each value, where these are whole numbers.
+    fn whole_numbers(&self) -> Option<ChunksExact<'a, u8>> {
+        match (self.kind, kind_bytes(self.kind)) {
+            (1 | 3 | 4 | 6 | 7 | 8 | 9 | 13 | 16..=18, Some(bytes)) => {
+                self.values.map(|values| values.chunks_exact(bytes))
+            }
+            _ => None,
+        }
     }
 }
 

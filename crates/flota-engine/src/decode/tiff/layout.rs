@@ -1,6 +1,9 @@
-//! What the fields of a TIFF say of its picture, checked; what is not read is refused by name.
+//! What the fields of a TIFF say of its image, checked; what is not read is refused by name.
 
-use super::{corrupt, directory::Directory};
+use super::{
+    corrupt,
+    directory::{Directory, EXTRA_SAMPLES},
+};
 use crate::DecodeError;
 
 const WIDTH: u16 = 256;
@@ -22,18 +25,42 @@ const TILE_HEIGHT: u16 = 323;
 const TILE_OFFSETS: u16 = 324;
 const TILE_BYTES: u16 = 325;
 const INK_SET: u16 = 332;
-const EXTRA_SAMPLES: u16 = 338;
 const SAMPLE_FORMAT: u16 = 339;
 const JPEG_TABLES: u16 = 347;
 /// The version of Adobe's format for what cameras saw, which is a TIFF.
 const DNG_VERSION: u16 = 50_706;
+/// Fields on which the pixels depend. libtiff writes the bits of each sample behind the pixels, so that a file
+/// that lacks its last bytes would be read as one of another depth.
+const PIXEL_FIELDS: &[u16] = &[
+    WIDTH,
+    HEIGHT,
+    BITS,
+    COMPRESSION,
+    PHOTOMETRIC,
+    FILL_ORDER,
+    STRIP_OFFSETS,
+    SAMPLES,
+    ROWS_PER_STRIP,
+    STRIP_BYTES,
+    PLANAR,
+    FAX_OPTIONS,
+    PREDICTOR,
+    TILE_WIDTH,
+    TILE_HEIGHT,
+    TILE_OFFSETS,
+    TILE_BYTES,
+    INK_SET,
+    EXTRA_SAMPLES,
+    SAMPLE_FORMAT,
+    JPEG_TABLES,
+];
 
 /// Most samples of a pixel: colours, opacity and some that are ignored.
 const MAX_SAMPLES: u64 = 16;
-/// Most strips or tiles: each costs a look-up.
-const MAX_CHUNKS: u64 = 1 << 20;
+/// Most strips or tiles: each costs a decoder of its own.
+const MAX_CHUNKS: u64 = 1 << 18;
 
-/// How a picture is stored.
+/// How a image is stored.
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
     pub width: u32,
@@ -127,7 +154,10 @@ impl<'a> Layout<'a> {
     /// `Unsupported` with what it is, `Corrupt` for what cannot be.
     pub(super) fn read(fields: &Directory<'a>) -> Result<Self, DecodeError> {
         if fields.has(DNG_VERSION) {
-            return Err(unsupported("a camera's raw picture (DNG)"));
+            return Err(unsupported("a camera's raw image (DNG)"));
+        }
+        if let Some(tag) = fields.unreadable(PIXEL_FIELDS) {
+            return Err(corrupt(format!("field {tag} cannot be read")));
         }
         let side = |tag: u16| fields.number(tag).and_then(|side| u32::try_from(side).ok());
         let (Some(width), Some(height)) = (side(WIDTH), side(HEIGHT)) else {
@@ -179,6 +209,10 @@ impl<'a> Layout<'a> {
         if !is_read {
             return Err(unsupported("a JPEG inside that is not grey, RGB or YCbCr"));
         }
+        // Each plane is a JPEG of one component, whose decoder makes no colours of it.
+        if self.is_planar && self.photometric == Photometric::YcbcrInJpeg {
+            return Err(unsupported("YCbCr colours in planes of their own"));
+        }
         match self.sample {
             Sample::Bits(8) => Ok(()),
             _ => Err(unsupported("a JPEG inside of other than 8 bits a sample")),
@@ -191,33 +225,34 @@ impl<'a> Layout<'a> {
             u32::try_from(side).ok().filter(|side| *side > 0)
         };
         let no_side = || corrupt("strips or tiles without a size");
-        let (offsets, counts) = if self.is_tiled {
+        let (offsets, lengths) = if self.is_tiled {
             let (width, height) = (side(TILE_WIDTH, 0), side(TILE_HEIGHT, 0));
             self.chunk = (width.ok_or_else(no_side)?, height.ok_or_else(no_side)?);
-            (fields.numbers(TILE_OFFSETS), fields.numbers(TILE_BYTES))
+            (TILE_OFFSETS, TILE_BYTES)
         } else {
             // More rows than there are is how a single strip is said.
             let rows = fields.number(ROWS_PER_STRIP).unwrap_or_default();
             let rows = if rows == 0 { u64::from(self.height) } else { rows };
             self.chunk = (self.width, rows.min(u64::from(self.height)) as u32);
-            (fields.numbers(STRIP_OFFSETS), fields.numbers(STRIP_BYTES))
+            (STRIP_OFFSETS, STRIP_BYTES)
         };
         let planes = if self.is_planar { self.samples as u64 } else { 1 };
         let (across, down) = self.chunk_counts();
-        let chunk_count = u64::from(across) * u64::from(down) * planes;
+        let chunk_count = (u64::from(across) * u64::from(down)).saturating_mul(planes);
         if chunk_count > MAX_CHUNKS {
-            return Err(unsupported("more than a million strips or tiles"));
+            return Err(unsupported(&format!("more than {MAX_CHUNKS} strips or tiles")));
         }
         let chunk_count = chunk_count as usize;
+        let offsets = fields.numbers(offsets, chunk_count);
         if offsets.len() < chunk_count {
-            return Err(corrupt("fewer strips or tiles than the picture has"));
+            return Err(corrupt("fewer strips or tiles than the image has"));
         }
-        // Old files do not say how long a chunk is: it ends with the file at the latest.
-        let counts = if counts.is_empty() { vec![u64::MAX; chunk_count] } else { counts };
-        if counts.len() < chunk_count {
-            return Err(corrupt("strips or tiles without a length"));
-        }
-        self.chunk_places = offsets.into_iter().zip(counts).take(chunk_count).collect();
+        let lengths = match fields.numbers(lengths, chunk_count) {
+            lengths if lengths.is_empty() => lengths_between(&offsets, fields.file_bytes()),
+            lengths if lengths.len() == chunk_count => lengths,
+            _ => return Err(corrupt("strips or tiles without a length")),
+        };
+        self.chunk_places = offsets.into_iter().zip(lengths).collect();
         Ok(())
     }
 
@@ -225,6 +260,19 @@ impl<'a> Layout<'a> {
     pub(super) fn chunk_counts(&self) -> (u32, u32) {
         (self.width.div_ceil(self.chunk.0), self.height.div_ceil(self.chunk.1))
     }
+}
+
+/// How long chunks at `offsets` are that do not say it, as in old files: each ends where another begins,
+/// the last with the file.
+fn lengths_between(offsets: &[u64], file_bytes: u64) -> Vec<u64> {
+    let mut ends = offsets.to_vec();
+    ends.push(file_bytes);
+    ends.sort_unstable();
+    let length = |at: &u64| {
+        let next = ends.partition_point(|end| end <= at);
+        ends.get(next).map_or(0, |end| end.min(&file_bytes).saturating_sub(*at))
+    };
+    offsets.iter().map(length).collect()
 }
 
 fn unsupported(what: &str) -> DecodeError {
@@ -258,12 +306,12 @@ fn compression<'a>(fields: &Directory<'a>) -> Result<Compression<'a>, DecodeErro
 }
 
 fn sample(fields: &Directory<'_>) -> Result<Sample, DecodeError> {
-    let bits = fields.numbers(BITS);
+    let bits = fields.numbers(BITS, MAX_SAMPLES as usize);
     let first = bits.first().copied().unwrap_or(1);
     if bits.iter().any(|bits| *bits != first) {
         return Err(unsupported("samples of different sizes"));
     }
-    let formats = fields.numbers(SAMPLE_FORMAT);
+    let formats = fields.numbers(SAMPLE_FORMAT, MAX_SAMPLES as usize);
     let format = formats.first().copied().unwrap_or(1);
     if formats.iter().any(|other| *other != format) {
         return Err(unsupported("samples of different kinds"));
@@ -302,7 +350,7 @@ fn photometric(
         Some(6) => "YCbCr colours outside a JPEG",
         Some(8..=10) => "CIE L*a*b* colours",
         Some(32_844 | 32_845) => "LogLuv colours",
-        Some(32_803 | 34_892) => "a camera's raw picture",
+        Some(32_803 | 34_892) => "a camera's raw image",
         Some(other) => return Err(unsupported(&format!("colours of kind {other}"))),
     };
     Err(unsupported(name))
@@ -312,12 +360,12 @@ fn palette(fields: &Directory<'_>, sample: Sample) -> Result<Photometric, Decode
     let Sample::Bits(bits @ 1..=8) = sample else {
         return Err(unsupported("a palette of other than 1 to 8 bits"));
     };
-    let values = fields.numbers(PALETTE);
     let count = 1 << bits;
+    let values = fields.numbers(PALETTE, 3 * count);
     if values.len() < 3 * count {
         return Err(corrupt("a palette that is too short"));
     }
-    // Some writers put bytes where 16 bits belong, as libtiff has found out.
+    // Some writers put bytes where 16 bits belong, as libtiff knows.
     let shift = if values.iter().all(|value| *value < 256) { 0 } else { 8 };
     let color = |index: usize| [0, 1, 2].map(|n| (values[n * count + index] >> shift) as u8);
     Ok(Photometric::Palette((0..count).map(color).collect()))

@@ -19,11 +19,7 @@ use self::{
     layout::{Layout, Photometric},
 };
 use super::{
-    DecodeError, ImageFormat,
-    color::Profile,
-    error::Cause,
-    orientation,
-    picture::{check_memory, check_size},
+    DecodeError, ImageFormat, color::Profile, decoded_image::check_size, error::Cause, orientation,
     raster::Stored,
 };
 
@@ -39,8 +35,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeErro
     let value = fields.number(ORIENTATION).and_then(|value| u8::try_from(value).ok());
     let orientation = value.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms);
     let is_transposing = orientation::is_transposing(orientation);
-    check_memory(chunks::memory_bytes(&layout, is_transposing), limits)?;
-
+    chunks::check(&file, &layout, is_transposing, limits)?;
     let pixels = chunks::read(&file, &layout, limits)?;
     let is_cmyk = layout.photometric == Photometric::Cmyk;
     let channels = layout.photometric.color_samples();

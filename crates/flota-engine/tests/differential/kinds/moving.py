@@ -82,10 +82,19 @@ def gifs_of_a_part():
         yield Sample("gif of a part", f"{left},{top}", bytes(data), tolerance=EXACT, reference=wanted)
 
 
+def gifs_on_a_small_screen():
+    """The first frame is larger than the screen, which is enlarged to it."""
+    for mode, (width, height) in itertools.product(("P", "RGB"), ((1, 1), (0, 0), (9, 13), (20, 1))):
+        data = bytearray(saved(picture((20, 13), mode), "GIF"))
+        data[6:10] = struct.pack("<HH", width, height)
+        yield Sample("gif on a small screen", f"{mode} {width}x{height}", bytes(data), tolerance=EXACT)
+
+
 def samples():
     yield from webps()
     yield from webps_with_exif()
     yield from gifs()
     yield from gifs_of_a_part()
+    yield from gifs_on_a_small_screen()
     for data in (b"GIF89a", b"RIFF\x04\0\0\0WEBP"):
         yield Sample("gif", "empty", data, Expect.REFUSED)

@@ -9,7 +9,7 @@ import numpy
 from PIL import Image
 
 import pictures
-from kinds.tiff_writer import DEFLATE, LZW, NONE, PACKBITS, tiff
+from kinds.tiff_writer import DEFLATE, JPEG, LZW, NONE, PACKBITS, YCBCR, tiff
 from sample import EXACT, ROUNDING, Expect, Sample, Tolerance
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5
@@ -162,6 +162,40 @@ def by_libtiff():
         yield Sample("tiff by libtiff", f"jpeg strips {strip} {quality}", out.getvalue(), tolerance=ROUNDING)
 
 
+def without_an_end():
+    """libtiff writes the values of long fields last: without them a file is no file of other fields."""
+    for compression, mode in itertools.product(("tiff_lzw", "tiff_adobe_deflate", "packbits"), ("RGB", "RGBA", "CMYK")):
+        out = io.BytesIO()
+        Image.fromarray(rgb()).convert(mode).save(out, "TIFF", compression=compression)
+        for missing in (1, 2, 4, 6, 8, 10):
+            data = out.getvalue()[:-missing]
+            yield Sample("tiff without its end", f"{compression} {mode} -{missing}", data, Expect.REFUSED)
+
+
+def jpegs():
+    """JPEGs inside, of each photometric interpretation, together and in planes. Where the numbers of
+    components are not those of the fields, libtiff refuses, too."""
+    color, grey = rgb((48, 32)), rgb((48, 32))[:, :, :1]
+    chunks = [{}, {"rows_per_strip": 16}, {"tile": (16, 16)}]
+    for order, big, chunk in itertools.product("<>", (False, True), chunks):
+        options = {"order": order, "big": big, "compression": JPEG, **chunk}
+        for kind, planar in itertools.product((WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR), (False, True)):
+            values = color if kind in (RGB, YCBCR) else grey
+            fields = {530: [1, 1]} if kind == YCBCR else {}
+            data = tiff(values, kind, 8, planar=planar, fields=fields, **options)
+            wanted = 255 - values if kind == WHITE_IS_ZERO else values
+            wanted = numpy.repeat(wanted, 3, axis=2) if values is grey else wanted
+            name = f"kind {kind} planar {planar} {order} big {big} {chunk}"
+            if kind == YCBCR and planar:
+                yield Sample("tiff of JPEGs", name, data, Expect.UNSUPPORTED)
+            else:
+                lossy = Tolerance(max=10, mean=2)
+                yield Sample("tiff of JPEGs", name, data, tolerance=lossy, reference=wanted)
+        for kind, values, samples in ((RGB, grey, 3), (YCBCR, grey, 3), (BLACK_IS_ZERO, color, 1), (WHITE_IS_ZERO, color, 1)):
+            data = tiff(values, kind, 8, fields={277: [samples], 258: [8] * samples}, **options)
+            yield Sample("tiff of JPEGs", f"kind {kind} of other components {order} {big} {chunk}", data, Expect.UNSUPPORTED)
+
+
 def refused():
     values, grey = rgb(), rgb()[:, :, :1]
     for name, data in {
@@ -183,5 +217,5 @@ def refused():
 
 
 def samples():
-    for part in (layouts, samples_of_every_size, floats, transparent, palettes, inks, oriented, by_libtiff, refused):
+    for part in (layouts, samples_of_every_size, floats, transparent, palettes, inks, oriented, by_libtiff, without_an_end, jpegs, refused):
         yield from part()

@@ -1,11 +1,15 @@
 """A writer of TIFFs of every layout, independent of libtiff."""
 
+import io
 import struct
 import zlib
 
 import numpy
+from PIL import Image
 
-NONE, LZW, DEFLATE, PACKBITS = 1, 5, 8, 32773
+NONE, LZW, JPEG, DEFLATE, PACKBITS = 1, 5, 7, 8, 32773
+#: The photometric interpretation whose samples a JPEG keeps as luminance and two colour differences.
+YCBCR = 6
 SHORT, LONG, LONG8 = 3, 4, 16
 
 
@@ -116,6 +120,9 @@ def tiff(
     chunks = []
     for part in parts:
         for chunk in cut(part, tile, rows_per_strip or height):
+            if compression == JPEG:
+                chunks.append(jpeg(chunk, photometric))
+                continue
             data = b"".join(row_bytes(row, bits, order, predictor) for row in chunk)
             data = COMPRESS[compression](data)
             if reversed_bits:
@@ -145,6 +152,16 @@ def tiff(
         numbers[278] = [rows_per_strip or height]
     numbers |= fields or {}
     return written(numbers, chunks, order, big, 324 if tile else 273)
+
+
+def jpeg(chunk: numpy.ndarray, photometric: int) -> bytes:
+    """A chunk of one or three samples as a JPEG, each sample as it is unless they are YCbCr."""
+    out = io.BytesIO()
+    image = Image.fromarray(chunk[:, :, 0] if chunk.shape[2] == 1 else chunk)
+    # Of YCbCr the samples are given as the colours that they stand for.
+    as_they_are = {} if chunk.shape[2] == 1 else {"keep_rgb": photometric != YCBCR}
+    image.save(out, "JPEG", quality=95, subsampling="4:4:4", **as_they_are)
+    return out.getvalue()
 
 
 def cut(part: numpy.ndarray, tile, rows_per_strip: int):

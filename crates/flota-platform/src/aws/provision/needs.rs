@@ -60,7 +60,7 @@ pub(in crate::aws) fn needs<'a>(settings: &'a Settings, workers: &[WorkerName]) 
     let rules = &settings.ingest.rules;
     let mut needs = Vec::new();
     for name in queue_names(&settings.prefix, workers) {
-        let net = name.crash_net();
+        let net = name.dlq();
         needs.push(Need::Queue(WantedQueue {
             name: net,
             has_net: false,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Difference, Resource, ResourceKind, State, policy};
 use crate::aws::{
     error::failed,
-    queues::{attributes, crash_net_attributes},
+    queues::{attributes, dlq_attributes},
 };
 
 /// What a queue says of itself.
@@ -31,7 +31,7 @@ struct Found {
 /// A queue that is wanted.
 pub(in crate::aws) struct WantedQueue<'a> {
     pub(super) name: QueueName,
-    /// Whether it has a crash net, which must be made before it, or is one.
+    /// Whether it has a dead-letter queue, which must be made before it, or is one.
     pub(super) has_net: bool,
     /// The buckets that may send to it.
     pub(super) senders: BTreeSet<&'a str>,
@@ -125,18 +125,18 @@ impl Found {
 impl WantedQueue<'_> {
     /// What it is to say of itself, but for where it gives messages up to.
     fn attributes(&self) -> Vec<(QueueAttributeName, String)> {
-        let mut all = if self.has_net { attributes("") } else { crash_net_attributes() };
+        let mut all = if self.has_net { attributes("") } else { dlq_attributes() };
         all.retain(|(name, _)| *name != REDRIVE);
         all
     }
 
     fn describe_redrive(&self) -> String {
-        let net = self.name.crash_net();
+        let net = self.name.dlq();
         json!({"deadLetterTarget": net.as_str(), "maxReceiveCount": MAX_RECEIVE_COUNT}).to_string()
     }
 
     async fn redrive_policy(&self, client: &Client) -> PortResult<String> {
-        let net = self.name.crash_net();
+        let net = self.name.dlq();
         let missing = || PortError::permanent("making a redrive policy", format!("no queue {net}"));
         let net = arn(client, &net).await?.ok_or_else(missing)?;
         let policy = attributes(&net).into_iter().find(|(name, _)| *name == REDRIVE);
@@ -150,7 +150,7 @@ impl WantedQueue<'_> {
         let count = &policy["maxReceiveCount"];
         // SQS answers a number or the text of one, as it was set.
         let count = count.as_u64().or_else(|| count.as_str()?.parse().ok()).unwrap_or_default();
-        target.rsplit(':').next() == Some(self.name.crash_net().as_str())
+        target.rsplit(':').next() == Some(self.name.dlq().as_str())
             && count >= MAX_RECEIVE_COUNT.into()
     }
 

@@ -24,7 +24,7 @@ const FINGERPRINT: &str = "fingerprint";
 const SUBMITTED: &str = "submitted_request";
 
 /// Keeps a request. First its document, which nobody sees before its first round is there; then, in
-/// one conditional write, that round, which is due and so the outbox: with it the request is kept.
+/// one conditional write, that round, which is due, so that the sweeper sends its tasks if nobody else does: with it the request is stored.
 /// Of a client with a key this second write is a transaction of the round and the key.
 ///
 /// One write unit for each kilobyte of the compressed document (twenty addresses of S3 take one or

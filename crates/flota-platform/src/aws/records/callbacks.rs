@@ -114,19 +114,14 @@ impl Callbacks for DynamoCallbacks {
     }
 
     /// Three write units.
-    async fn give_back(
-        &self,
-        id: CallbackId,
-        claim: Timestamp,
-        due_at: Timestamp,
-    ) -> PortResult<()> {
+    async fn release(&self, id: CallbackId, claim: Timestamp, due_at: Timestamp) -> PortResult<()> {
         let key = RoundKey { request: id.request, round: id.round };
         let change = Change::of(round_key(key), "SET due_at = :due_at, due_from = :due_at")
             .only_if("callback_state = :pending AND due_at = :claim")
             .value(":due_at", nanos(due_at))
             .value(":pending", text(CallbackState::Pending.to_string()))
             .value(":claim", nanos(claim));
-        self.table.change("giving back a callback", change).await.map(drop)
+        self.table.change("releasing a callback", change).await.map(drop)
     }
 
     async fn pending_count(&self) -> PortResult<u64> {

@@ -43,11 +43,11 @@ impl DynamoDeadLetters {
     /// each with its place.
     async fn places(
         &self,
-        decided: bool,
+        include_resolved: bool,
         from: &str,
         to: &str,
     ) -> PortResult<BTreeMap<String, String>> {
-        let lists = if decided { &["open", "decided"][..] } else { &["open"] };
+        let lists = if include_resolved { &["open", "decided"][..] } else { &["open"] };
         let mut shards = Vec::new();
         for list in lists {
             shards.extend((0..SHARDS).map(|shard| list_shard(list, shard)));
@@ -114,11 +114,11 @@ impl DeadLetters for DynamoDeadLetters {
         }
         let mut looked_at_count = 0;
         while filter.limit > 0 && from <= to {
-            let places = self.places(filter.decided, &from, &to).await?;
+            let places = self.places(filter.include_resolved, &from, &to).await?;
             for letter in self.letters(&places).await? {
                 looked_at_count += 1;
                 let id = letter.id.clone();
-                if (filter.decided || letter.is_open()) && selection.contains(&letter) {
+                if (filter.include_resolved || letter.is_open()) && selection.contains(&letter) {
                     page.letters.push(letter);
                 }
                 if page.letters.len() == filter.limit || looked_at_count == MAX_LOOKED_AT {

@@ -38,7 +38,7 @@ const MAX_LOOKS: usize = 8;
 const WRITES_AT_ONCE: usize = 8;
 /// How long a look that has found something waits for the next part: one slow call is not to hold
 /// up the others, or each claim would be over before it is made.
-const PATIENCE: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_millis(500);
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,8 +158,8 @@ async fn candidates(table: &Table, kind: Kind, now: Timestamp) -> PortResult<Vec
         table.query("looking for what is due", query)
     });
     let mut answers = stream::iter(shards).buffer_unordered(SHARDS.into());
-    let (mut due, mut failure, mut patience) = (Vec::new(), None, Duration::MAX);
-    while let Ok(Some(answer)) = time::timeout(patience, answers.next()).await {
+    let (mut due, mut failure, mut max_delay) = (Vec::new(), None, Duration::MAX);
+    while let Ok(Some(answer)) = time::timeout(max_delay, answers.next()).await {
         match answer {
             Ok(items) => {
                 for item in items {
@@ -169,7 +169,7 @@ async fn candidates(table: &Table, kind: Kind, now: Timestamp) -> PortResult<Vec
             Err(error) => failure = Some(error),
         }
         if !due.is_empty() {
-            patience = PATIENCE;
+            max_delay = MAX_DELAY;
         }
     }
     match failure {

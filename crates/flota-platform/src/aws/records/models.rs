@@ -2,7 +2,9 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::ReturnValue;
 use flota_core::{
     ModelName, ModelVersion, PortError, PortResult, Sha256,
-    ports::{Models, RegisteredModel, Registration, RegistrationOutcome, Throughput, WorkerLine},
+    ports::{
+        Models, RegisteredModel, Registration, RegistrationOutcome, Throughput, WorkerHeartbeat,
+    },
 };
 use jiff::Timestamp;
 
@@ -29,7 +31,7 @@ const THROUGHPUT: &str = "throughput";
 
 /// The partition of the current versions.
 const CURRENT: &str = "current";
-/// The partition of workers' lines of life: some writes a second, and one read for each list.
+/// The partition of workers' heartbeats: some writes a second, and one read for each list.
 const LINES: &str = "worker";
 /// How long the line of a worker that died is kept, in seconds: nobody counts it any more.
 const DEAD_LINE_KEPT_SECONDS: i64 = 60 * 60;
@@ -89,8 +91,8 @@ impl DynamoModels {
     }
 
     /// The lines of the workers that are alive at `now`.
-    async fn lines(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
-        let lines = self.table.query("reading workers' lines of life", partition(LINES)).await?;
+    async fn lines(&self, now: Timestamp) -> PortResult<Vec<WorkerHeartbeat>> {
+        let lines = self.table.query("reading workers' heartbeats", partition(LINES)).await?;
         let lines = lines.iter().map(read_line).collect::<PortResult<Vec<_>>>()?;
         Ok(lines.into_iter().filter(|line| line.until > now).collect())
     }
@@ -133,7 +135,7 @@ impl Models for DynamoModels {
     }
 
     /// One write unit.
-    async fn alive(&self, line: &WorkerLine) -> PortResult<()> {
+    async fn alive(&self, line: &WorkerHeartbeat) -> PortResult<()> {
         let mut item = key_of(LINES, &line.instance);
         item.insert(WORKER.to_owned(), text(line.worker.as_str()));
         item.extend(line.drained_to.map(|at| (DRAINED_TO.to_owned(), nanos(at))));
@@ -142,14 +144,14 @@ impl Models for DynamoModels {
         item.insert(UNTIL.to_owned(), nanos(line.until));
         let expires_at = line.until.as_second().saturating_add(DEAD_LINE_KEPT_SECONDS);
         item.insert(EXPIRES_AT.to_owned(), number(expires_at));
-        self.table.put("refreshing a worker's line of life", &item, None).await.map(drop)
+        self.table.put("refreshing a worker's heartbeat", &item, None).await.map(drop)
     }
 
     async fn gone(&self, instance: &str) -> PortResult<()> {
-        self.table.delete("ending a worker's line of life", key_of(LINES, instance)).await
+        self.table.delete("ending a worker's heartbeat", key_of(LINES, instance)).await
     }
 
-    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerLine>> {
+    async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerHeartbeat>> {
         self.lines(now).await
     }
 
@@ -166,9 +168,9 @@ impl Models for DynamoModels {
     }
 }
 
-fn read_line(item: &Item) -> PortResult<WorkerLine> {
+fn read_line(item: &Item) -> PortResult<WorkerHeartbeat> {
     let worker = read_text(item, WORKER)?.parse().map_err(|error| damaged(WORKER, error))?;
-    Ok(WorkerLine {
+    Ok(WorkerHeartbeat {
         instance: read_text(item, SORT)?.to_owned(),
         worker,
         models: read_document(item, SERVED)?,
@@ -183,7 +185,7 @@ fn read_line(item: &Item) -> PortResult<WorkerLine> {
 }
 
 /// The model of an item, with those of `lines` that take its tasks.
-fn registered(item: &Item, lines: &[WorkerLine]) -> PortResult<RegisteredModel> {
+fn registered(item: &Item, lines: &[WorkerHeartbeat]) -> PortResult<RegisteredModel> {
     Ok(RegisteredModel::with_lines(read_document(item, DOCUMENT)?, lines))
 }
 

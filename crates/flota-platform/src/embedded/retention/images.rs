@@ -150,7 +150,7 @@ fn delete_one(
     let folder: PathBuf = images.join(folder_name(sha256));
     let remove = || {
         let lock = File::open(&folder)?;
-        // Whoever uploads holds it for a moment. This waits for nobody: others wait for this.
+        // An upload holds it for a moment. This waits for nobody: others wait for this.
         if lock.try_lock().is_err() {
             return Ok(None);
         }

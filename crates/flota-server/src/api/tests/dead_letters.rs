@@ -47,12 +47,12 @@ async fn a_replay_runs_the_task_in_a_new_round_and_keeps_the_first_outcome_reada
         fixture.post(&format!("/v1/dead-letters/{letter}/replay"), r#"{"by": "ann"}"#).await;
     assert_eq!(answer.status.as_u16(), 200, "{}", answer.json);
     assert_eq!(answer.json["state"], "replayed");
-    assert_eq!(answer.json["decided_by"], "ann");
+    assert_eq!(answer.json["resolved_by"], "ann");
     assert_eq!(answer.json["replay_round"], 2);
     let view = show(&fixture, id, "").await;
     assert_eq!((&view["status"], &view["counts"]["open"]), (&json!("processing"), &json!(1)));
     let again = fixture.post(&format!("/v1/dead-letters/{letter}/replay"), "").await;
-    assert_eq!(again.json["code"], "DEAD_LETTER_DECIDED");
+    assert_eq!(again.json["code"], "DEAD_LETTER_RESOLVED");
 
     let tasks = fixture.take_tasks("cat").await;
     assert_eq!((tasks.len(), tasks[0].round, tasks[0].tasks.len()), (1, 2, 1));
@@ -75,7 +75,7 @@ async fn a_replay_runs_the_task_in_a_new_round_and_keeps_the_first_outcome_reada
     assert_eq!(bodies[0]["data"]["status"], "partially_failed");
     assert_eq!(bodies[1]["data"]["status"], "succeeded");
     assert_eq!(fixture.get("/v1/dead-letters").await.json["dead_letters"], json!([]));
-    let all = fixture.get("/v1/dead-letters?decided=true").await.json;
+    let all = fixture.get("/v1/dead-letters?include_resolved=true").await.json;
     assert_eq!(all["dead_letters"][0]["id"], letter);
 }
 
@@ -171,7 +171,7 @@ async fn a_dry_run_of_one_says_what_would_be_refused_and_does_nothing() {
     assert!(fixture.take_tasks("cat").await.is_empty());
     fixture.post(&format!("{path}/discard"), "").await;
     let answer = fixture.post(&format!("{path}/replay"), dry).await;
-    assert_eq!(answer.json["code"], "DEAD_LETTER_DECIDED");
+    assert_eq!(answer.json["code"], "DEAD_LETTER_RESOLVED");
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,8 +214,11 @@ async fn many_are_discarded_and_the_record_says_by_whom() {
     let answer = fixture.post("/v1/dead-letters/discard", &body).await;
     assert_eq!(answer.json, json!({"discarded_count": 1}));
     assert_eq!(list(&fixture, "").await.len(), 4);
-    for letter in list(&fixture, "?decided=true&text=0.jpg").await {
-        assert_eq!((&letter["state"], &letter["decided_by"]), (&json!("discarded"), &json!("ann")));
+    for letter in list(&fixture, "?include_resolved=true&text=0.jpg").await {
+        assert_eq!(
+            (&letter["state"], &letter["resolved_by"]),
+            (&json!("discarded"), &json!("ann"))
+        );
     }
     let unreadable = &list(&fixture, "?reason=UNREADABLE").await[0]["id"];
     let path = format!("/v1/dead-letters/{}/replay", unreadable.as_str().unwrap());
@@ -250,7 +253,7 @@ async fn what_is_discarded_or_still_runs_is_not_replayed() {
         let answer = fixture.post(&format!("{path}/{call}"), "").await;
         assert_eq!(
             (answer.status.as_u16(), &answer.json["code"]),
-            (409, &json!("DEAD_LETTER_DECIDED"))
+            (409, &json!("DEAD_LETTER_RESOLVED"))
         );
     }
 

@@ -1,5 +1,5 @@
 //! A worker under test: a real model folder's preprocessing and labels, and a session that does as
-//! the colour of a picture says.
+//! the colour of a image says.
 
 use std::{
     io::Cursor,
@@ -10,7 +10,7 @@ use std::{
 
 use axum::Router;
 use flota_core::{
-    ClientName, Ending, Lane, Manifest, Origin, OutcomesMessage, QueueName, RequestId, Sha256,
+    ClientName, Ending, Manifest, Origin, OutcomesMessage, Priority, QueueName, RequestId, Sha256,
     TaskMessage, TaskOutcome, TasksMessage, WorkerName,
     consume::{ConsumeSettings, Consumer},
     limits::MAX_QUEUE_BATCH,
@@ -23,13 +23,16 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::pipeline::{LoadedModel, Parts, Pipeline};
+use crate::{
+    executor::{Executor, OsExecutor},
+    pipeline::{BatchSession, LoadedModel, Parts, Pipeline},
+};
 
 pub(super) type Color = [u8; 3];
 
-/// A batch with a picture of this colour fails.
+/// A batch with a image of this colour fails.
 pub(super) const REFUSED: Color = [255, 0, 0];
-/// A batch with a picture of this colour waits until it is let go.
+/// A batch with a image of this colour waits until it is let go.
 pub(super) const HELD: Color = [0, 0, 255];
 
 /// Longer than any test takes.
@@ -83,7 +86,27 @@ impl Fleet {
 
     /// Starts the worker; the handle ends when it has drained.
     pub(super) fn start(&self) -> JoinHandle<()> {
+        let sessions = || {
+            let (batches, held) = (self.batches.clone(), self.held.clone());
+            let session: Box<dyn Session> = Box::new(Scripted { batches, held });
+            vec![Box::new(session) as Box<dyn BatchSession>]
+        };
+        self.start_in(Arc::new(OsExecutor), sessions)
+    }
+
+    /// Starts the worker in a process of that kind, with `sessions` of each model.
+    pub(super) fn start_in(
+        &self,
+        executor: Arc<dyn Executor>,
+        sessions: impl Fn() -> Vec<Box<dyn BatchSession>>,
+    ) -> JoinHandle<()> {
         let manifests = iter::once(&self.manifest).chain(&self.beside);
+        let loaded = |manifest: &Manifest| LoadedModel {
+            batch_size: manifest.batch.max_size,
+            model: Arc::new(load(manifest)),
+            threads: 1,
+            sessions: sessions(),
+        };
         let pipeline = Pipeline::start(Parts {
             platform: self.platform.clone(),
             worker: self.worker(),
@@ -92,35 +115,21 @@ impl Fleet {
             copied_after: self.settings.sweeper.resend,
             fetch: self.settings.fetch.clone(),
             objects: self.settings.objects.clone(),
-            models: manifests.map(|manifest| self.loaded(manifest)).collect(),
+            models: manifests.map(loaded).collect(),
             throughput: Arc::default(),
             before_infer: None,
+            executor,
         });
-        let worker = &self.settings.worker;
+        let capacity = self.settings.worker.capacity_tasks;
         let settings = ConsumeSettings {
-            queue: self.tasks_queue(),
-            capacity: worker.capacity_tasks,
-            min_capacity: worker.capacity_tasks,
-            lease: worker.lease,
-            max_lease: worker.max_lease,
             wait: Duration::from_millis(20),
             drain: LONG,
+            ..self.settings.queue.consume(self.tasks_queue(), capacity)
         };
-        let (queue, clock) = (self.platform.queue.clone(), self.platform.clock.clone());
-        let consumer = Consumer::new(queue, clock, settings, Arc::new(pipeline.unwrap()));
+        let Platform { queue, dead_letters, clock, .. } = self.platform.clone();
+        let pipeline = Arc::new(pipeline.unwrap());
+        let consumer = Consumer::new(queue, dead_letters, clock, settings, pipeline);
         tokio::spawn(consumer.run(self.stop.clone()))
-    }
-
-    fn loaded(&self, manifest: &Manifest) -> LoadedModel {
-        let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
-        let model = Model::load(&Runtime::Tract, manifest.clone(), &MEANS.into(), labels).unwrap();
-        let session = Scripted { batches: self.batches.clone(), held: self.held.clone() };
-        LoadedModel {
-            batch_size: manifest.batch.max_size,
-            model: Arc::new(model),
-            threads: 1,
-            sessions: vec![Box::new(session)],
-        }
     }
 
     /// Lets every batch go on that waits, or would.
@@ -133,7 +142,7 @@ impl Fleet {
     }
 
     pub(super) fn tasks_queue(&self) -> QueueName {
-        QueueName::tasks(&self.settings.prefix, &self.worker(), Lane::Normal)
+        QueueName::tasks(&self.settings.prefix, &self.worker(), Priority::Normal)
     }
 
     pub(super) async fn upload(&self, color: Color) -> String {
@@ -151,7 +160,7 @@ impl Fleet {
         assert!(sent.iter().all(Result::is_ok));
     }
 
-    /// The messages on the tasks' queue that nobody has in hand, which are left there.
+    /// The messages on the tasks' queue that are not in flight, which are left there.
     pub(super) async fn receive_once(&self) -> Vec<TasksMessage> {
         self.receive_from(self.tasks_queue(), Duration::ZERO).await
     }
@@ -183,6 +192,11 @@ impl Fleet {
     }
 }
 
+fn load(manifest: &Manifest) -> Model {
+    let labels = ["r", "g", "b"].map(str::to_owned).to_vec();
+    Model::load(&Runtime::Tract, manifest.clone(), &MEANS.into(), labels).unwrap()
+}
+
 /// A pack of request `request` with a task for each of `images`.
 pub(crate) fn pack(request: u128, images: &[&str]) -> TasksMessage {
     let task = |(n, image): (usize, &&str)| TaskMessage {
@@ -199,7 +213,7 @@ pub(crate) fn pack(request: u128, images: &[&str]) -> TasksMessage {
         pack: 0,
         copy: 0,
         client: ClientName::default(),
-        lane: Lane::Normal,
+        priority: Priority::Normal,
         deadline: None,
         tasks: images.iter().enumerate().map(task).collect(),
     }

@@ -1,8 +1,8 @@
 use std::{io::Cursor, time::Duration};
 
 use flota_core::{
-    Alpha, Code, Fault, Lane, OutcomesMessage, Prediction, QueueName, Reason, Sha256, TaskOutcome,
-    TasksMessage, WorkerName,
+    Alpha, Code, Fault, OutcomesMessage, Prediction, Priority, QueueName, Reason, Sha256,
+    TaskOutcome, TasksMessage, WorkerName,
     ports::{Registration, UPLOADED_PREFIX},
 };
 use image::{ImageFormat, RgbImage, RgbaImage};
@@ -12,7 +12,7 @@ use super::fleet::{Fleet, endings, pack, wanted};
 /// Large enough that no two decodes take as long to the microsecond.
 const SIDE: u32 = 700;
 
-/// A worker of the models `means` and `twin`, which takes a picture of so many pixels at most.
+/// A worker of the models `means` and `twin`, which takes a image of so many pixels at most.
 fn fleet(twin_pixels: u64) -> Fleet {
     let mut fleet = Fleet::new("1", 1);
     let mut twin = fleet.manifest.clone();
@@ -31,7 +31,7 @@ async fn upload(fleet: &Fleet, seed: u32) -> String {
     format!("{UPLOADED_PREFIX}{sha256}")
 }
 
-/// A picture of that colour, of which nothing is seen.
+/// A image of that colour, of which nothing is seen.
 async fn upload_transparent(fleet: &Fleet, [red, green, blue]: [u8; 3]) -> String {
     let picture = RgbaImage::from_pixel(SIDE, SIDE, image::Rgba([red, green, blue, 0]));
     let mut bytes = Cursor::new(Vec::new());
@@ -121,7 +121,7 @@ async fn what_one_model_said_before_is_not_computed_again_for_the_sake_of_the_ot
 }
 
 #[tokio::test]
-async fn suspects_of_several_models_run_one_by_one() {
+async fn isolated_tasks_of_several_models_run_one_by_one() {
     let fleet = fleet(u64::MAX);
     let image = upload(&fleet, 1).await;
     fleet.send(&both(&[&image])).await;
@@ -149,7 +149,8 @@ async fn a_task_whose_model_has_moved_goes_to_its_worker() {
     message.tasks[2].model = "nobodys".parse().unwrap();
     fleet.start();
     fleet.send(&message).await;
-    let queue = QueueName::tasks(&fleet.settings.prefix, &"photo".parse().unwrap(), Lane::Normal);
+    let queue =
+        QueueName::tasks(&fleet.settings.prefix, &"photo".parse().unwrap(), Priority::Normal);
     let moved = fleet.receive_from(queue, Duration::from_secs(20)).await;
     assert_eq!(
         moved.iter().map(|m| m.tasks.clone()).collect::<Vec<_>>(),

@@ -8,7 +8,7 @@ use super::fleet::{Color, Fleet, HELD, endings, pack, png, wanted};
 
 const GREY: [u8; 3] = [9, 9, 9];
 
-/// Serves a picture of `color` once for each permit of `answers`, and tells `asked` before.
+/// Serves a image of `color` once for each permit of `answers`, and tells `asked` before.
 async fn serve(color: Color, asked: &Arc<Semaphore>, answers: &Arc<Semaphore>) -> String {
     let (asked, answers) = (asked.clone(), answers.clone());
     let answer = get(move || async move {
@@ -24,10 +24,10 @@ async fn serve(color: Color, asked: &Arc<Semaphore>, answers: &Arc<Semaphore>) -
 }
 
 #[tokio::test]
-async fn what_a_lost_lease_left_running_keeps_suspects_out() {
+async fn what_a_lost_lease_left_running_keeps_isolated_tasks_waiting() {
     let mut fleet = Fleet::new("1", 1);
-    fleet.settings.worker.lease = Duration::from_millis(60);
-    fleet.settings.worker.max_lease = Duration::from_millis(120);
+    fleet.settings.queue.lease = Duration::from_millis(60);
+    fleet.settings.queue.max_lease = Duration::from_millis(120);
     // On a machine that stalls, a lease this short is lost more than once.
     fleet.settings.worker.attempts = NonZero::new(100);
     let (asked, answers) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(100)));

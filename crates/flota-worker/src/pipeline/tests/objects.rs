@@ -186,7 +186,7 @@ async fn an_upload_that_fails_leaves_a_dead_letter_unless_its_object_is_gone() {
 }
 
 #[tokio::test]
-async fn suspects_of_uploads_are_counted_and_found_out() {
+async fn isolated_tasks_of_uploads_are_counted_and_dead_lettered() {
     let objects = Arc::new(Objects::default());
     objects.put(A, png(GREY));
     objects.put(B, png(OTHER));

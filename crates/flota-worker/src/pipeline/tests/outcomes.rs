@@ -54,7 +54,7 @@ async fn a_bad_image_harms_no_mate() {
 }
 
 #[tokio::test]
-async fn equal_images_in_hand_are_computed_once() {
+async fn equal_images_in_flight_are_computed_once() {
     let fleet = Fleet::new("1", 1);
     let web = serve(Router::new().route("/grey", get(|| async { png(GREY) }))).await;
     let (uploaded, web) = (fleet.upload(GREY).await, format!("{web}/grey"));
@@ -70,10 +70,10 @@ async fn equal_images_in_hand_are_computed_once() {
 }
 
 #[tokio::test]
-async fn what_is_known_is_neither_computed_nor_fetched() {
+async fn what_is_cached_is_neither_computed_nor_fetched() {
     for (version, ending) in [("1", "cached"), ("1-dev", "FETCH_NOT_FOUND")] {
         let fleet = Fleet::new(version, 1);
-        let known = Prediction {
+        let cached = Prediction {
             key: PredictionKey {
                 sha256: sha256(GREY),
                 model: fleet.manifest.name.clone(),
@@ -89,7 +89,7 @@ async fn what_is_known_is_neither_computed_nor_fetched() {
             },
             computed_at: fleet.platform.clock.now(),
         };
-        fleet.platform.predictions.put(&[known]).await.unwrap();
+        fleet.platform.predictions.put(&[cached]).await.unwrap();
         fleet.send(&pack(1, &[&format!("flota://sha256/{}", sha256(GREY))])).await;
         fleet.start();
         let outcomes = fleet.outcomes(1).await;
@@ -99,7 +99,7 @@ async fn what_is_known_is_neither_computed_nor_fetched() {
 }
 
 #[tokio::test]
-async fn an_unreadable_message_is_put_away_and_the_loop_goes_on() {
+async fn an_unreadable_message_is_dead_lettered_and_the_loop_goes_on() {
     let metrics = Metrics::install().unwrap();
     let fleet = Fleet::new("1", 1);
     fleet.send_body("{\"v\":99}".to_owned()).await;

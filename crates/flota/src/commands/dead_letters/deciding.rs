@@ -57,7 +57,7 @@ async fn replay_one(
         true => print_json(&answer)?,
         false if is_dry => print(format!("{id} would run again"))?,
         false if answer["subject"] == "message" => print(format!("{id} was sent again"))?,
-        false => print(format!("{id} runs again, in round {}", answer["replay_round"]))?,
+        false => print(format!("{id} runs again in round {}", answer["replay_round"]))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,7 +70,7 @@ async fn dry_run(client: &Client, order: &ReplayOrder, is_json: bool) -> anyhow:
     }
     print(groups_text(&answer))?;
     if !answer.sample.is_empty() {
-        print(format!("the first of them:\n{}", letters_table(&answer.sample)))?;
+        print(format!("first dead letters:\n{}", letters_table(&answer.sample)))?;
     }
     for letter in &answer.sample {
         if let Some(refusal) = &letter.refusal {
@@ -97,12 +97,12 @@ pub(super) async fn discard(args: DiscardArgs) -> anyhow::Result<ExitCode> {
         let answer = client.discard_one(&id, &args.person.name).await?;
         match args.json {
             true => print_json(&answer)?,
-            false => print(format!("{id} is given up"))?,
+            false => print(format!("{id} discarded"))?,
         }
         return Ok(ExitCode::SUCCESS);
     }
     if selection == DeadLetterSelection::default() {
-        bail!("name a dead letter, or one condition at least: nothing is given up by mistake");
+        bail!("name a dead letter or at least one filter");
     }
     if !args.yes {
         let groups = client.dead_letter_groups(&selection, false).await?;
@@ -110,7 +110,7 @@ pub(super) async fn discard(args: DiscardArgs) -> anyhow::Result<ExitCode> {
             true => print_json(&groups)?,
             false => print(groups_text(&groups))?,
         }
-        note("nothing was given up: add --yes to give up these");
+        note("nothing discarded: add --yes to discard these");
         return Ok(ExitCode::FAILURE);
     }
     let discarded_count = client.discard(&selection, &args.person.name).await?;
@@ -118,7 +118,7 @@ pub(super) async fn discard(args: DiscardArgs) -> anyhow::Result<ExitCode> {
         true => print_json(&json!({ "discarded_count": discarded_count }))?,
         false => {
             let number = usize::try_from(discarded_count).unwrap_or(usize::MAX);
-            print(format!("{} given up", count(number, "dead letter")))?;
+            print(format!("{} discarded", count(number, "dead letter")))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -127,7 +127,7 @@ pub(super) async fn discard(args: DiscardArgs) -> anyhow::Result<ExitCode> {
 /// A dead letter is named, or some are described.
 fn refuse_both(selection: &DeadLetterSelection) -> anyhow::Result<()> {
     if *selection != DeadLetterSelection::default() {
-        bail!("an ID names one dead letter: leave out the conditions, or the ID");
+        bail!("ID and filters exclude each other: omit one of them");
     }
     Ok(())
 }

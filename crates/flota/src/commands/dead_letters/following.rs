@@ -48,7 +48,7 @@ pub(super) async fn follow(
             _ = interrupt.recv() => {
                 bar.finish_and_clear();
                 note(format!(
-                    "{id} goes on at the server: `flota dead-letters watch {id}` follows it, \
+                    "{id} continues on the server: `flota dead-letters watch {id}` follows it, \
                      `flota dead-letters stop {id}` stops it"
                 ));
                 return Ok(ExitCode::from(INTERRUPTED));
@@ -60,7 +60,7 @@ pub(super) async fn follow(
             Err(_) if unanswered < MAX_UNANSWERED => unanswered += 1,
             Err(error) => {
                 bar.finish_and_clear();
-                return Err(error.context(format!("cannot see how {id} goes on")));
+                return Err(error.context(format!("cannot get the progress of {id}")));
             }
         }
     }
@@ -84,7 +84,7 @@ fn told(replay: &ReplayAnswer) -> String {
     let counts = &replay.counts;
     let mut text = format!("{} succeeded, {} failed again", counts.succeeded, counts.failed);
     let others =
-        [("sent again", counts.resent), ("left out", counts.skipped), ("running", counts.running)];
+        [("sent again", counts.resent), ("skipped", counts.skipped), ("running", counts.running)];
     for (name, count) in others.into_iter().filter(|(_, count)| *count > 0) {
         text.push_str(&format!(", {count} {name}"));
     }

@@ -110,7 +110,7 @@ pub(super) fn groups_text(groups: &GroupsAnswer) -> String {
         ]);
     }
     let more = if groups.complete { "" } else { " or more" };
-    format!("{}\n{}{more} in all", table.draw(terminal_width()), groups.count)
+    format!("{}\n{}{more} in total", table.draw(terminal_width()), groups.count)
 }
 
 fn subject(letter: &DeadLetterAnswer) -> String {

@@ -1,0 +1,232 @@
+use axum::{Json, extract::State};
+use flota_core::{
+    ClientName, Code, DeadLetterSelection, DeadLetterState, MAX_BY_CHARS, MAX_SEARCH_CHARS,
+    ModelName, Reason, ports::DeadLetterFilter,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracing::info;
+use utoipa::ToSchema;
+
+use super::{
+    body::Incoming,
+    dead_letter_view::DeadLetterView,
+    dead_letters::find,
+    extract::{Id, read_optional_json},
+    json::whole,
+    problem::{self, FieldError, Problem, ProblemCode},
+    state::Api,
+};
+use crate::replay::ReplayResult;
+
+/// Most dead letters that one call discards: the call stays short, and can be repeated.
+const MAX_DISCARD: usize = 1_000;
+
+/// Who decides about a dead letter.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Resolution {
+    /// Whom to name in the record.
+    pub(super) by: Option<String>,
+}
+
+/// Who has a dead letter's task run again.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReplayOne {
+    /// Whom to name in the record.
+    by: Option<String>,
+    /// Only say whether it would run.
+    dry_run: bool,
+}
+
+/// Which dead letters are to be given up; one condition at least.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DiscardBody {
+    /// Of this model.
+    #[schema(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// For this reason.
+    #[schema(value_type = Option<String>)]
+    reason: Option<Reason>,
+    /// With this code: of the failed outcome, or of the last fault.
+    #[schema(value_type = Option<String>)]
+    code: Option<Code>,
+    /// Dead-lettered at this time (RFC 3339) or later.
+    #[schema(value_type = Option<String>)]
+    since: Option<Timestamp>,
+    /// Dead-lettered before this time.
+    #[schema(value_type = Option<String>)]
+    until: Option<Timestamp>,
+    /// In which this stands: in an id, the last error, the image's address, the queue or the body.
+    text: Option<String>,
+    /// Those after this id.
+    after: Option<String>,
+    /// At most so many: 1000 if absent, and at most.
+    #[serde(deserialize_with = "whole")]
+    limit: Option<u32>,
+    /// Whom to name in the record.
+    by: Option<String>,
+}
+
+/// How many dead letters were given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DiscardAnswer {
+    /// So many.
+    discarded_count: usize,
+    /// There may be more: give up those `after` this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<String>,
+}
+
+/// Runs the task of a dead letter again, in a new round of its request, or sends a message again.
+#[utoipa::path(
+    post,
+    path = "/v1/dead-letters/{id}/replay",
+    tag = "dead letters",
+    params(("id" = String, Path, description = "`dead_…`")),
+    request_body = ReplayOne,
+    responses(
+        (status = 200, description = "Its task runs again, or would", body = DeadLetterView),
+        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn replay_dead_letter(
+    State(api): State<Api>,
+    Id(id): Id,
+    body: Incoming,
+) -> Result<Json<DeadLetterView>, Problem> {
+    let ReplayOne { by, dry_run } = read_optional_json(body).await?;
+    let by = who(by)?;
+    let letter = find(&api, &id).await?;
+    if !letter.is_open() && !letter.awaits_end() {
+        return Err(already_resolved(&id));
+    }
+    if dry_run {
+        return match api.runner.refusal(&letter).await?.and_then(refusal) {
+            Some((code, detail)) => Err(Problem::new(code, detail)),
+            None => Ok(Json(letter.into())),
+        };
+    }
+    for (_, rerun) in api.runner.rerun(&[letter], &by).await? {
+        if let Some((code, detail)) = refusal(rerun) {
+            return Err(Problem::new(code, detail));
+        }
+    }
+    info!(dead_letter.id = id, by, "dead letter replayed");
+    Ok(Json(find(&api, &id).await?.into()))
+}
+
+/// Gives a dead letter up: it is kept, and not open any more.
+#[utoipa::path(
+    post,
+    path = "/v1/dead-letters/{id}/discard",
+    tag = "dead letters",
+    params(("id" = String, Path, description = "`dead_…`")),
+    request_body = Resolution,
+    responses(
+        (status = 200, description = "It is given up", body = DeadLetterView),
+        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn discard_dead_letter(
+    State(api): State<Api>,
+    Id(id): Id,
+    body: Incoming,
+) -> Result<Json<DeadLetterView>, Problem> {
+    let by = who(read_optional_json::<Resolution>(body).await?.by)?;
+    find(&api, &id).await?;
+    let discarded = DeadLetterState::Discarded { at: api.platform.clock.now(), by: by.clone() };
+    if !api.platform.dead_letters.decide(&id, &discarded).await? {
+        return Err(already_resolved(&id));
+    }
+    info!(dead_letter.id = id, by, "dead letter discarded");
+    Ok(Json(find(&api, &id).await?.into()))
+}
+
+/// Gives up many dead letters.
+#[utoipa::path(
+    post,
+    path = "/v1/dead-letters/discard",
+    tag = "dead letters",
+    request_body = DiscardBody,
+    responses(
+        (status = 200, description = "They are given up", body = DiscardAnswer),
+        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn discard_dead_letters(
+    State(api): State<Api>,
+    body: Incoming,
+) -> Result<Json<DiscardAnswer>, Problem> {
+    let DiscardBody { model, reason, code, since, until, text, after, limit, by } =
+        read_optional_json(body).await?;
+    let by = who(by)?;
+    let selection = checked(DeadLetterSelection { model, reason, code, since, until, text })?;
+    if selection == DeadLetterSelection::default() {
+        let detail = "name one condition at least: nothing is given up by mistake";
+        return Err(Problem::new(ProblemCode::InvalidValue, detail));
+    }
+    let limit = limit.map_or(MAX_DISCARD, |limit| limit as usize).clamp(1, MAX_DISCARD);
+    let filter = DeadLetterFilter { selection, include_resolved: false, after, limit };
+    let page = api.platform.dead_letters.list(&filter).await?;
+    let state = DeadLetterState::Discarded { at: api.platform.clock.now(), by: by.clone() };
+    let mut discarded_count = 0;
+    for letter in &page.letters {
+        discarded_count += usize::from(api.platform.dead_letters.decide(&letter.id, &state).await?);
+    }
+    info!(by, discarded_count, selection = ?filter.selection, "dead letters discarded");
+    Ok(Json(DiscardAnswer { discarded_count, next_after: page.next_after }))
+}
+
+/// Who decides, as the caller says.
+pub(super) fn who(by: Option<String>) -> Result<String, Problem> {
+    let by = by.unwrap_or_else(|| ClientName::default().to_string());
+    if by.is_empty() || by.chars().count() > MAX_BY_CHARS {
+        let message = format!("1 to {MAX_BY_CHARS} characters are wanted");
+        let wrong = vec![FieldError::new("by", message)];
+        return Err(Problem::fields(ProblemCode::InvalidValue, wrong));
+    }
+    Ok(by)
+}
+
+/// A selection whose text is of a length that is looked for.
+pub(super) fn checked(selection: DeadLetterSelection) -> Result<DeadLetterSelection, Problem> {
+    if selection.text.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
+        let message = format!("{MAX_SEARCH_CHARS} characters at most are wanted");
+        let wrong = vec![FieldError::new("text", message)];
+        return Err(Problem::fields(ProblemCode::InvalidValue, wrong));
+    }
+    Ok(selection)
+}
+
+/// The problem of a task that does not run again.
+pub(super) fn refusal(rerun: ReplayResult) -> Option<(ProblemCode, &'static str)> {
+    match rerun {
+        ReplayResult::InRound(_) => None,
+        ReplayResult::RequestNotFinished => Some((
+            ProblemCode::RequestNotFinished,
+            "its request runs still: replay it when it is finished",
+        )),
+        ReplayResult::NotReadable => Some((
+            ProblemCode::NotReplayable,
+            "nobody can read the message; the sweeper sends a request's tasks again",
+        )),
+        ReplayResult::NotSendable => Some((
+            ProblemCode::NotReplayable,
+            "its queue does not take it; the cause is in the server's log",
+        )),
+        ReplayResult::RequestNotFound => {
+            Some((ProblemCode::RequestNotFound, "its request is not known any more"))
+        }
+        ReplayResult::ModelNotFound => {
+            Some((ProblemCode::UnknownModel, "its model, or its queue, is not known any more"))
+        }
+    }
+}
+
+fn already_resolved(id: &str) -> Problem {
+    let detail = format!("`{id}` was replayed or discarded before");
+    Problem::new(ProblemCode::DeadLetterResolved, detail)
+}

@@ -1,0 +1,172 @@
+//! Empties the queues' dead-letter queues: what a queue gave up becomes a dead letter.
+
+use std::{sync::Arc, time::Duration};
+
+use flota_core::{
+    DeadLetter, PortResult, QueueName, Reason,
+    consume::dead_letter_unreadable,
+    limits::MAX_QUEUE_BATCH,
+    ports::{Clock, DeadLetters, Delivery, Models, Queue},
+};
+use metrics::counter;
+use tokio::time::{self, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::queues::{QueueKind, fleet_queues};
+
+/// How long a poll of a dead-letter queue waits: SQS then asks all its machines, not some.
+const WAIT: Duration = Duration::from_secs(1);
+/// How long a message is ours: far longer than keeping ten dead letters takes.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Empties every dead-letter queue that the platform has, again and again.
+pub(crate) struct DlqDrain {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) prefix: String,
+    pub(crate) interval: Duration,
+}
+
+impl DlqDrain {
+    /// Runs until `stop`. No error ends it.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ticks = time::interval(self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Err(error) = self.empty_all(&stop).await {
+                warn!(%error, "emptying the dead-letter queues failed");
+            }
+        }
+    }
+
+    /// Empties each; one that fails does not hold up the others.
+    async fn empty_all(&self, stop: &CancellationToken) -> PortResult<()> {
+        let now = self.clock.now();
+        let queues = fleet_queues(self.models.as_ref(), &self.prefix, now).await?;
+        for (queue, carries) in queues {
+            let Some(net) = self.queue.dlq(&queue) else { continue };
+            if stop.is_cancelled() {
+                break;
+            }
+            if let Err(error) = self.empty(&net, &queue, carries, stop).await {
+                warn!(queue = %net, %error, "emptying a dead-letter queue failed");
+            }
+        }
+        Ok(())
+    }
+
+    async fn empty(
+        &self,
+        net: &QueueName,
+        queue: &QueueName,
+        carries: QueueKind,
+        stop: &CancellationToken,
+    ) -> PortResult<()> {
+        loop {
+            let deliveries = self.queue.receive(net, MAX_QUEUE_BATCH, WAIT, LEASE).await?;
+            if deliveries.is_empty() {
+                return Ok(());
+            }
+            for delivery in &deliveries {
+                self.keep(queue, carries, delivery).await?;
+            }
+            let receipts: Vec<_> = deliveries.into_iter().map(|d| d.receipt).collect();
+            // What is not acknowledged comes again and is kept again under the same id.
+            for acknowledged in self.queue.ack(net, &receipts).await? {
+                acknowledged?;
+            }
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn keep(
+        &self,
+        queue: &QueueName,
+        carries: QueueKind,
+        delivery: &Delivery,
+    ) -> PortResult<()> {
+        let (dead_letters, now) = (self.dead_letters.as_ref(), self.clock.now());
+        let reason = match carries.read(&delivery.body) {
+            Ok(model) => {
+                let letter = DeadLetter::crashed(queue, model, delivery, now);
+                dead_letters.put(&letter).await?;
+                warn!(%queue, dead_letter.id = letter.id,
+                    "a message was received too often and never acknowledged, it is dead-lettered");
+                letter.reason
+            }
+            Err(why) => {
+                dead_letter_unreadable(dead_letters, queue, &delivery.body, &why, now).await?;
+                Reason::Unreadable
+            }
+        };
+        let labels = [("queue", queue.to_string()), ("reason", reason.to_string())];
+        counter!("flota_dlq_messages_total", &labels).increment(1);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{Fixture, crashed, until};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_queues_gave_up_is_a_dead_letter_and_can_be_sent_again() {
+        let fixture = Fixture::new().await;
+        fixture.start();
+        fixture.submit(2, &["cat"], None).await;
+        let tasks = fixture.take_tasks("cat").await.remove(0);
+        let body = tasks.encode().unwrap();
+        let outcomes = crashed(&tasks).encode().unwrap();
+        let queue = fixture.tasks_queue("cat");
+        let outcomes_queue = flota_core::QueueName::outcomes(&fixture.settings.prefix);
+        for (queue, body) in [
+            (&queue, body.clone()),
+            (&queue, "no task".to_owned()),
+            (&outcomes_queue, outcomes.clone()),
+        ] {
+            fixture.send(&queue.dlq(), body).await;
+        }
+        let list = async || fixture.get("/v1/dead-letters").await.json["dead_letters"].clone();
+        until(async || list().await.as_array().unwrap().len() == 3).await;
+        let letters = list().await;
+        let of = |reason: &str, queue: &flota_core::QueueName| {
+            let mut letters = letters.as_array().unwrap().iter();
+            letters.find(|l| l["reason"] == reason && l["queue"] == queue.as_str()).unwrap().clone()
+        };
+        let given_up = of("CRASHED", &queue);
+        assert_eq!((&given_up["model"], &given_up["body"]), (&json!("cat"), &json!(body)));
+        assert_eq!(of("UNREADABLE", &queue)["body"], "no task");
+        let report = of("CRASHED", &outcomes_queue);
+        assert_eq!(report["body"], json!(outcomes));
+        for net in [queue.dlq(), outcomes_queue.dlq()] {
+            let depth = fixture.platform.queue.depth(&net).await.unwrap();
+            assert_eq!(depth, Default::default(), "{net} is empty");
+        }
+
+        // A replay sends the message to where it came from, and cannot evaluate it.
+        let replay = fixture.post("/v1/dead-letters/replay", r#"{"model": "cat"}"#).await.json;
+        let path = format!("/v1/replays/{}", replay["id"].as_str().unwrap());
+        until(async || fixture.get(&path).await.json["state"] == "completed").await;
+        assert_eq!(fixture.get(&path).await.json["counts"]["resent"], 1);
+        assert_eq!(fixture.take_tasks("cat").await, [tasks]);
+
+        // Given up once more, it is another dead letter.
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        fixture.send(&queue.dlq(), body).await;
+        until(async || list().await.as_array().unwrap().len() == 3).await;
+        let path = format!("/v1/dead-letters/{}/replay", report["id"].as_str().unwrap());
+        assert_eq!(fixture.post(&path, "").await.status.as_u16(), 200);
+        until(async || {
+            let letters = fixture.get("/v1/dead-letters?reason=WORKER_CRASHED").await.json;
+            letters["dead_letters"].as_array().unwrap().len() == 2
+        })
+        .await;
+    }
+}

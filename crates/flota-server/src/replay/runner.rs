@@ -1,0 +1,278 @@
+//! Running dead tasks again: those of a request in a new round of it, those of upload events and
+//! messages by sending them again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use flota_core::{
+    ClientName, DeadLetter, DeadLetterState, EventsId, ModelName, Origin, PortError, PortResult,
+    Priority, QueueName, Reason, RequestId, RoundKey, Subject, TaskId, TaskMessage, TasksMessage,
+    ports::{Clock, DeadLetters, Models, NewMessage, Queue, Requests},
+    with_causes,
+};
+use flota_platform::settings::SweeperSettings;
+use metrics::counter;
+use tracing::{info, warn};
+
+use crate::{
+    dispatch::{Copies, Dispatcher, open_packs},
+    queues::fleet_queues,
+    request_state::runs,
+};
+
+/// Runs dead tasks again, all of one request in one round.
+#[derive(Clone)]
+pub(crate) struct ReplayRunner {
+    pub(crate) requests: Arc<dyn Requests>,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) prefix: String,
+    pub(crate) settings: SweeperSettings,
+}
+
+/// What became of a dead letter whose task was to run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplayResult {
+    /// Its task runs in this round.
+    InRound(u32),
+    /// Its request runs still: its next round opens when this one is finished.
+    RequestNotFinished,
+    /// Nobody can read the message: there is nothing to run.
+    NotReadable,
+    /// Its queue will never take its message.
+    NotSendable,
+    /// Its request is not known any more.
+    RequestNotFound,
+    /// Its model, or the queue of its message, is not known any more.
+    ModelNotFound,
+}
+
+/// A dead letter of a request's task.
+struct OfRequest<'a> {
+    letter: &'a DeadLetter,
+    n: u32,
+    died_in: u32,
+}
+
+impl ReplayRunner {
+    /// Runs the tasks of `letters` again on behalf of `by`; what became of each, by its id. They
+    /// are open, or [await the end](DeadLetter::awaits_end) of an upload. Repeated after a crash, it
+    /// opens no second round.
+    pub(crate) async fn rerun(
+        &self,
+        letters: &[DeadLetter],
+        by: &str,
+    ) -> PortResult<Vec<(String, ReplayResult)>> {
+        let mut runner = Vec::new();
+        let mut by_request: BTreeMap<RequestId, Vec<OfRequest<'_>>> = BTreeMap::new();
+        for letter in letters {
+            let rerun = match &letter.subject {
+                Subject::Task { task, round, .. } => {
+                    let of_request = OfRequest { letter, n: task.n, died_in: *round };
+                    by_request.entry(task.request).or_default().push(of_request);
+                    continue;
+                }
+                Subject::Upload { .. } => self.rerun_upload(letter, by).await?,
+                Subject::Message { .. } => self.resend(letter, by).await?,
+            };
+            runner.push((letter.id.clone(), rerun));
+        }
+        for (request, letters) in by_request {
+            runner.extend(self.rerun_request(request, &letters, by).await?);
+        }
+        Ok(runner)
+    }
+
+    /// What keeps the task of an open letter from running again; `None` where nothing does.
+    pub(crate) async fn refusal(&self, letter: &DeadLetter) -> PortResult<Option<ReplayResult>> {
+        Ok(match &letter.subject {
+            Subject::Task { task, .. } => match self.requests.rounds(task.request).await?.last() {
+                None => Some(ReplayResult::RequestNotFound),
+                Some(last) if last.finished_at.is_none() => Some(ReplayResult::RequestNotFinished),
+                Some(_) => None,
+            },
+            Subject::Upload { model, .. } => {
+                let known = self.models.get(model, self.clock.now()).await?;
+                known.is_none().then_some(ReplayResult::ModelNotFound)
+            }
+            Subject::Message { .. } if letter.reason == Reason::Unreadable => {
+                Some(ReplayResult::NotReadable)
+            }
+            Subject::Message { queue, .. } => {
+                self.queue_named(queue).await?.is_none().then_some(ReplayResult::ModelNotFound)
+            }
+        })
+    }
+
+    async fn rerun_request(
+        &self,
+        id: RequestId,
+        letters: &[OfRequest<'_>],
+        by: &str,
+    ) -> PortResult<Vec<(String, ReplayResult)>> {
+        let all = |rerun| letters.iter().map(|of| (of.letter.id.clone(), rerun)).collect();
+        let rounds = self.requests.rounds(id).await?;
+        let Some(last) = rounds.last() else { return Ok(all(ReplayResult::RequestNotFound)) };
+        // A crash between the opening of a round and the decision leaves a letter open whose task
+        // runs, or ran, again: it is decided now and not run twice.
+        let later =
+            |of: &OfRequest<'_>| rounds.iter().find(|r| r.key.round > of.died_in && runs(r, of.n));
+        let mut runner = Vec::new();
+        let mut new = Vec::new();
+        for of in letters {
+            match later(of) {
+                Some(round) => runner.push(self.decide(of.letter, round.key.round, by).await?),
+                None => new.push(of),
+            }
+        }
+        if new.is_empty() {
+            return Ok(runner);
+        }
+        let tasks: BTreeSet<u32> = new.iter().map(|of| of.n).collect();
+        let key = RoundKey { request: id, round: last.key.round + 1 };
+        let is_opened = last.finished_at.is_some() && self.open(key, &tasks).await?;
+        for of in new {
+            runner.push(match is_opened {
+                true => self.decide(of.letter, key.round, by).await?,
+                false => (of.letter.id.clone(), ReplayResult::RequestNotFinished),
+            });
+        }
+        Ok(runner)
+    }
+
+    async fn decide(
+        &self,
+        letter: &DeadLetter,
+        round: u32,
+        by: &str,
+    ) -> PortResult<(String, ReplayResult)> {
+        let (by, at) = (by.to_owned(), self.clock.now());
+        let state = DeadLetterState::Replayed { round, at, by, succeeded: None };
+        if self.dead_letters.decide(&letter.id, &state).await? {
+            counter!("flota_dead_letters_replayed_total").increment(1);
+        }
+        Ok((letter.id.clone(), ReplayResult::InRound(round)))
+    }
+
+    /// Opens the round and sends its tasks. False where another round was opened first.
+    async fn open(&self, key: RoundKey, tasks: &BTreeSet<u32>) -> PortResult<bool> {
+        let Some(request) = self.requests.request(key.request).await? else { return Ok(false) };
+        let now = self.clock.now();
+        let due_at = now + self.settings.accept_grace;
+        if !self.requests.open_round(key, tasks, now, due_at).await? {
+            return Ok(false);
+        }
+        info!(request.id = %key.request, round = key.round, task_count = tasks.len(),
+            "dead letters are replayed in a new round");
+        let packs = open_packs(request.packs(), |_, n| tasks.contains(&n));
+        if self.dispatcher.send_again(&request, key.round, &packs, &Copies::new()).await {
+            let due_at = self.clock.now() + self.settings.resend;
+            if let Err(error) = self.requests.set_due(key, due_at).await {
+                warn!(request.id = %key.request, %error, "the sweeper will send the tasks again");
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends the task of an upload event again. The letter is decided first, so that it is there to
+    /// be told how the task ended; after a crash in between it is sent by the server that continues.
+    async fn rerun_upload(&self, letter: &DeadLetter, by: &str) -> PortResult<ReplayResult> {
+        let Subject::Upload { task, round, model, image, client, priority } = &letter.subject
+        else {
+            return Ok(ReplayResult::NotReadable);
+        };
+        let Some(known) = self.models.get(model, self.clock.now()).await? else {
+            return Ok(ReplayResult::ModelNotFound);
+        };
+        let queue = QueueName::tasks(&self.prefix, &known.registration.worker, *priority);
+        let message = upload_message(*task, *round + 1, (model, image), (client, *priority));
+        let body = match message.encode() {
+            Ok(body) => body,
+            Err(error) => {
+                let error = PortError::permanent("writing the task of an upload event", error);
+                return not_sent(letter, error);
+            }
+        };
+        let (_, rerun) = self.decide(letter, *round + 1, by).await?;
+        match self.send(&queue, body, client).await {
+            Ok(()) => Ok(rerun),
+            Err(error) => not_sent(letter, error),
+        }
+    }
+
+    /// Sends a message again that can be read.
+    async fn resend(&self, letter: &DeadLetter, by: &str) -> PortResult<ReplayResult> {
+        let Subject::Message { queue, body, .. } = &letter.subject else {
+            return Ok(ReplayResult::NotReadable);
+        };
+        if letter.reason == Reason::Unreadable {
+            return Ok(ReplayResult::NotReadable);
+        }
+        let Some(queue) = self.queue_named(queue).await? else {
+            return Ok(ReplayResult::ModelNotFound);
+        };
+        if let Err(error) = self.send(&queue, body.clone(), &ClientName::default()).await {
+            return not_sent(letter, error);
+        }
+        let (_, rerun) = self.decide(letter, 1, by).await?;
+        Ok(rerun)
+    }
+
+    async fn send(&self, queue: &QueueName, body: String, group: &ClientName) -> PortResult<()> {
+        // Outcomes and events hold no tasks.
+        let tasks =
+            TasksMessage::decode(&body).map_or_else(|_| BTreeMap::new(), |it| it.task_counts());
+        let message = NewMessage { tasks, ..NewMessage::new(body, group.to_string()) };
+        self.queue.send(queue, &[message]).await?.into_iter().collect()
+    }
+
+    async fn queue_named(&self, name: &str) -> PortResult<Option<QueueName>> {
+        let now = self.clock.now();
+        let queues = fleet_queues(self.models.as_ref(), &self.prefix, now).await?;
+        Ok(queues.into_iter().map(|(queue, _)| queue).find(|queue| queue.as_str() == name))
+    }
+}
+
+/// What becomes of a letter that was not sent: one that its queue refuses for good must not hold up
+/// the others.
+fn not_sent(letter: &DeadLetter, error: PortError) -> PortResult<ReplayResult> {
+    match error {
+        PortError::Permanent { .. } | PortError::TooLarge { .. } => {
+            let error = with_causes(&error);
+            warn!(dead_letter.id = letter.id, error, "a dead letter can never be sent again");
+            Ok(ReplayResult::NotSendable)
+        }
+        PortError::Transient { .. } | PortError::Full { .. } => Err(error),
+    }
+}
+
+fn upload_message(
+    task: TaskId,
+    round: u32,
+    (model, image): (&ModelName, &str),
+    (client, priority): (&ClientName, Priority),
+) -> TasksMessage {
+    let task_message = TaskMessage {
+        n: task.n,
+        image: image.to_owned(),
+        model: model.clone(),
+        tries: 0,
+        faults: Vec::new(),
+        fetch_retries: None,
+    };
+    TasksMessage {
+        origin: Origin::Events(EventsId(task.request.0)),
+        round,
+        pack: 0,
+        copy: 0,
+        client: client.clone(),
+        priority,
+        deadline: None,
+        tasks: vec![task_message],
+    }
+}

@@ -1,0 +1,200 @@
+//! Tasks on queues of workers that no longer serve any model: the workers that serve theirs now get them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use flota_core::{
+    ModelName, PortError, PortResult, Priority, QueueName, TaskMessage, TasksMessage, WorkerName,
+    consume::{Unreadable, dead_letter_unreadable},
+    limits::{MAX_MESSAGE_AGE, MAX_QUEUE_BATCH},
+    ports::{Clock, DeadLetters, Delivery, Models, NewMessage, Queue},
+    with_causes,
+};
+use metrics::counter;
+use tokio::time::{self, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// How often it looks. A worker that stops has emptied its hands; what lies on its queue waits for so
+/// long at most.
+const INTERVAL: Duration = Duration::from_secs(30);
+/// How long a message is ours: far longer than sending ten on takes.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Rerouting what lies on such queues, again and again.
+pub(crate) struct Rerouting {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The beginning of the queues' names.
+    pub(crate) prefix: String,
+    /// Queues whose tasks could not be moved, and of which that was said.
+    pub(crate) complained: Mutex<BTreeSet<QueueName>>,
+}
+
+/// Which worker serves a model now.
+type Workers = BTreeMap<ModelName, WorkerName>;
+
+impl Rerouting {
+    /// Runs until `stop`. No error ends it.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ticks = time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Err(error) = self.move_all(&stop).await {
+                warn!(%error, "looking for workers that were given up failed");
+            }
+        }
+    }
+
+    async fn move_all(&self, stop: &CancellationToken) -> PortResult<()> {
+        let now = self.clock.now();
+        let known = self.models.list(now).await?;
+        let registrations = || known.iter().map(|model| &model.registration);
+        let workers: Workers =
+            registrations().map(|it| (it.manifest.name.clone(), it.worker.clone())).collect();
+        let serving: BTreeSet<&WorkerName> = workers.values().collect();
+        let mut former = BTreeSet::new();
+        for (worker, until) in registrations().flat_map(|it| &it.former_workers) {
+            if now.duration_since(*until) < MAX_MESSAGE_AGE && !serving.contains(worker) {
+                former.insert(worker);
+            }
+        }
+        for worker in former {
+            let queue = QueueName::tasks(&self.prefix, worker, Priority::Normal);
+            if let Err(error) = self.empty(&queue, &workers, stop).await {
+                self.complain(&queue, &error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rerouting what can be received now.
+    async fn empty(
+        &self,
+        queue: &QueueName,
+        workers: &Workers,
+        stop: &CancellationToken,
+    ) -> PortResult<()> {
+        while !stop.is_cancelled() && self.queue.depth(queue).await?.ready > 0 {
+            let received =
+                self.queue.receive(queue, MAX_QUEUE_BATCH, Duration::ZERO, LEASE).await?;
+            if received.is_empty() {
+                break;
+            }
+            for delivery in received {
+                self.send_on(queue, &delivery, workers).await?;
+                // What is not acknowledged comes again, and changes nothing a second time.
+                self.queue.ack(queue, &[delivery.receipt]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what a message holds to the workers of its models, or keeps what nobody can read.
+    async fn send_on(
+        &self,
+        queue: &QueueName,
+        delivery: &Delivery,
+        workers: &Workers,
+    ) -> PortResult<()> {
+        let (message, parts) = match cut(&delivery.body, workers) {
+            Ok(cut) => cut,
+            Err(why) => {
+                let (dead_letters, now) = (self.dead_letters.as_ref(), self.clock.now());
+                return dead_letter_unreadable(dead_letters, queue, &delivery.body, &why, now)
+                    .await;
+            }
+        };
+        for (worker, tasks, body) in parts {
+            let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
+            let pack = message.pack_key();
+            let new = NewMessage { trace, pack, tasks, ..NewMessage::new(body, group) };
+            let to = QueueName::tasks(&self.prefix, worker, message.priority);
+            self.queue.send(&to, &[new]).await?.into_iter().collect::<PortResult<()>>()?;
+        }
+        counter!("flota_tasks_rerouted_total").increment(message.tasks.len() as u64);
+        debug!(%queue, task_count = message.tasks.len(), "tasks were moved to other workers");
+        Ok(())
+    }
+
+    /// What will not heal is said once: an operator who knows that a queue is empty may remove it.
+    fn complain(&self, queue: &QueueName, error: &PortError) {
+        let mut complained = self.complained.lock().expect("nothing panics under this lock");
+        if error.is_transient() || complained.insert(queue.clone()) {
+            warn!(%queue, error = with_causes(error), "tasks of a worker that was given up could \
+                not be moved");
+        }
+    }
+}
+
+/// A message, and what of it goes to each worker.
+type Cut<'w> = (TasksMessage, Vec<(&'w WorkerName, BTreeMap<ModelName, u32>, String)>);
+
+/// The message in `body`, cut into what goes to each worker.
+///
+/// # Errors
+/// Why nobody can do anything with it.
+fn cut<'w>(body: &str, workers: &'w Workers) -> Result<Cut<'w>, Unreadable> {
+    let message = TasksMessage::decode(body)?;
+    let mut by_worker: BTreeMap<&WorkerName, Vec<TaskMessage>> = BTreeMap::new();
+    for task in &message.tasks {
+        let worker = workers.get(&task.model);
+        let worker =
+            worker.ok_or_else(|| Unreadable::new(format!("no model `{}` is known", task.model)))?;
+        by_worker.entry(worker).or_default().push(task.clone());
+    }
+    let mut parts = Vec::new();
+    for (worker, tasks) in by_worker {
+        let part = TasksMessage { tasks, client: message.client.clone(), ..message };
+        let body = part.encode()?;
+        parts.push((worker, part.task_counts(), body));
+    }
+    Ok((message, parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Fixture, register, until};
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_of_a_worker_that_was_given_up_go_to_who_serves_their_models() {
+        let fixture = Fixture::new().await;
+        for worker in ["photo", "text"] {
+            for model in ["cat", "dog"] {
+                register(&fixture.platform, model, "1", worker).await;
+            }
+            // Until then submissions may go to the worker of before.
+            time::advance(Duration::from_secs(1)).await;
+            fixture.submit(3, &["cat", "dog"], None).await;
+        }
+        fixture.submit(25, &["cat"], None).await;
+        fixture.send(&fixture.tasks_queue("text"), "no task".to_owned()).await;
+        // The one goes back to its own worker, the other to another.
+        register(&fixture.platform, "cat", "1", "cat").await;
+        register(&fixture.platform, "dog", "1", "photo").await;
+        fixture.start();
+        let ready = async |worker: &str| {
+            fixture.platform.queue.depth(&fixture.tasks_queue(worker)).await.unwrap().ready
+        };
+        until(async || ready("text").await == 0).await;
+        let models = |messages: Vec<TasksMessage>| {
+            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+            for task in messages.into_iter().flat_map(|message| message.tasks) {
+                *counts.entry(task.model.to_string()).or_default() += 1;
+            }
+            counts.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(models(fixture.take_tasks("cat").await), [("cat".to_owned(), 28)]);
+        // What lay on the queue of a worker that serves still is that worker's to send on.
+        let of_photo = [("cat".to_owned(), 3), ("dog".to_owned(), 6)];
+        assert_eq!(models(fixture.take_tasks("photo").await), of_photo);
+        let letters = fixture.get("/v1/dead-letters").await.json["dead_letters"].clone();
+        assert_eq!(letters[0]["reason"], "UNREADABLE");
+    }
+}

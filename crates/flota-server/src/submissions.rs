@@ -1,0 +1,190 @@
+//! Accepting a request: storing it and sending its tasks.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use flota_core::{
+    Ending, Origin, Outcome, OutcomesMessage, Pack, PortResult, PredictionKey, Request, RoundKey,
+    Route, TaskOutcome, Timings,
+    ports::{Accept, Accepted, Clock, IdempotencyKey, Requests},
+};
+use flota_platform::settings::SweeperSettings;
+use jiff::Timestamp;
+use metrics::counter;
+use tokio::time;
+use tracing::{info, warn};
+
+use crate::{
+    cache::{Content, PredictionCache, Query},
+    dispatch::Dispatcher,
+    recorder::Recording,
+    routes::Routes,
+};
+
+/// How long an acceptance waits until its tasks are sent. It is durable already: a queue that is slower
+/// holds up nobody.
+const SEND_WAIT: Duration = Duration::from_secs(1);
+
+/// Takes requests in.
+#[derive(Clone)]
+pub(crate) struct Submissions {
+    pub(crate) requests: Arc<dyn Requests>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) recording: Arc<Recording>,
+    pub(crate) cache: PredictionCache,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: SweeperSettings,
+}
+
+/// What became of a submitted request.
+pub(crate) struct Taken {
+    pub(crate) accepted: Accepted,
+    /// Whether some of its tasks have their outcome already.
+    pub(crate) is_begun: bool,
+}
+
+impl Submissions {
+    /// Keeps `request`, unless its idempotency key is known, answers the tasks whose prediction is cached,
+    /// and sends the others. Once it is kept nothing fails: what is not sent is for the sweeper, and a
+    /// queue that is slow is not waited for.
+    pub(crate) async fn accept(
+        &self,
+        request: Request,
+        idempotency: Option<IdempotencyKey>,
+    ) -> PortResult<Taken> {
+        let due_at = request.created_at + self.settings.accept_grace;
+        let accept = Accept { request, due_at, idempotency };
+        let accepted = self.requests.accept(&accept).await?;
+        if accepted != Accepted::New {
+            return Ok(Taken { accepted, is_begun: false });
+        }
+        let request = accept.request;
+        let id = request.id;
+        counter!("flota_requests_accepted_total").increment(1);
+        counter!("flota_tasks_accepted_total").increment(request.task_count().into());
+        info!(request.id = %id, image_count = request.images.len(),
+            model_count = request.routes.len(), "request accepted");
+        // A task of its own: a client that hangs up, or a wait that ends, must not stop the sending
+        // half-way.
+        let submissions = self.clone();
+        let sending = tokio::spawn(async move { submissions.begin(&request).await });
+        let mut is_begun = false;
+        match time::timeout(SEND_WAIT, sending).await {
+            Ok(Ok(begun)) => is_begun = begun,
+            Ok(Err(_)) => {
+                warn!(request.id = %id, "sending tasks panicked, the sweeper will send them");
+            }
+            Err(_) => {
+                info!(request.id = %id, "the queue is slow, the request is answered meanwhile")
+            }
+        }
+        Ok(Taken { accepted, is_begun })
+    }
+
+    /// Answers the tasks whose prediction is cached, and sends the others; whether there were any of the
+    /// former.
+    async fn begin(self, request: &Request) -> bool {
+        let open = self.answer_cached(request).await;
+        let open_count: usize = open.iter().map(|pack| pack.tasks.len()).sum();
+        if open_count > 0 {
+            self.send(request, &open).await;
+        }
+        open_count < request.task_count() as usize
+    }
+
+    /// Records the outcomes of tasks whose prediction is cached, without a queue or a worker, and gives the
+    /// packs of those that are left. It saves work and nothing else: where the store does not answer, nothing
+    /// is cached.
+    async fn answer_cached(&self, request: &Request) -> Vec<Pack> {
+        let mut open = request.packs();
+        let cached = match self.cached(request).await {
+            Ok(cached) => cached,
+            Err(error) => {
+                warn!(request.id = %request.id, %error, "prediction cache lookup failed");
+                return open;
+            }
+        };
+        let now = self.clock.now();
+        for pack in open.iter_mut() {
+            let outcomes: Vec<TaskOutcome> = pack
+                .tasks
+                .iter()
+                .filter_map(|n| Some((*n, cached.get(n)?.clone())))
+                .map(|(n, prediction)| cached_outcome(n, prediction, now))
+                .collect();
+            if outcomes.is_empty() {
+                continue;
+            }
+            let message = OutcomesMessage {
+                origin: Origin::Request(request.id),
+                round: 1,
+                pack: pack.index,
+                outcomes,
+                predictions: Vec::new(),
+                aliases: Vec::new(),
+                dead_letters: Vec::new(),
+            };
+            match self.recording.record_pack(request, pack, &message).await {
+                Ok(record) => pack.tasks.retain(|n| !record.outcomes.contains_key(n)),
+                Err(error) => {
+                    warn!(request.id = %request.id, %error, "recording cached outcomes failed, workers will");
+                }
+            }
+        }
+        open.retain(|pack| !pack.tasks.is_empty());
+        open
+    }
+
+    /// The tasks whose prediction is cached, of images whose address says what they contain.
+    async fn cached(&self, request: &Request) -> PortResult<BTreeMap<u32, PredictionKey>> {
+        let contents: Vec<Option<Content>> =
+            request.images.iter().map(|image| self.cache.content(&image.url)).collect();
+        if contents.iter().all(Option::is_none) {
+            return Ok(BTreeMap::new());
+        }
+        let versions = self.routes.versions().await?;
+        let mut queries = Vec::new();
+        for (image, content) in contents.iter().enumerate() {
+            for (place, Route { model, .. }) in request.routes.iter().enumerate() {
+                if let (Some(content), Some(version)) = (content, versions.get(model)) {
+                    let n = image * request.routes.len() + place;
+                    let key = u32::try_from(n).expect("a request has a thousand tasks at most");
+                    let (model, version) = (model.clone(), version.clone());
+                    queries.push(Query { key, content: content.clone(), model, version });
+                }
+            }
+        }
+        self.cache.find(&queries).await
+    }
+
+    /// Sends tasks. What fails here is for the sweeper: the request is kept.
+    async fn send(self, request: &Request, packs: &[Pack]) {
+        let sending = self.dispatcher.send(request, 1, packs);
+        // By then the sweeper takes the round, and finds what was not sent.
+        match time::timeout(self.settings.accept_grace, sending).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(_) => {
+                counter!("flota_dispatch_failures_total").increment(packs.len() as u64);
+                warn!(request.id = %request.id, "the queue did not answer, the sweeper will send the tasks");
+                return;
+            }
+        }
+        let key = RoundKey { request: request.id, round: 1 };
+        let due_at = self.clock.now() + self.settings.resend;
+        // Nobody waits for this: the sweeper has time.
+        tokio::spawn(async move {
+            if let Err(error) = self.requests.set_due(key, due_at).await {
+                let id = key.request;
+                warn!(request.id = %id, %error, "the sweeper will send the tasks once more");
+            }
+        });
+    }
+}
+
+/// The outcome of a task that no worker began.
+fn cached_outcome(n: u32, prediction: PredictionKey, now: Timestamp) -> TaskOutcome {
+    let ending = Ending::Succeeded { prediction, cached: true };
+    let timings = Timings::default();
+    TaskOutcome { n, outcome: Outcome { ending, attempts: 0, timings, ended_at: now } }
+}
