@@ -140,7 +140,7 @@ fn infer_ms(session: &mut dyn Session, model: &Model) -> Result<f64> {
     })
 }
 
-/// CPU milliseconds that `work` takes for a image.
+/// CPU milliseconds that `work` takes for an image.
 pub fn per_image_ms(images: &[Vec<u8>], mut work: impl FnMut(&[u8]) -> Result<()>) -> Result<f64> {
     let process = std::process::id();
     let (before, mut count) = (cpu_seconds(process)?, 0_u32);

@@ -16,7 +16,7 @@ pub fn draw(count: usize, seed: u32) -> Result<Vec<Vec<u8>>> {
     Ok(distinct(&images, count, seed.into()))
 }
 
-/// `count` files of `images` that differ in content: bytes after the end of a image change its
+/// `count` files of `images` that differ in content: bytes after the end of an image change its
 /// hash and not its decoding.
 pub fn distinct(images: &[Vec<u8>], count: usize, seed: u64) -> Vec<Vec<u8>> {
     let file = |n: usize| {

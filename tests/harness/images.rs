@@ -30,8 +30,8 @@ pub fn image(seed: u32) -> Vec<u8> {
 }
 
 /// A server of images on loopback, good and bad:
-/// `/image/SEED` a image; `/gated/SEED` the same, once the gate lets it through;
-/// `/status/CODE` that status; `/recovers/SEED` 500 at first, then a image; `/hangs` nothing.
+/// `/image/SEED` an image; `/gated/SEED` the same, once the gate lets it through;
+/// `/status/CODE` that status; `/recovers/SEED` 500 at first, then an image; `/hangs` nothing.
 pub struct ImageServer {
     address: String,
     state: Arc<Served>,

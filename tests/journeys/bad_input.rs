@@ -88,7 +88,7 @@ fn check_failure(address: &str, outcome: &Value, code: &str) {
     assert_eq!(outcome["attempts"], 1, "{address}: {outcome}");
 }
 
-/// A PNG of a few bytes whose header promises a image of 60,000 x 60,000.
+/// A PNG of a few bytes whose header promises an image of 60,000 x 60,000.
 fn bomb() -> Vec<u8> {
     let mut bytes = image(1);
     let header = 16..24;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Api, Home, Receiver, project_dir, until};
 
-/// How the grey values of a image become an embedding: as many numbers as pixels.
+/// How the grey values of an image become an embedding: as many numbers as pixels.
 struct Case {
     model: &'static str,
     size: (u32, u32),

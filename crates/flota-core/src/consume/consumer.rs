@@ -126,7 +126,7 @@ impl Consumer {
         match time::timeout(self.settings.drain, acks).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => error!(queue = %self.settings.queue, %error,
-                "the acks panicked, its messages come again"),
+                "the task that acknowledges panicked, its messages come again"),
             Err(_) => warn!(queue = %self.settings.queue,
                 "acknowledging did not end in time, some messages may come again"),
         }
@@ -231,7 +231,7 @@ impl Consumer {
             let receipt = leases.end(id);
             match (is_done, receipt) {
                 (Ok(true), Some(receipt)) => {
-                    // The acks outlives all work; it is gone only where it panicked.
+                    // The acknowledging task outlives all work; it is gone only if it panicked.
                     let _ = ack.send(receipt).await;
                 }
                 (Ok(false), Some(receipt)) => {

@@ -12,7 +12,7 @@ const DEFAULT_SCALE: f32 = 1.0 / 255.0;
 /// Least `std`: what is divided by less is beyond the range of trained numbers, or infinite.
 const MIN_STD: f32 = 1e-6;
 
-/// How a image becomes a tensor: resized, cropped, then `(value * scale - mean) / std`.
+/// How an image becomes a tensor: resized, cropped, then `(value * scale - mean) / std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "InputFields", into = "InputFields")]
 pub struct InputSpec {
@@ -119,7 +119,7 @@ struct InputFields {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JpegSpec {
-    /// A image may be decoded to a half, a quarter or an eighth of its sides while it stays so many
+    /// An image may be decoded to a half, a quarter or an eighth of its sides while it stays so many
     /// times as large as it is resized to. 0: it is always decoded whole.
     #[serde(deserialize_with = "within::<0, MAX_MIN_SCALE, _, _>")]
     pub min_scale: u32,
@@ -196,7 +196,7 @@ impl InputSpec {
         }
     }
 
-    /// Whether a image is padded with black where its shortest edge does not fill the tensor.
+    /// Whether an image is padded with black where its shortest edge does not fill the tensor.
     pub fn may_pad(&self) -> bool {
         let longest = self.width.max(self.height);
         matches!(self.resize, Resize::ShortestEdge { size, .. } if size < longest)

@@ -39,7 +39,7 @@ const SPELLINGS: [(Filter, Option<&str>, &str, bool, bool); 8] = [
 ];
 
 impl Filter {
-    /// Whether it is as wide as the reduction: what it makes of a image that was decoded smaller
+    /// Whether it is as wide as the reduction: what it makes of an image that was decoded smaller
     /// is nearly what it makes of the whole one.
     pub fn is_antialiased(self) -> bool {
         self.spelling().3

@@ -1,10 +1,10 @@
-//! How a image is brought to the size of the tensor, as manifests and other libraries write it.
+//! How an image is brought to the size of the tensor, as manifests and other libraries write it.
 
 use serde::{Deserialize, Serialize};
 
 use super::input::MAX_TENSOR_SIDE;
 
-/// How a image is brought to the size of the tensor.
+/// How an image is brought to the size of the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ResizeFields", into = "ResizeFields")]
 pub enum Resize {
@@ -28,7 +28,7 @@ pub enum Resize {
     },
 }
 
-/// Which part of a image is kept.
+/// Which part of an image is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Crop {

@@ -54,7 +54,7 @@ pub(super) fn corrupt(cause: &'static str) -> DecodeError {
     DecodeError::corrupt(ImageFormat::Bmp, cause)
 }
 
-/// The rows of a image from its top, without what pads them to four bytes. The last row of a file
+/// The rows of an image from its top, without what pads them to four bytes. The last row of a file
 /// may lack its padding.
 fn rows<'a>(
     header: &Header,
@@ -97,7 +97,7 @@ fn bgr(header: &Header, data: &[u8]) -> Result<Vec<u8>, DecodeError> {
     Ok(pixels)
 }
 
-/// Pixels of 16 or 32 bits whose channels lie where masks say. A image of which no pixel has any
+/// Pixels of 16 or 32 bits whose channels lie where masks say. An image of which no pixel has any
 /// opacity is opaque, as in browsers: its writer left the bits empty.
 fn masked(header: &Header, data: &[u8]) -> Result<Pixels, DecodeError> {
     let Encoding::Masks(masks) = &header.encoding else { return Err(corrupt("no masks")) };

@@ -2,7 +2,7 @@
 
 use super::{DecodeError, bmp::corrupt, bmp_header::Header};
 
-/// Reads the indexes of a image from its top. What runs leave out has index 0, as in Pillow.
+/// Reads the indexes of an image from its top. What runs leave out has index 0, as in Pillow.
 ///
 /// # Errors
 /// If the data end before the end of the image is said or its last pixel is reached.

@@ -1,4 +1,4 @@
-//! What a image's colours mean: profiles, and how far they are from sRGB.
+//! What an image's colours mean: profiles, and how far they are from sRGB.
 //!
 //! Models are given the stored values, as Pillow and torchvision give them. A browser applies the
 //! profile, so that people may see another image: how far is measured here, and told as a flag.
@@ -37,7 +37,7 @@ const MAX_REMEMBERED: usize = 256;
 /// and nearly all images have one of a few.
 static REMEMBERED: Mutex<BTreeMap<Sha256, Option<ImageFlag>>> = Mutex::new(BTreeMap::new());
 
-/// The profile of a image.
+/// The profile of an image.
 pub(super) struct Profile {
     colors: Box<ColorProfile>,
     /// The hash of the ICC profile that it was read from.
@@ -45,7 +45,7 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Reads an ICC profile of a image with `channels` of colour, 1 or 3. `None` for what is damaged,
+    /// Reads an ICC profile of an image with `channels` of colour, 1 or 3. `None` for what is damaged,
     /// too large or of other channels, which browsers ignore as well.
     pub(super) fn from_icc(icc: &[u8], channels: usize) -> Option<Self> {
         if icc.len() > MAX_PROFILE_BYTES {
@@ -108,7 +108,7 @@ impl Profile {
         profile.cicp.is_some().then(|| Self { colors: Box::new(profile), icc: None })
     }
 
-    /// Which flag a image has that is shown without this profile.
+    /// Which flag an image has that is shown without this profile.
     pub(super) fn flag(&self) -> Option<ImageFlag> {
         let Some(icc) = self.icc else { return self.measure() };
         if let Some(flag) = remembered().get(&icc) {

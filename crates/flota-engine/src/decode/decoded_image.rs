@@ -19,7 +19,7 @@ pub(crate) const EIGHTHS: u32 = 8;
 /// The formats that are read, for a sentence.
 const READ: &str = "JPEG, PNG, GIF, WebP, BMP and TIFF";
 
-/// A image as it is looked at: upright, opaque, red, green and blue in a byte each.
+/// An image as it is looked at: upright, opaque, red, green and blue in a byte each.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecodedImage {
     /// Width in pixels.
@@ -138,7 +138,7 @@ impl ImageFormat {
 }
 
 impl DecodedImage {
-    /// A image that was decoded whole.
+    /// An image that was decoded whole.
     pub fn whole((width, height): (u32, u32), pixels: Vec<u8>, format: ImageFormat) -> Self {
         Self {
             width,

@@ -1,10 +1,10 @@
-//! Turning a image as its EXIF orientation says.
+//! Turning an image as its EXIF orientation says.
 
 use image::metadata::Orientation;
 
 use super::decoded_image::RGB_BYTES;
 
-/// Side of the squares in which a image is turned, in pixels: both sides' lines then stay in
+/// Side of the squares in which an image is turned, in pixels: both sides' lines then stay in
 /// the nearest cache.
 const TILE: usize = 32;
 

@@ -20,7 +20,7 @@ use super::{
 /// Bytes of a pixel with its opacity.
 pub(super) const RGBA_BYTES: usize = 4;
 
-/// A image as its file stores it.
+/// An image as its file stores it.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub format: ImageFormat,

@@ -60,12 +60,12 @@ pub(super) fn decode(
     Ok(DecodedImage { original, eighths, is_turned_over, scaling: Some(scaling), ..whole })
 }
 
-/// What `input` asks of a image of `size`, upright.
+/// What `input` asks of an image of `size`, upright.
 pub(super) fn scaling(size: (u32, u32), input: &InputSpec) -> JpegScaling {
     JpegScaling { eighths: eighths(size, input), is_fast: input.jpeg.fast_upsampling }
 }
 
-/// How many of eight pixels of a side are enough for a image of `size`.
+/// How many of eight pixels of a side are enough for an image of `size`.
 fn eighths(size: (u32, u32), input: &InputSpec) -> u32 {
     // Four neighbours of the whole image are not those of a smaller one.
     if input.jpeg.min_scale == 0 || !input.filter.is_antialiased() {

@@ -57,7 +57,7 @@ impl KeptGraphs {
         made
     }
 
-    /// Its name says what a optimized-graph cache contains, so that one that was cut off is no graph.
+    /// Its name says what an optimized-graph cache contains, so that one that was cut off is no graph.
     fn find(&self, of: Sha256) -> Option<PathBuf> {
         let beginning = format!("{of}-");
         let kept = self.kept().ok()?.into_iter().map(|(_, name)| name);

@@ -122,7 +122,7 @@ impl OnnxRuntime {
     }
 
     /// The graph of an ONNX file whose bytes, with all external data, hash to `sha256`, and a session of
-    /// it. Where a optimized-graph cache cannot be had or run, the file itself is taken.
+    /// it. Where an optimized-graph cache cannot be had or run, the file itself is taken.
     pub(super) fn graph(&self, onnx: Resolved, sha256: Sha256) -> ort::Result<(Graph, Session)> {
         if let Some(kept) = &self.kept {
             match self.graph_cache(kept, &onnx, sha256) {

@@ -1,4 +1,4 @@
-//! Which part of a image goes where in the tensor.
+//! Which part of an image goes where in the tensor.
 
 use flota_core::{Crop, InputSpec, Resize, Rounding};
 
@@ -16,7 +16,7 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// How a image of `size` is placed as `spec` says.
+    /// How an image of `size` is placed as `spec` says.
     pub(super) fn of(size: (u32, u32), spec: &InputSpec) -> Self {
         let canvas = (spec.width, spec.height);
         match spec.resize {
@@ -68,7 +68,7 @@ impl Placement {
     }
 }
 
-/// The size to which a image of `size` is resized so that its shortest edge has `edge` pixels.
+/// The size to which an image of `size` is resized so that its shortest edge has `edge` pixels.
 fn scaled_to_edge(size: (u32, u32), edge: u32, rounding: Rounding) -> (u32, u32) {
     let shortest = size.0.min(size.1);
     match rounding {

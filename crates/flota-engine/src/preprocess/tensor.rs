@@ -37,7 +37,7 @@ pub(crate) fn shape_of(spec: &InputSpec) -> [usize; 4] {
     }
 }
 
-/// The size that a image of `size` is resized to, what is cut off included.
+/// The size that an image of `size` is resized to, what is cut off included.
 #[cfg(feature = "turbojpeg")]
 pub(crate) fn scaled_size(size: (u32, u32), spec: &InputSpec) -> (u32, u32) {
     Placement::of(size, spec).scaled

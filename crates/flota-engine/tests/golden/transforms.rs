@@ -10,7 +10,7 @@ const PHOTOS: &str = include_str!("../fixtures/transforms/photos.csv");
 /// At least so many of a thousand first answers must be the same. From the same pixels all are: libjpeg-turbo
 /// decodes as Pillow does, and zune-jpeg rounds otherwise where it interpolates colours.
 const LEAST_EQUAL_PER_MILLE: usize = if cfg!(feature = "turbojpeg") { 995 } else { 990 };
-/// How far the means over the cells of a image may differ, in levels of 255, on average over all
+/// How far the means over the cells of an image may differ, in levels of 255, on average over all
 /// photographs: both sides decode for themselves, and the stored ones are rounded to a level.
 const MAX_MEAN_DISTANCE: f64 = 0.6;
 const WIDTH: usize = 224;

@@ -276,7 +276,7 @@ mod tests {
 
     const MEANS: &[u8] = include_bytes!("../../../flota-engine/tests/fixtures/means.onnx");
 
-    /// A model that takes a image of at most so many pixels, and allows so many seconds.
+    /// A model that takes an image of at most so many pixels, and allows so many seconds.
     fn model(alpha: &str, max_pixels: u32, max_seconds: u32) -> Arc<Model> {
         let text = format!(
             "{{name: means, version: '1', weights: {{file: means.onnx}}, labels: [r, g, b], \

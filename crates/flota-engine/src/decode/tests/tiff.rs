@@ -39,7 +39,7 @@ fn tiff(fields: &[Field], data: &[u8]) -> Vec<u8> {
     [b"II*\0", &directory[..], &body, &count, &entries, &[0; 4]].concat()
 }
 
-/// Fields of a image of 48 by 32 pixels and `samples`, whose strips are JPEGs.
+/// Fields of an image of 48 by 32 pixels and `samples`, whose strips are JPEGs.
 fn of_jpegs(samples: u32, photometric: u32, is_planar: bool, jpegs: &[&[u8]]) -> Vec<Field> {
     let mut at = 8;
     let mut offsets = Vec::new();

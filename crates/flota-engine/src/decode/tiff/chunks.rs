@@ -27,7 +27,7 @@ const PLACE_BYTES: u64 = 24;
 /// Checks what reading the chunks takes by what the fields say of them.
 ///
 /// # Errors
-/// `TooLarge` for tiles that are longer than a image may be, for chunks that overlap so that they are
+/// `TooLarge` for tiles that are longer than an image may be, for chunks that overlap so that they are
 /// much larger than the file or than the image may be, and for what takes too much memory.
 pub(super) fn check(
     file: &File<'_>,

@@ -60,7 +60,7 @@ const MAX_SAMPLES: u64 = 16;
 /// Most strips or tiles: each costs a decoder of its own.
 const MAX_CHUNKS: u64 = 1 << 18;
 
-/// How a image is stored.
+/// How an image is stored.
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
     pub width: u32,

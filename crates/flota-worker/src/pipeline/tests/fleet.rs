@@ -1,5 +1,5 @@
 //! A worker under test: a real model folder's preprocessing and labels, and a session that does as
-//! the colour of a image says.
+//! the colour of an image says.
 
 use std::{
     io::Cursor,
@@ -30,9 +30,9 @@ use crate::{
 
 pub(super) type Color = [u8; 3];
 
-/// A batch with a image of this colour fails.
+/// A batch with an image of this colour fails.
 pub(super) const REFUSED: Color = [255, 0, 0];
-/// A batch with a image of this colour waits until it is let go.
+/// A batch with an image of this colour waits until it is let go.
 pub(super) const HELD: Color = [0, 0, 255];
 
 /// Longer than any test takes.

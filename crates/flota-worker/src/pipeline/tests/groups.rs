@@ -12,7 +12,7 @@ use super::fleet::{Fleet, endings, pack, wanted};
 /// Large enough that no two decodes take as long to the microsecond.
 const SIDE: u32 = 700;
 
-/// A worker of the models `means` and `twin`, which takes a image of so many pixels at most.
+/// A worker of the models `means` and `twin`, which takes an image of so many pixels at most.
 fn fleet(twin_pixels: u64) -> Fleet {
     let mut fleet = Fleet::new("1", 1);
     let mut twin = fleet.manifest.clone();
@@ -31,7 +31,7 @@ async fn upload(fleet: &Fleet, seed: u32) -> String {
     format!("{UPLOADED_PREFIX}{sha256}")
 }
 
-/// A image of that colour, of which nothing is seen.
+/// An image of that colour, of which nothing is seen.
 async fn upload_transparent(fleet: &Fleet, [red, green, blue]: [u8; 3]) -> String {
     let picture = RgbaImage::from_pixel(SIDE, SIDE, image::Rgba([red, green, blue, 0]));
     let mut bytes = Cursor::new(Vec::new());

@@ -8,7 +8,7 @@ use super::fleet::{Color, Fleet, HELD, endings, pack, png, wanted};
 
 const GREY: [u8; 3] = [9, 9, 9];
 
-/// Serves a image of `color` once for each permit of `answers`, and tells `asked` before.
+/// Serves an image of `color` once for each permit of `answers`, and tells `asked` before.
 async fn serve(color: Color, asked: &Arc<Semaphore>, answers: &Arc<Semaphore>) -> String {
     let (asked, answers) = (asked.clone(), answers.clone());
     let answer = get(move || async move {
