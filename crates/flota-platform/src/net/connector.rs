@@ -33,10 +33,15 @@ pub(super) struct GuardedConnector {
     http: HttpConnector<CheckedResolver>,
 }
 
-/// A connection that knows whether it was used before.
+/// A connection that knows whether it was used before, and yields after each read.
+///
+/// hyper reads and parses interim answers (1xx) in one poll for as long as they come, and notices only in its
+/// next poll that nobody waits for the answer. Without the yields a server that floods them would hold a thread
+/// of the runtime after its request has failed.
 pub(super) struct CountedStream {
     stream: TokioIo<TcpStream>,
     answers: Answers,
+    yields_next: bool,
 }
 
 /// How many answers came over a connection.
@@ -75,7 +80,8 @@ impl Service<Uri> for GuardedConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let counted = |stream| CountedStream { stream, answers: Answers::default() };
+        let counted =
+            |stream| CountedStream { stream, answers: Answers::default(), yields_next: false };
         self.http.call(uri).map_ok(counted).map_err(Into::into).boxed()
     }
 }
@@ -92,7 +98,13 @@ impl Read for CountedStream {
         cx: &mut Context<'_>,
         into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        if std::mem::take(&mut self.yields_next) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        self.yields_next = read.is_ready();
+        read
     }
 }
 
@@ -123,5 +135,40 @@ impl Write for CountedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::poll_immediate;
+    use hyper::rt::ReadBuf;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_other_read_yields() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        listener.accept().await.unwrap().0.try_write(b"abc").unwrap();
+        stream.readable().await.unwrap();
+        let mut counted = CountedStream {
+            stream: TokioIo::new(stream),
+            answers: Answers::default(),
+            yields_next: false,
+        };
+        let mut read = async || {
+            let mut bytes = [0; 1];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = poll_immediate(futures::future::poll_fn(|cx| {
+                Pin::new(&mut counted).poll_read(cx, buffer.unfilled())
+            }));
+            read.await.map(|read| read.map(|()| bytes[0]).unwrap())
+        };
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            seen.push(read().await);
+        }
+        assert_eq!(seen, [Some(b'a'), None, Some(b'b'), None, Some(b'c')]);
     }
 }
