@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lints what no compiler reads: the Dockerfile, the compose file and the IAM policies. The linters
-# are pinned in lint-requirements.txt and live in a cache outside the checkout.
+# Lints what no compiler reads: the Dockerfile, the compose file, the workflows, the shell scripts and the IAM
+# policies. The linters are pinned in lint-requirements.txt and live in a cache outside the checkout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,7 +31,13 @@ export PYTHONPATH=$tools
 
 "$tools/bin/hadolint" --failure-threshold style infra/Dockerfile
 "$python" -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+"$python" -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+scripts=(.ci/run packaging/prebuilt/cargo)
+while IFS= read -r script; do
+  scripts+=("$script")
+done < <(find . -name '*.sh' -not -path './target/*' -not -path '*/node_modules/*')
+"$tools/bin/shellcheck" "${scripts[@]}"
 for policy in infra/iam/*.json; do
   "$python" -m json.tool "$policy" >/dev/null
 done
-echo "infra: the Dockerfile, the compose file and the policies are in order"
+echo "infra: the Dockerfile, the compose file, the workflows, the scripts and the policies are in order"

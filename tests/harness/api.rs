@@ -143,6 +143,7 @@ impl Api {
     pub async fn outcomes(&self, id: &str) -> BTreeMap<u64, Value> {
         let mut outcomes = BTreeMap::new();
         let mut path = format!("/v1/requests/{id}?limit={PAGE}");
+        let mut last = 0;
         loop {
             let (status, page) = self.get(&path).await;
             assert_eq!(status, StatusCode::OK, "{page}");
@@ -151,7 +152,11 @@ impl Api {
                 assert!(outcomes.insert(n, outcome.clone()).is_none(), "task {n} ended twice");
             }
             match page["next_after"].as_u64() {
-                Some(after) => path = format!("/v1/requests/{id}?limit={PAGE}&after={after}"),
+                Some(after) => {
+                    assert!(after > last, "page after {last} ends at {after}");
+                    last = after;
+                    path = format!("/v1/requests/{id}?limit={PAGE}&after={after}");
+                }
                 None => return outcomes,
             }
         }

@@ -64,7 +64,7 @@ pub struct Process {
 pub fn free_port() -> u16 {
     const PORTS: Range<u16> = 10_000..30_000;
     static TAKEN_COUNT: AtomicU32 = AtomicU32::new(0);
-    loop {
+    for _ in PORTS {
         let nth = std::process::id().wrapping_add(TAKEN_COUNT.fetch_add(1, Ordering::Relaxed));
         let offset = u16::try_from(nth % u32::from(PORTS.end - PORTS.start)).expect("it is less");
         let port = PORTS.start + offset;
@@ -72,6 +72,7 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+    panic!("no port of {PORTS:?} is free");
 }
 
 impl Home {

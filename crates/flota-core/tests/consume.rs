@@ -434,9 +434,14 @@ async fn draining_finishes_what_has_begun_and_gives_the_rest_back() {
                 time::sleep(Duration::from_secs(20)).await;
                 return Ok(Handled::Ack);
             }
-            while !lease.stopping() {
-                time::sleep(Duration::from_secs(1)).await;
-            }
+            let stopping = async {
+                while !lease.stopping() {
+                    time::sleep(Duration::from_secs(1)).await;
+                }
+            };
+            time::timeout(Duration::from_secs(600), stopping)
+                .await
+                .expect("the drain is announced");
             Ok(Handled::Release)
         }
     });

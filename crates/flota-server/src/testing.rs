@@ -38,6 +38,8 @@ pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 /// How long a condition is waited for, in steps of [`STEP`] of paused time.
 const MAX_STEPS: usize = 20_000;
 const STEP: Duration = Duration::from_millis(100);
+/// More messages than a test sends to one queue.
+const MAX_MESSAGES: usize = 10_000;
 /// When tasks that crash their worker die: a day before the clock begins, not too long ago to be kept.
 const DEAD_SINCE: &str = "2025-12-31T00:00:00Z";
 
@@ -238,6 +240,7 @@ impl Fixture {
             let receipts: Vec<_> = received.iter().map(|d| d.receipt.clone()).collect();
             self.platform.queue.ack(&queue, &receipts).await.unwrap();
             messages.extend(received.iter().map(|d| TasksMessage::decode(&d.body).unwrap()));
+            assert!(messages.len() <= MAX_MESSAGES, "acknowledged messages come again");
         }
     }
 

@@ -104,6 +104,7 @@ async fn a_long_list_is_read_in_order() {
     loop {
         let page = store.dead_letters.list(&filter).await.unwrap();
         found.extend(page.letters);
+        assert!(found.len() <= letters.len(), "the pages do not end");
         let Some(next) = page.next_after else { break };
         filter.after = Some(next);
     }

@@ -77,6 +77,7 @@ async fn racing_notifiers_never_share_a_callback(fresh: Fresh) {
                         return claimed;
                     }
                     claimed.extend(some.into_iter().map(|callback| callback.id));
+                    assert!(claimed.len() <= 30, "a callback was claimed twice");
                 }
             })
         })

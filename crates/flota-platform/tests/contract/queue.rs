@@ -158,6 +158,7 @@ async fn receivers_never_share_a_message(fresh: Fresh) {
                     return taken;
                 }
                 taken.extend(some);
+                assert!(taken.len() <= 100, "a message was received twice");
             }
         })
     });

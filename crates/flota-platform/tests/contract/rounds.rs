@@ -212,6 +212,7 @@ async fn racing_sweepers_never_share_a_round(fresh: Fresh) {
                         return claimed;
                     }
                     claimed.extend(some.into_iter().map(|round| round.key));
+                    assert!(claimed.len() <= 30, "a round was claimed twice");
                 }
             })
         })

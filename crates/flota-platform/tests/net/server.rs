@@ -10,6 +10,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+/// What an endless reply ends after: far beyond every limit, so that a client without one fails its test and does
+/// not read for ever.
+const ENDLESS_BYTES: usize = 256 * 1024 * 1024;
+
 /// What the server does with a request.
 #[derive(Clone)]
 pub enum Reply {
@@ -19,7 +23,7 @@ pub enum Reply {
     Bytes(Vec<u8>),
     /// Writes this and then nothing, for ever.
     Stall(String),
-    /// Writes this, then this again and again, for ever.
+    /// Writes this, then this again and again, [far too often](ENDLESS_BYTES).
     Endless(String, String),
     /// Writes this, then a byte a second, for ever.
     Drip(String),
@@ -117,9 +121,10 @@ async fn write_reply(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()
         }
         Reply::Endless(head, again) => {
             stream.write_all(head.as_bytes()).await?;
-            loop {
+            for _ in 0..ENDLESS_BYTES / again.len() {
                 stream.write_all(again.as_bytes()).await?;
             }
+            Ok(())
         }
         Reply::Drip(head) => {
             stream.write_all(head.as_bytes()).await?;
