@@ -18,10 +18,12 @@ use crate::harness::project_dir;
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("flota-core", &[]),
     ("flota-engine", &["flota-core"]),
+    ("flota-memory", &["flota-core"]),
     ("flota-platform", &["flota-core"]),
+    ("flota-deploy", &["flota-core", "flota-platform"]),
     ("flota-worker", &["flota-core", "flota-engine", "flota-platform"]),
     ("flota-server", &["flota-core", "flota-platform"]),
-    ("flota", &["flota-core", "flota-platform", "flota-server", "flota-worker"]),
+    ("flota", &["flota-core", "flota-deploy", "flota-platform", "flota-server", "flota-worker"]),
 ];
 /// What the thin crate of a model may use.
 const A_MODEL_MAY_DEPEND_ON: &[&str] = &["flota-engine", "flota-worker"];
