@@ -17,7 +17,7 @@ use flota_core::{
     limits::MAX_RECEIVE_COUNT,
     ports::{Clock, DeadLetters, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
-use flota_platform::memory::{self, SeededClock};
+use flota_memory::SeededClock;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{sync::mpsc, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
@@ -138,7 +138,7 @@ impl Bench {
 
     fn with_capacity(capacity: usize) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SeededClock::new(1));
-        let store = memory::open(clock.clone());
+        let store = flota_memory::open(clock.clone());
         let queue = Faulty {
             inner: store.queue,
             receive_fails: AtomicBool::new(false),

@@ -14,9 +14,9 @@ use std::{
 use flota_core::{
     Priority, QueueName,
     limits::MAX_QUEUE_BATCH,
-    ports::{Delivery, NewMessage, ReceiptHandle},
+    ports::{Delivery, NewMessage, ReceiptHandle, Store},
 };
-use flota_platform::{Store, SystemClock, embedded};
+use flota_platform::{SystemClock, embedded};
 
 const MESSAGES: usize = 50_000;
 const SENDERS: usize = 8;

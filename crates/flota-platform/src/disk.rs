@@ -2,14 +2,16 @@
 //! accepted before.
 
 use std::{
+    fs::DirBuilder,
     io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use flota_core::PortError;
-use rustix::fs::statvfs;
+use rustix::{fs::statvfs, io::Errno};
 use thiserror::Error;
 use tokio::{sync::Mutex, task::spawn_blocking, time::Instant};
 use tracing::{error, info, warn};
@@ -19,6 +21,8 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// The reserve is at most this part of the disk, so that a small disk can be used at all.
 const LARGEST_PART: u64 = 10;
 const MIB: u64 = 1024 * 1024;
+/// What was being done where an image cannot be kept.
+pub(crate) const KEEPING: &str = "keeping an image";
 
 /// The size of a disk and what is free of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +168,31 @@ impl Disk {
     }
 }
 
+/// Makes a folder for its owner alone, with its parents; one that is there stays as it is.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Why an image was not written: no room, too many files for the moment, or another fault.
+pub(crate) fn not_kept(error: io::Error) -> PortError {
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            PortError::full(format!("{KEEPING}: the disk is full"), error)
+        }
+        io::ErrorKind::FileTooLarge => {
+            let what =
+                format!("{KEEPING}: the disk is full, for files may not be larger (ulimit -f)");
+            PortError::full(what, error)
+        }
+        _ if is(Errno::MFILE) || is(Errno::NFILE) => PortError::transient(KEEPING, error),
+        _ => PortError::permanent(KEEPING, error),
+    }
+}
+
 /// Makes a write beyond the limit of file size (`ulimit -f`) fail with an error, which is handled as a full
 /// disk is, where the signal would end the process. For the beginning of a process.
 #[expect(unsafe_code, reason = "a call into C that takes two numbers")]
@@ -214,5 +243,21 @@ mod tests {
         DiskReserve::default().check().await.unwrap();
         let here = DiskReserve::of(std::env::temp_dir(), 0).space().await.unwrap();
         assert!(0 < here.free_bytes && here.free_bytes <= here.total_bytes, "{here:?}");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_another_fault() {
+        for (kind, is_full) in [
+            (io::ErrorKind::StorageFull, true),
+            (io::ErrorKind::QuotaExceeded, true),
+            (io::ErrorKind::FileTooLarge, true),
+            (io::ErrorKind::PermissionDenied, false),
+        ] {
+            let error = not_kept(kind.into());
+            assert_eq!(matches!(error, PortError::Full { .. }), is_full, "{error}");
+            assert_eq!(error.to_string().contains("full"), is_full, "{error}");
+        }
+        let files = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        assert!(not_kept(files).is_transient(), "others close theirs");
     }
 }

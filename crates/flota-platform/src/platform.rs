@@ -1,14 +1,17 @@
-use std::sync::Arc;
+use std::{env, sync::Arc};
 
 use flota_core::ports::{
     Aliases, Callbacks, Clock, DeadLetters, Images, Models, Poster, Predictions, Queue, Replays,
-    Requests, Retention,
+    Requests, Retention, Store,
 };
 use thiserror::Error;
-use tokio::task::spawn_blocking;
 
+#[cfg(feature = "aws")]
+use crate::aws;
+#[cfg(feature = "embedded")]
+use crate::embedded;
 use crate::{
-    DiskReserve, Staging, Store, SystemClock, aws, embedded, memory,
+    DiskReserve, Staging, SystemClock,
     net::{ClientError, GuardedClient, HostLimiter, HttpImages, HttpPoster, ImagesByUrl},
     settings::{Backend, Settings},
 };
@@ -50,50 +53,72 @@ pub struct Platform {
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The store cannot be opened.
+    #[cfg(feature = "embedded")]
     #[error(transparent)]
     Store(#[from] embedded::OpenError),
     /// AWS cannot be used.
+    #[cfg(feature = "aws")]
     #[error(transparent)]
     Aws(#[from] aws::OpenError),
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Http(#[from] ClientError),
+    /// This program was built without the adapters of that backend.
+    #[error("this program was built without the adapters of the backend {0:?}")]
+    NotBuilt(Backend),
 }
 
 impl OpenError {
     /// Whether the store itself must be changed, so that opening it again ends the same.
     pub fn is_permanent(&self) -> bool {
         match self {
+            #[cfg(feature = "embedded")]
             Self::Store(error) => error.is_permanent(),
-            Self::Aws(_) | Self::Http(_) => false,
+            #[cfg(feature = "aws")]
+            Self::Aws(_) => false,
+            Self::Http(_) => false,
+            Self::NotBuilt(_) => true,
         }
     }
 }
 
 impl Platform {
     /// The platform that `settings` name, on the machine's clock.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let mut disk = DiskReserve::default();
-        let store = match settings.backend {
-            Backend::Embedded => {
-                disk = DiskReserve::of(settings.data_dir.clone(), settings.embedded.min_free_bytes);
-                let (data_dir, clock) = (settings.data_dir.clone(), clock.clone());
-                let opened = spawn_blocking(move || embedded::open(&data_dir, clock)).await;
-                opened.expect("opening a store does not panic")?
-            }
-            Backend::Aws => aws::open(settings).await?,
-        };
-        Ok(Self { disk, ..Self::over(store, settings, clock)? })
+        match settings.backend {
+            #[cfg(feature = "embedded")]
+            Backend::Embedded => Self::open_embedded(settings, clock).await,
+            #[cfg(feature = "aws")]
+            Backend::Aws => Self::over(aws::open(settings).await?, settings, clock),
+            #[cfg(not(all(feature = "embedded", feature = "aws")))]
+            backend => Err(OpenError::NotBuilt(backend)),
+        }
     }
 
-    /// A platform whose store is an empty one in this process's memory, for unit tests and
-    /// simulation. Of `settings` it needs those of HTTP out.
-    pub fn memory(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::over(memory::open(clock.clone()), settings, clock)
+    #[cfg(feature = "embedded")]
+    async fn open_embedded(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let disk = DiskReserve::of(settings.data_dir.clone(), settings.embedded.min_free_bytes);
+        let staging = Staging::new(settings.data_dir.join("uploads"));
+        let (data_dir, same_clock) = (settings.data_dir.clone(), clock.clone());
+        let opening = tokio::task::spawn_blocking(move || embedded::open(&data_dir, same_clock));
+        let store = opening.await.expect("opening a store does not panic")?;
+        Ok(Self { disk, staging, ..Self::over(store, settings, clock)? })
     }
 
-    fn over(store: Store, settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    /// A platform over an open store, such as one in memory. Of `settings` it needs those of HTTP out. Images that
+    /// are arriving are staged in the folder of temporary files.
+    ///
+    /// # Errors
+    /// If the HTTP client cannot be made.
+    pub fn over(
+        store: Store,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
         let client = GuardedClient::new(settings.network.policy())?;
         let limiter = |limits| HostLimiter::new(limits, clock.clone());
         let web = HttpImages::new(
@@ -113,7 +138,7 @@ impl Platform {
             replays: store.replays,
             models: store.models,
             images: Arc::new(ImagesByUrl::new(store.images, objects, web)),
-            staging: store.staging,
+            staging: Staging::new(env::temp_dir()),
             retention: store.retention,
             disk: DiskReserve::default(),
             poster: Arc::new(HttpPoster::new(client)),

@@ -15,8 +15,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     content_encoding::{ContentEncodings, CopyError, EncodingError},
-    embedded::create_private_dir,
-    uploaded,
+    disk::{self, create_private_dir},
 };
 
 /// Bytes of an image that are held in memory; a longer one goes to a file.
@@ -120,8 +119,8 @@ impl StagedImage {
         match decoding.await {
             Ok(Ok(decoded)) => Ok(decoded),
             Ok(Err(CopyError::Encoding(error))) => Err(error.into()),
-            Ok(Err(CopyError::Io(error))) => Err(uploaded::not_kept(error).into()),
-            Err(panic) => Err(PortError::permanent(uploaded::KEEPING, panic).into()),
+            Ok(Err(CopyError::Io(error))) => Err(disk::not_kept(error).into()),
+            Err(panic) => Err(PortError::permanent(disk::KEEPING, panic).into()),
         }
     }
 
@@ -206,8 +205,8 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> PortResult<T> {
     match spawn_blocking(work).await {
-        Ok(result) => result.map_err(uploaded::not_kept),
-        Err(panic) => Err(PortError::permanent(uploaded::KEEPING, panic)),
+        Ok(result) => result.map_err(disk::not_kept),
+        Err(panic) => Err(PortError::permanent(disk::KEEPING, panic)),
     }
 }
 

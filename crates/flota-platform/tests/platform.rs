@@ -8,7 +8,8 @@ use flota_core::{
     Code,
     ports::{Clock, Images},
 };
-use flota_platform::{OpenError, Platform, memory::ManualClock, settings::Settings};
+use flota_memory::ManualClock;
+use flota_platform::{OpenError, Platform, settings::Settings};
 
 fn settings(data_dir: &Path) -> Settings {
     Settings { data_dir: data_dir.to_owned(), ..Settings::default() }
@@ -48,7 +49,8 @@ async fn a_data_folder_that_cannot_be_used_is_named() {
 #[tokio::test]
 async fn the_memory_platform_runs_on_the_clock_it_is_given() {
     let clock = Arc::new(ManualClock::new(1));
-    let platform = Platform::memory(&Settings::default(), clock.clone()).unwrap();
+    let store = flota_memory::open(clock.clone());
+    let platform = Platform::over(store, &Settings::default(), clock.clone()).unwrap();
     assert_eq!(platform.clock.now(), clock.now());
     check_images(platform.images.as_ref()).await;
 }

@@ -8,9 +8,10 @@ use flota_core::{
     ClientName, Ending, ImageFacts, ImageRef, LabelScore, ModelVersion, Outcome, Output, PackKey,
     Prediction, PredictionKey, Priority, Request, RequestId, RoundKey, Route, Sha256, TaskOutcome,
     Timings,
-    ports::{Accept, Clock, Finish, StoredKind},
+    ports::{Accept, Clock, Finish, Store, StoredKind},
 };
-use flota_platform::{Store, embedded, memory::ManualClock};
+use flota_memory::ManualClock;
+use flota_platform::embedded;
 use strum::IntoEnumIterator;
 use uuid::Uuid;
 

@@ -128,7 +128,8 @@ mod tests {
         let data_dir = tempfile::tempdir().unwrap();
         let data = data_dir.path().to_str().unwrap().to_owned();
         let settings = Settings::from_sources(None, [], &[("data_dir".to_owned(), data)]).unwrap();
-        let platform = Platform::memory(&settings, Arc::new(SystemClock)).unwrap();
+        let store = flota_memory::open(Arc::new(SystemClock));
+        let platform = Platform::over(store, &settings, Arc::new(SystemClock)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

@@ -24,7 +24,8 @@ use flota_core::{
         UPLOADED_PREFIX,
     },
 };
-use flota_platform::{Platform, memory::SeededClock, settings::Settings, telemetry::Metrics};
+use flota_memory::SeededClock;
+use flota_platform::{Platform, settings::Settings, telemetry::Metrics};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -155,7 +156,9 @@ impl Fixture {
         let overrides: Vec<(String, String)> =
             overrides.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         let settings = Settings::from_sources(None, [], &overrides).unwrap();
-        let mut platform = Platform::memory(&settings, Arc::new(SeededClock::new(1))).unwrap();
+        let clock = Arc::new(SeededClock::new(1));
+        let store = flota_memory::open(clock.clone());
+        let mut platform = Platform::over(store, &settings, clock).unwrap();
         let receivers = Arc::new(Receivers::default());
         platform.poster = receivers.clone();
         change(&mut platform);

@@ -203,7 +203,8 @@ mod tests {
             let mut settings = Settings::default();
             settings.engine.kind = EngineKind::Tract;
             settings.engine.autotune = Duration::ZERO;
-            let platform = Platform::memory(&settings, Arc::new(SystemClock)).unwrap();
+            let store = flota_memory::open(Arc::new(SystemClock));
+            let platform = Platform::over(store, &settings, Arc::new(SystemClock)).unwrap();
             Self { folder, settings, platform, stop: CancellationToken::new() }
         }
 

@@ -143,7 +143,8 @@ mod tests {
     use std::sync::Arc;
 
     use flota_core::{ModelVersion, Priority, WorkerName, ports::WorkerHeartbeat};
-    use flota_platform::{memory::SeededClock, settings::Settings};
+    use flota_memory::SeededClock;
+    use flota_platform::settings::Settings;
 
     use super::*;
 
@@ -177,7 +178,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_old_worker_that_starts_again_does_not_take_its_model_back() {
         let clock = Arc::new(SeededClock::new(1));
-        let platform = Platform::memory(&Settings::default(), clock).unwrap();
+        let store = flota_memory::open(clock.clone());
+        let platform = Platform::over(store, &Settings::default(), clock).unwrap();
         let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
         let start = async |version: &str| {
             let all = vec![registration(&platform, version)];

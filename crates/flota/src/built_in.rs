@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use flota_core::{Manifest, ModelName, Sha256Hasher};
-use flota_platform::{embedded::create_private_dir, settings::Settings};
+use flota_platform::{create_private_dir, settings::Settings};
 use flota_worker::{MANIFEST_FILE, ModelFolder};
 use tempfile::{NamedTempFile, TempDir};
 

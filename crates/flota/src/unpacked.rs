@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flota_platform::embedded::create_private_dir;
+use flota_platform::create_private_dir;
 
 /// Keeps a folder from being removed until it is dropped, or its process ends.
 #[derive(Debug)]

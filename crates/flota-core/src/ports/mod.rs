@@ -8,6 +8,10 @@ mod queue;
 mod records;
 mod registry;
 mod retention;
+mod store;
+
+pub mod queue_bounds;
+pub mod uploaded;
 
 pub use clock::Clock;
 pub use dead_letters::{DeadLetterFilter, DeadLetterPage, DeadLetters, ReplayStart, Replays};
@@ -22,3 +26,4 @@ pub use registry::{
     WorkerHeartbeat,
 };
 pub use retention::{Deleted, Retention, StoredKind};
+pub use store::Store;

@@ -125,7 +125,7 @@ pub struct Finish {
 /// Predictions. Workers read them and never write them.
 #[async_trait]
 pub trait Predictions: Send + Sync {
-    /// Those of `keys` that are known, in any order.
+    /// Those of `keys` that are known, in any order; an adapter splits them as its store needs.
     async fn get(&self, keys: &[PredictionKey]) -> PortResult<Vec<Prediction>>;
 
     /// Keeps predictions; one that is there stays as it is, unless its version ends in `-dev`.
@@ -150,7 +150,7 @@ pub trait Predictions: Send + Sync {
 /// never write them.
 #[async_trait]
 pub trait Aliases: Send + Sync {
-    /// Those of `objects` whose content is known, in any order.
+    /// Those of `objects` whose content is known, in any order; an adapter splits them as its store needs.
     async fn get(&self, objects: &[ObjectIdentity]) -> PortResult<Vec<Alias>>;
 
     /// Keeps aliases. What an identity names never changes: a second write writes the

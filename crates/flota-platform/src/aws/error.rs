@@ -60,7 +60,7 @@ struct Refusal {
 }
 
 /// What a failed call is to the caller of a port, who was at `what`: the error says what AWS says.
-pub(super) fn failed<E>(what: impl Into<String>, error: SdkError<E>) -> PortError
+pub fn failed<E>(what: impl Into<String>, error: SdkError<E>) -> PortError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
@@ -97,12 +97,12 @@ pub(super) fn until_put_right(error: PortError) -> PortError {
 }
 
 /// Whether AWS refused it for want of a right.
-pub(crate) fn is_denied(error: &PortError) -> bool {
+pub fn is_denied(error: &PortError) -> bool {
     refusal_of(error).is_some_and(|refusal| refusal.is_denied)
 }
 
 /// Whether AWS refused the call for want of a right. To a HEAD it answers a status alone.
-pub(super) fn is_call_denied<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+pub fn is_call_denied<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     match (error.code(), error) {
         (Some(code), _) => DENIED.contains(&code),
         (None, SdkError::ServiceError(answer)) => answer.raw().status().as_u16() == 403,

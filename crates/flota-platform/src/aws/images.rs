@@ -14,12 +14,12 @@ use bytes::{Bytes, BytesMut};
 use flota_core::{
     Code, OBJECT_PREFIX, ObjectAddress, Pin, PortResult, Sha256,
     limits::MAX_MESSAGE_DELAY,
-    ports::{FetchError, Images, Retry, StagedFile},
+    ports::{FetchError, Images, Retry, StagedFile, uploaded},
 };
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::error::{failed, is_transient};
-use crate::{content_encoding::ContentEncodings, settings::Settings, uploaded};
+use crate::{content_encoding::ContentEncodings, settings::Settings};
 
 /// The slowest connection over which an upload still arrives, in bytes per second.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024 * 1024;

@@ -8,12 +8,11 @@ use aws_sdk_sqs::types::{
 };
 use flota_core::{
     PortError, PortResult,
-    ports::{Delivery, NewMessage, ReceiptHandle},
+    ports::{Delivery, NewMessage, ReceiptHandle, queue_bounds::check_message},
 };
 use jiff::Timestamp;
 
 use super::error::is_transient_entry;
-use crate::queue_bounds::check_message;
 
 /// The attribute that carries the trace, as the HTTP header of W3C's Trace Context 1 is named.
 const TRACE: &str = "traceparent";

@@ -1,6 +1,6 @@
-//! AWS: queues on SQS, records in DynamoDB, images in S3, and the same against an emulator.
+//! AWS: queues on SQS, records in DynamoDB, images in S3, and the same against an emulator. `create`, `queues` and
+//! `tables` say what a fleet needs there, also to `flota-deploy`.
 
-mod checks;
 mod clients;
 mod error;
 mod gathered;
@@ -10,13 +10,12 @@ mod meter;
 mod open;
 mod queue;
 mod queue_urls;
-mod queues;
 mod records;
-mod tables;
 
-pub mod provision;
+pub mod create;
+pub mod queues;
+pub mod tables;
 
-pub use checks::run_checks;
 pub use clients::{Clients, ClientsError};
-pub(crate) use error::is_denied;
+pub use error::{failed, is_call_denied, is_denied};
 pub use open::{OpenError, open, open_with};

@@ -1,17 +1,13 @@
-use std::{env, sync::Arc};
+use std::sync::Arc;
 
-use flota_core::PortError;
+use flota_core::{PortError, ports::Store};
 use thiserror::Error;
 
 use super::{
-    Clients, ClientsError,
-    gathered::GatheredQueue,
-    images::S3Images,
-    provision::{Action, provision},
-    queue::SqsQueue,
-    records,
+    Clients, ClientsError, create::create_missing, gathered::GatheredQueue, images::S3Images,
+    queue::SqsQueue, records,
 };
-use crate::{Staging, Store, settings::Settings};
+use crate::settings::Settings;
 
 /// AWS cannot be used.
 #[derive(Debug, Error)]
@@ -19,9 +15,9 @@ pub enum OpenError {
     /// The clients cannot be made.
     #[error(transparent)]
     Clients(#[from] ClientsError),
-    /// Something is missing and cannot be made.
-    #[error("cannot make on AWS what is missing")]
-    Provision(#[source] PortError),
+    /// Something is missing and cannot be created.
+    #[error("cannot create on AWS what is missing")]
+    Create(#[source] PortError),
 }
 
 /// The queues, tables and buckets that `settings` name. Where they are to be made if they are
@@ -36,12 +32,10 @@ pub async fn open(settings: &Settings) -> Result<Store, OpenError> {
 /// As [`open`], through `clients`.
 pub async fn open_with(clients: Clients, settings: &Settings) -> Result<Store, OpenError> {
     if settings.aws.create_missing {
-        let made = provision(&clients, settings, &[], Action::Make).await;
-        made.map_err(OpenError::Provision)?;
+        create_missing(&clients, settings).await.map_err(OpenError::Create)?;
     }
     let records = records::open(&clients.dynamodb, &settings.prefix, settings.aws.retain_requests);
-    let (create_missing, call_timeout) = (settings.aws.create_missing, settings.aws.call_timeout);
-    let queue = SqsQueue::new(clients.sqs, create_missing, call_timeout);
+    let queue = SqsQueue::new(clients.sqs, settings.aws.create_missing, settings.aws.call_timeout);
     Ok(Store {
         queue: Arc::new(GatheredQueue::new(Arc::new(queue))),
         requests: records.requests,
@@ -53,6 +47,5 @@ pub async fn open_with(clients: Clients, settings: &Settings) -> Result<Store, O
         models: records.models,
         images: Arc::new(S3Images::new(clients.s3, settings)),
         retention: None,
-        staging: Staging::new(env::temp_dir()),
     })
 }

@@ -12,7 +12,10 @@ use aws_sdk_sqs::{
 use flota_core::{
     ModelName, PortError, PortResult, QueueName,
     limits::{MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
+    ports::{
+        Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle,
+        queue_bounds::{check_batch, check_lease},
+    },
 };
 
 use super::{
@@ -20,7 +23,6 @@ use super::{
     messages::{self, Answers, Outgoing, seconds},
     queue_urls::QueueUrls,
 };
-use crate::queue_bounds::{check_batch, check_lease};
 
 /// How much longer than its wait one try of a receive may take: an answer lost on the way must not
 /// hang the loop.

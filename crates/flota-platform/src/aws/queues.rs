@@ -1,4 +1,4 @@
-//! The queues of SQS: what `flota provision` makes and `flota doctor` looks for.
+//! The queues of SQS: what `flota provision` creates and `flota doctor` checks.
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use flota_core::{Priority, QueueName, WorkerName, limits::MAX_RECEIVE_COUNT};
@@ -19,17 +19,17 @@ const VISIBILITY_SECONDS: u32 = 60;
 const WAIT_SECONDS: u32 = 20;
 
 /// An attribute of a queue as it is to be.
-pub(crate) type Attribute = (QueueAttributeName, String);
+pub type Attribute = (QueueAttributeName, String);
 
 /// The queues that workers of these names and the roles of the server take from. Each has its
 /// [`QueueName::dlq`] beside it.
-pub(crate) fn queues(prefix: &str, workers: &[WorkerName]) -> Vec<QueueName> {
+pub fn queues(prefix: &str, workers: &[WorkerName]) -> Vec<QueueName> {
     let tasks = workers.iter().map(|worker| QueueName::tasks(prefix, worker, Priority::Normal));
     tasks.chain([QueueName::outcomes(prefix), QueueName::events(prefix)]).collect()
 }
 
 /// The attributes of a queue whose dead-letter queue has the ARN `dlq`.
-pub(crate) fn attributes(dlq: &str) -> Vec<Attribute> {
+pub fn attributes(dlq: &str) -> Vec<Attribute> {
     let redrive =
         json!({"deadLetterTargetArn": dlq, "maxReceiveCount": MAX_RECEIVE_COUNT}).to_string();
     let mut attributes = shared_attributes(RETENTION_SECONDS);
@@ -38,7 +38,7 @@ pub(crate) fn attributes(dlq: &str) -> Vec<Attribute> {
 }
 
 /// The attributes of a dead-letter queue.
-pub(crate) fn dlq_attributes() -> Vec<Attribute> {
+pub fn dlq_attributes() -> Vec<Attribute> {
     shared_attributes(CRASH_NET_RETENTION_SECONDS)
 }
 

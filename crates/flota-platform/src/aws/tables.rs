@@ -1,18 +1,6 @@
-//! The tables of DynamoDB: what `flota provision` makes and `flota doctor` looks for.
+//! The tables of DynamoDB: what `flota provision` creates and `flota doctor` checks.
 
-use aws_sdk_dynamodb::{
-    Client,
-    error::SdkError,
-    operation::{create_table::CreateTableError, update_time_to_live::UpdateTimeToLiveError},
-    types::{
-        AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
-        GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType,
-        ScalarAttributeType, TimeToLiveSpecification,
-    },
-};
-use flota_core::{PortError, PortResult};
-
-use super::error::failed;
+use aws_sdk_dynamodb::types::ScalarAttributeType;
 
 /// When DynamoDB may delete an item, in seconds since 1970. Nothing is decided by it: it deletes
 /// days later, and shows what has expired until then.
@@ -20,37 +8,37 @@ pub(crate) const EXPIRES_AT: &str = "expires_at";
 
 /// A table as it is to be: billed on demand, as no two days of a fleet are alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TableSpec {
+pub struct TableSpec {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its key.
-    pub(crate) key: Key,
+    pub key: Key,
     /// Its global secondary indexes, which project the keys alone: writing to them stays cheap.
-    pub(crate) indexes: Vec<IndexSpec>,
+    pub indexes: Vec<IndexSpec>,
     /// The attribute that says when an item may be deleted.
-    pub(crate) ttl: Option<&'static str>,
+    pub ttl: Option<&'static str>,
 }
 
 /// A global secondary index as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IndexSpec {
+pub struct IndexSpec {
     /// Its name.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Its key.
-    pub(crate) key: Key,
+    pub key: Key,
 }
 
 /// The attributes of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Key {
+pub struct Key {
     /// The partition key.
-    pub(crate) partition: Attribute,
+    pub partition: Attribute,
     /// The sort key, if there is one.
-    pub(crate) sort: Option<Attribute>,
+    pub sort: Option<Attribute>,
 }
 
 /// An attribute of a key: its name and type.
-pub(crate) type Attribute = (&'static str, ScalarAttributeType);
+pub type Attribute = (&'static str, ScalarAttributeType);
 
 /// Requests with their rounds, packs, callbacks and counted attempts, one partition a request, and
 /// idempotency keys.
@@ -89,12 +77,12 @@ pub(crate) mod models {
 }
 
 /// The name of the table of `what`: `requests`, `predictions`, `aliases`, `dead-letters`, `models`.
-pub(crate) fn table_name(prefix: &str, what: &str) -> String {
+pub fn table_name(prefix: &str, what: &str) -> String {
     format!("{prefix}-{what}")
 }
 
 /// All tables of the fleet named `prefix`.
-pub(crate) fn tables(prefix: &str) -> Vec<TableSpec> {
+pub fn tables(prefix: &str) -> Vec<TableSpec> {
     use ScalarAttributeType::{N, S};
     let table =
         |what, key, indexes, ttl| TableSpec { name: table_name(prefix, what), key, indexes, ttl };
@@ -140,103 +128,9 @@ impl Key {
     }
 
     /// The partition key, then the sort key.
-    pub(crate) fn attributes(&self) -> impl Iterator<Item = &Attribute> {
+    pub fn attributes(&self) -> impl Iterator<Item = &Attribute> {
         std::iter::once(&self.partition).chain(&self.sort)
     }
-
-    fn schema(&self) -> Vec<KeySchemaElement> {
-        let element = |(attribute, kind): (&Attribute, KeyType)| {
-            let element = KeySchemaElement::builder().attribute_name(attribute.0).key_type(kind);
-            element.build().expect("name and type are set")
-        };
-        self.attributes().zip([KeyType::Hash, KeyType::Range]).map(element).collect()
-    }
-}
-
-impl IndexSpec {
-    fn definition(&self) -> GlobalSecondaryIndex {
-        GlobalSecondaryIndex::builder()
-            .index_name(self.name)
-            .set_key_schema(Some(self.key.schema()))
-            .projection(keys_only())
-            .build()
-            .expect("name and key are set")
-    }
-}
-
-impl TableSpec {
-    /// Makes the table unless it is there; it may take a while until it can be used. Whether it
-    /// was made.
-    pub(crate) async fn create(&self, client: &Client) -> PortResult<bool> {
-        let mut attributes: Vec<&Attribute> = self.key.attributes().collect();
-        attributes.extend(self.indexes.iter().flat_map(|index| index.key.attributes()));
-        let indexes: Vec<_> = self.indexes.iter().map(IndexSpec::definition).collect();
-        let created = client
-            .create_table()
-            .table_name(&self.name)
-            .billing_mode(BillingMode::PayPerRequest)
-            .set_key_schema(Some(self.key.schema()))
-            .set_attribute_definitions(Some(attributes.into_iter().map(define).collect()))
-            .set_global_secondary_indexes((!indexes.is_empty()).then_some(indexes))
-            .send()
-            .await;
-        match created {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(answer))
-                if matches!(answer.err(), CreateTableError::ResourceInUseException(_)) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(failed(format!("making the table {}", self.name), error)),
-        }
-    }
-
-    /// Adds an index that the table was made without; it may take a while until it can be used.
-    pub(crate) async fn add_index(&self, client: &Client, index: &IndexSpec) -> PortResult<()> {
-        let action = CreateGlobalSecondaryIndexAction::builder()
-            .index_name(index.name)
-            .set_key_schema(Some(index.key.schema()))
-            .projection(keys_only())
-            .build()
-            .expect("name and key are set");
-        let added = client
-            .update_table()
-            .table_name(&self.name)
-            .set_attribute_definitions(Some(index.key.attributes().map(define).collect()))
-            .global_secondary_index_updates(
-                GlobalSecondaryIndexUpdate::builder().create(action).build(),
-            )
-            .send()
-            .await;
-        let what = || format!("adding the index {} to {}", index.name, self.name);
-        added.map(drop).map_err(|error| failed(what(), error))
-    }
-
-    /// Lets expired items be deleted. DynamoDB refuses this while the table is being made, and
-    /// where it is so already.
-    pub(crate) async fn enable_ttl(&self, client: &Client) -> PortResult<()> {
-        let Some(attribute) = self.ttl else { return Ok(()) };
-        let ttl = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true);
-        let enabled = client
-            .update_time_to_live()
-            .table_name(&self.name)
-            .time_to_live_specification(ttl.build().expect("name and switch are set"))
-            .send()
-            .await;
-        enabled.map(drop).map_err(|error: SdkError<UpdateTimeToLiveError>| -> PortError {
-            failed(format!("letting expired items of {} be deleted", self.name), error)
-        })
-    }
-}
-
-fn define((name, kind): &Attribute) -> AttributeDefinition {
-    let definition =
-        AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone());
-    definition.build().expect("name and type are set")
-}
-
-fn keys_only() -> Projection {
-    Projection::builder().projection_type(ProjectionType::KeysOnly).build()
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ impl EmbeddedAliases {
 #[async_trait]
 impl Aliases for EmbeddedAliases {
     async fn get(&self, objects: &[ObjectIdentity]) -> PortResult<Vec<Alias>> {
+        if objects.is_empty() {
+            return Ok(Vec::new());
+        }
         let objects = objects.to_vec();
         let read = move |connection: &Connection| {
             let mut select =

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use flota_core::limits::MAX_LEASE;
+use flota_core::{limits::MAX_LEASE, ports::queue_bounds::CLOCK_TOLERANCE};
 use rusqlite::{Connection, params};
 
 use super::error::Fault;
-use crate::queue_bounds::CLOCK_TOLERANCE;
 
 /// The latest time of a file of queues is written so often at most, while they are used.
 const QUEUE_STEP: Duration = Duration::from_secs(1);

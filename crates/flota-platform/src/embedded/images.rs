@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flota_core::{
     Code, PortError, PortResult, Sha256,
-    ports::{Clock, FetchError, Images, StagedFile},
+    ports::{Clock, FetchError, Images, StagedFile, uploaded},
 };
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use super::{OpenError, create_private_dir};
-use crate::uploaded;
+use super::OpenError;
+use crate::disk::{self, create_private_dir};
 
 /// Uploaded images as files `ab/cdef…`, named by the hash of what is in them. When a file was modified says
 /// when it was last uploaded.
@@ -78,8 +78,8 @@ async fn kept<T: Send + 'static>(
     write: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> PortResult<T> {
     match spawn_blocking(write).await {
-        Ok(result) => result.map_err(uploaded::not_kept),
-        Err(panic) => Err(PortError::permanent(uploaded::KEEPING, panic)),
+        Ok(result) => result.map_err(disk::not_kept),
+        Err(panic) => Err(PortError::permanent(disk::KEEPING, panic)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flota_core::{
     PackKey, PortResult,
     limits::MAX_LEASE,
-    ports::{Backlog, Delivery, Depth, NewMessage, ReceiptHandle},
+    ports::{Backlog, Delivery, Depth, NewMessage, ReceiptHandle, queue_bounds::lost_lease},
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -15,7 +15,6 @@ use super::{
     columns::{blob, json, name, nanos, time},
     error::Fault,
 };
-use crate::queue_bounds::lost_lease;
 
 /// How long until a message is visible, zero where one is; `None` where there is no message.
 pub(super) fn next(

@@ -3,7 +3,6 @@
 
 mod aliases;
 mod callbacks;
-mod checks;
 mod clock_jumps;
 mod columns;
 mod database;
@@ -11,6 +10,7 @@ mod dead_letters;
 mod error;
 mod holders;
 mod images;
+mod inspect;
 mod messages;
 mod models;
 mod notify;
@@ -26,8 +26,8 @@ mod schema;
 mod vacuum;
 mod writer;
 
-pub(crate) use checks::run_checks;
 pub use error::OpenError;
 pub use holders::end_leases;
-pub use open::{create_private_dir, open};
+pub use inspect::{DATABASES, DatabaseState, inspect};
+pub use open::open;
 pub use vacuum::rewrite;

@@ -12,7 +12,8 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::{OpenError, create_private_dir};
+use super::OpenError;
+use crate::create_private_dir;
 
 type Senders = HashMap<String, watch::Sender<()>>;
 

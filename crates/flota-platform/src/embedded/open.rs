@@ -1,12 +1,12 @@
 use std::{
-    fs::{DirBuilder, File, OpenOptions, Permissions},
+    fs::{File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
 };
 
-use flota_core::ports::Clock;
+use flota_core::ports::{Clock, Store};
 
 use super::{
     OpenError, aliases::EmbeddedAliases, callbacks::EmbeddedCallbacks, database::Database,
@@ -14,7 +14,7 @@ use super::{
     notify::Notifiers, predictions::EmbeddedPredictions, queue::EmbeddedQueue,
     replays::EmbeddedReplays, requests::EmbeddedRequests, retention::EmbeddedRetention, schema,
 };
-use crate::{Staging, Store};
+use crate::create_private_dir;
 
 /// Opens the store in `data_dir`, or makes it. Other processes may have it open too. It blocks
 /// for some milliseconds, so call it at start.
@@ -52,7 +52,6 @@ pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store, OpenError> 
         models: Arc::new(EmbeddedModels::new(records)),
         images: Arc::new(images),
         retention: Some(Arc::new(retention)),
-        staging: Staging::new(data_dir.join("uploads")),
     })
 }
 
@@ -64,14 +63,6 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         Ok(file)
     };
     open().map_err(|source| OpenError::folder(path, source))
-}
-
-/// Makes a folder for its owner alone, with its parents; one that is there stays as it is.
-///
-/// # Errors
-/// If it cannot be made.
-pub fn create_private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Makes a file for its owner alone, and makes one of an earlier version so. What SQLite writes beside

@@ -37,6 +37,9 @@ impl EmbeddedPredictions {
 #[async_trait]
 impl Predictions for EmbeddedPredictions {
     async fn get(&self, keys: &[PredictionKey]) -> PortResult<Vec<Prediction>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         let keys = keys.to_vec();
         let read = move |connection: &Connection| {
             let mut select = connection.prepare_cached(

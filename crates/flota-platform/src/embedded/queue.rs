@@ -4,12 +4,14 @@ use async_trait::async_trait;
 use flota_core::{
     PackKey, PortResult, QueueName,
     limits::{MAX_POLL_WAIT, MAX_QUEUE_BATCH},
-    ports::{Backlog, Clock, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
+    ports::{
+        Backlog, Clock, Delivery, Depth, NewMessage, Queue, ReceiptHandle,
+        queue_bounds::{check_batch, check_lease, check_message},
+    },
 };
 use tokio::time::{self, Instant};
 
 use super::{database::Database, messages, notify::Notifiers};
-use crate::queue_bounds::{check_batch, check_lease, check_message};
 
 /// A waiting receive looks at least so often, should a wake be lost or the clock jump.
 const LONGEST_BLINDNESS: Duration = Duration::from_secs(1);

@@ -107,6 +107,7 @@ mod tests {
         Code,
         ports::{Images, PostError, PostRequest, Poster, Retry},
     };
+    use flota_memory::SeededClock;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -114,7 +115,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        memory::SeededClock,
         net::{GuardedClient, HostLimiter, HttpImages, HttpPoster},
         settings::Settings,
     };

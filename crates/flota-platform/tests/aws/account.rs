@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_sqs::config::Credentials;
+use flota_core::ports::Store;
 use flota_platform::{
-    Store,
     aws::{self, Clients},
     settings::Settings,
 };

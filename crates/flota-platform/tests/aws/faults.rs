@@ -5,10 +5,9 @@ use std::time::Duration;
 use aws_sdk_sqs::config::Credentials;
 use flota_core::{
     Code, PortResult, Priority, QueueName,
-    ports::{NewMessage, ReceiptHandle},
+    ports::{NewMessage, ReceiptHandle, Store},
 };
 use flota_platform::{
-    Store,
     aws::{self, Clients},
     settings::Settings,
 };

@@ -5,14 +5,12 @@
 #[allow(dead_code, reason = "the contract uses all of it")]
 mod account;
 mod costs;
-mod doctor;
 #[path = "../emulator/mod.rs"]
 mod emulator;
 mod faults;
 mod lost_answers;
 mod meters;
 mod objects;
-mod provision;
 mod queues;
 mod record_faults;
 mod records;

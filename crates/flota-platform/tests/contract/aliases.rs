@@ -55,8 +55,9 @@ async fn what_names_an_object_is_told_apart(fresh: Fresh) {
 async fn many_are_asked_and_kept_at_once(fresh: Fresh) {
     let aliases = &fresh.store.aliases;
     let address = |n: u32| format!("s3://photos/{}{n}?versionId={n}", "a/".repeat(400));
-    let kept: Vec<Alias> = (0..100).map(|n| alias(&address(n), &n.to_string())).collect();
+    // More than a store takes in one call.
+    let kept: Vec<Alias> = (0..250).map(|n| alias(&address(n), &n.to_string())).collect();
     aliases.put(&kept).await.unwrap();
     let objects: Vec<ObjectIdentity> = kept.iter().map(|alias| alias.object.clone()).collect();
-    assert_eq!(aliases.get(&objects).await.unwrap().len(), 100);
+    assert_eq!(aliases.get(&objects).await.unwrap().len(), 250);
 }

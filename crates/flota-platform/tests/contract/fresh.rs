@@ -1,10 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
-use flota_core::ports::Clock;
-use flota_platform::{
-    Store, embedded,
-    memory::{self, ManualClock},
-};
+use flota_core::ports::{Clock, Store};
+use flota_memory::ManualClock;
+use flota_platform::embedded;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::{runtime::Handle, task::block_in_place};
@@ -55,7 +53,7 @@ impl Fresh {
 
 pub fn in_memory() -> Fresh {
     let clock = Arc::new(ManualClock::new(1));
-    Fresh { store: memory::open(clock.clone()), clock, folder: None, account: None }
+    Fresh { store: flota_memory::open(clock.clone()), clock, folder: None, account: None }
 }
 
 pub fn embedded() -> Fresh {

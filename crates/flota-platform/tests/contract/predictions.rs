@@ -10,6 +10,7 @@ use crate::{
 
 pub async fn every_promise(fresh: Factory) {
     known_predictions_are_found(fresh()).await;
+    they_are_found_among_more_than_a_store_takes_at_once(fresh()).await;
     what_is_there_stays(fresh()).await;
     a_version_in_development_is_replaced(fresh()).await;
     an_image_tells_all_that_is_known_of_it(fresh()).await;
@@ -28,6 +29,16 @@ async fn known_predictions_are_found(fresh: Fresh) {
     assert_eq!(found, kept);
     assert!(predictions.get(&[]).await.unwrap().is_empty());
     predictions.put(&[]).await.unwrap();
+}
+
+async fn they_are_found_among_more_than_a_store_takes_at_once(fresh: Fresh) {
+    let (predictions, now) = (&fresh.store.predictions, fresh.now());
+    let keys: Vec<PredictionKey> = (0..250).map(|n| key(&n.to_string(), "1")).collect();
+    let kept = [&keys[0], &keys[120], &keys[249]].map(|key| prediction(key, 0.5, now));
+    predictions.put(&kept).await.unwrap();
+    let mut found = predictions.get(&keys).await.unwrap();
+    found.sort_by_key(|found| kept.iter().position(|kept| kept.key == found.key));
+    assert_eq!(found, kept);
 }
 
 async fn what_is_there_stays(fresh: Fresh) {

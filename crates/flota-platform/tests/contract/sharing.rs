@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use flota_core::{limits::MAX_POLL_WAIT, ports::Accepted};
-use flota_platform::{Store, SystemClock, embedded};
+use flota_core::{
+    limits::MAX_POLL_WAIT,
+    ports::{Accepted, Store},
+};
+use flota_platform::{SystemClock, embedded};
 
 use crate::{
     fresh::{self, Fresh},
@@ -144,7 +147,7 @@ async fn a_file_of_a_later_program_is_refused_with_a_sentence() {
     let later = rusqlite::Connection::open(&path).unwrap();
     later.pragma_update(None, "user_version", 99).unwrap();
     drop(later);
-    let clock = Arc::new(flota_platform::memory::ManualClock::new(1));
+    let clock = Arc::new(flota_memory::ManualClock::new(1));
     let Err(refusal) = embedded::open(folder.path(), clock.clone()) else {
         panic!("the file was opened");
     };

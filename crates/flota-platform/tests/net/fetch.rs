@@ -5,7 +5,6 @@ use flota_core::{
     ports::{FetchError, Images},
 };
 use flota_platform::{
-    memory,
     net::{AddressPolicy, HostLimiter, ImagesByUrl},
     settings::Settings,
 };
@@ -193,9 +192,9 @@ async fn a_server_that_is_not_there_may_come_back() {
 
 #[tokio::test]
 async fn the_scheme_leads_to_the_store_or_to_the_web() {
-    let clock = Arc::new(memory::ManualClock::new(1));
+    let clock = Arc::new(flota_memory::ManualClock::new(1));
     let objects = HostLimiter::new(Settings::default().object_limits(), clock.clone());
-    let images = ImagesByUrl::new(memory::open(clock).images, objects, images());
+    let images = ImagesByUrl::new(flota_memory::open(clock).images, objects, images());
     let sha256 = images.put("uploaded".into()).await.unwrap();
     let uploaded = images.fetch(&format!("flota://sha256/{sha256}"), MAX_BYTES).await.unwrap();
     assert_eq!(uploaded.as_ref(), b"uploaded");

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use flota_memory::SeededClock;
 use flota_platform::{
-    memory::SeededClock,
     net::{AddressPolicy, GuardedClient, HostLimiter, HttpImages},
     settings::Settings,
 };

@@ -6,7 +6,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use flota_platform::{
-    embedded::create_private_dir,
+    create_private_dir,
     settings::{NotifierSettings, Secret},
 };
 use jiff::Timestamp;

@@ -16,9 +16,6 @@ use futures::{
     future::{BoxFuture, Shared, WeakShared},
 };
 
-/// Most keys of one look-up: what DynamoDB takes in one call.
-const MAX_KEYS: usize = 100;
-
 /// Predictions by content, and contents by object, from the store.
 pub(crate) struct PredictionCache {
     predictions: CacheLookup<PredictionKey, Prediction>,
@@ -84,7 +81,8 @@ impl PredictionCache {
     }
 }
 
-/// Looks keys up in the store. Those that wait while a look-up is under way go together in the next.
+/// Looks keys up in the store. Those that wait while a look-up is under way go together in the next: at most one for
+/// each image of the worker.
 struct CacheLookup<K, V> {
     /// What is looked up, for the log.
     name: &'static str,
@@ -149,8 +147,7 @@ impl<K: Ord + Clone, V> LookupBatch<K, V> {
     fn join(&self, key: &K) -> Option<Shared<Found<K, V>>> {
         let found = self.found.upgrade()?;
         let mut keys = self.keys.lock().expect("nothing panics under this lock");
-        let keys = keys.as_mut().filter(|keys| keys.len() < MAX_KEYS)?;
-        keys.insert(key.clone());
+        keys.as_mut()?.insert(key.clone());
         Some(found)
     }
 }
@@ -184,8 +181,8 @@ mod tests {
         let found: Vec<Option<u32>> = join_all(callers).await;
         assert_eq!(found[..4], [Some(0), None, Some(20), None]);
         assert_eq!((found.len(), found[250]), (251, Some(0)));
-        assert_eq!(*calls.lock().unwrap(), [1, 100, 100, 50]);
-        assert_eq!(began.elapsed(), 4 * SECOND);
+        assert_eq!(*calls.lock().unwrap(), [1, 250]);
+        assert_eq!(began.elapsed(), 2 * SECOND);
 
         // A caller that leaves takes its look-up along, and the next one begins another.
         assert!(time::timeout(SECOND / 2, lookup.get(&2)).await.is_err());

@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use flota_platform::doctor::{Check, Verdict, run_checks};
+use flota_deploy::doctor::{Check, Verdict, run_checks};
 use serde_json::json;
 
 use super::found::registrations;

@@ -5,12 +5,10 @@ use flota_core::{
     ModelName, ModelVersion,
     ports::{RegisteredModel, Registration, RegistrationOutcome},
 };
+use flota_deploy::provision::{Action, Resource, ResourceKind, State, provision as provide};
 use flota_platform::{
     Platform,
-    aws::{
-        Clients,
-        provision::{Action, Resource, ResourceKind, State, provision as provide},
-    },
+    aws::Clients,
     settings::{Backend, ModelSettings, Settings},
 };
 use serde::Serialize;

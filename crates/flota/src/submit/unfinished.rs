@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 use flota_core::{RequestId, Sha256, ports::Clock};
-use flota_platform::{SystemClock, embedded::create_private_dir};
+use flota_platform::{SystemClock, create_private_dir};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{client::Submission, print::note};

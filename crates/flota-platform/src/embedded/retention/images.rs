@@ -169,9 +169,10 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use flota_core::ports::{Clock, UPLOADED_PREFIX};
+    use flota_memory::ManualClock;
 
     use super::*;
-    use crate::{embedded, memory::ManualClock};
+    use crate::embedded;
 
     #[tokio::test]
     async fn an_image_that_is_uploaded_or_named_after_it_was_found_old_stays() {

@@ -14,7 +14,7 @@ use flota_core::{
     TaskMessage, TaskOutcome, TasksMessage, WorkerName,
     consume::{ConsumeSettings, Consumer},
     limits::MAX_QUEUE_BATCH,
-    ports::{NewMessage, UPLOADED_PREFIX},
+    ports::{Clock, NewMessage, UPLOADED_PREFIX},
 };
 use flota_engine::{InferError, Model, Runtime, Session, Tensor, TensorData};
 use flota_platform::{Platform, SystemClock, settings::Settings};
@@ -53,6 +53,11 @@ pub(super) struct Fleet {
     held: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
+/// An empty platform in this process's memory.
+pub(super) fn memory_platform(settings: &Settings, clock: Arc<dyn Clock>) -> Platform {
+    Platform::over(flota_memory::open(clock.clone()), settings, clock).unwrap()
+}
+
 impl Fleet {
     pub(super) fn new(version: &str, batch_size: u32) -> Self {
         let mut settings = Settings::default();
@@ -67,7 +72,7 @@ impl Fleet {
         );
         let (hold, held) = mpsc::channel();
         Self {
-            platform: Platform::memory(&settings, Arc::new(SystemClock)).unwrap(),
+            platform: memory_platform(&settings, Arc::new(SystemClock)),
             settings,
             manifest: Manifest::parse("model.yaml", &text).unwrap(),
             beside: Vec::new(),
@@ -80,7 +85,7 @@ impl Fleet {
 
     /// The same over an empty platform of the settings as they are now.
     pub(super) fn reopened(self) -> Self {
-        let platform = Platform::memory(&self.settings, Arc::new(SystemClock)).unwrap();
+        let platform = memory_platform(&self.settings, Arc::new(SystemClock));
         Self { platform, ..self }
     }
 

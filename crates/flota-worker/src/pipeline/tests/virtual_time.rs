@@ -7,11 +7,11 @@ use std::{
 };
 
 use flota_engine::{InferError, Tensor};
-use flota_platform::{Platform, memory::SeededClock};
+use flota_memory::SeededClock;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::time::{self, Instant};
 
-use super::fleet::{Color, Fleet, endings, pack};
+use super::fleet::{Color, Fleet, endings, memory_platform, pack};
 use crate::{
     executor::{Executor, Tick},
     pipeline::BatchSession,
@@ -78,7 +78,7 @@ impl BatchSession for Fake {
 /// A worker, and sessions that take `batch_time`, all on the clock of the runtime.
 fn fleet(batch_time: Duration) -> (Fleet, BatchSizes, impl Fn() -> Vec<Box<dyn BatchSession>>) {
     let mut fleet = Fleet::new("1", BATCH_SIZE);
-    fleet.platform = Platform::memory(&fleet.settings, Arc::new(SeededClock::new(1))).unwrap();
+    fleet.platform = memory_platform(&fleet.settings, Arc::new(SeededClock::new(1)));
     let batch_sizes = BatchSizes::default();
     let sizes = Arc::clone(&batch_sizes);
     let session = move || {
