@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClientName, Code, Fault, ModelName, Priority, QueueName, RequestId, Sha256, TaskId,
-    ports::Delivery,
+    ClientName, Code, Fault, IdError, ModelName, Priority, QueueName, RequestId, Sha256, TaskId,
+    TaskSource, ports::Delivery,
 };
 
 /// The longest text that is kept of a body that nobody can read, in bytes.
@@ -16,7 +16,7 @@ pub const MAX_BY_CHARS: usize = 100;
 /// Kept to be inspected and replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// `dead_<request>-<n>-<round>` of a task, `dead_<sha256>` of a message.
+    /// `dead_<32 hex digits>-<n>-<round>` of a task, `dead_<sha256>` of a message.
     pub id: String,
     /// What died.
     #[serde(flatten)]
@@ -39,24 +39,14 @@ pub struct DeadLetter {
 
 /// What died.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "subject", rename_all = "snake_case")]
+#[serde(try_from = "StoredSubject", into = "StoredSubject")]
 pub enum Subject {
-    /// A task of a request, which has a failed outcome in `round`.
+    /// A task. One of a request has a failed outcome in `round`; of one of upload events, its dead letter is
+    /// all that is left.
     Task {
         /// The task.
         task: TaskId,
-        /// The round in which it failed.
-        round: u32,
-        /// The model.
-        model: ModelName,
-        /// Where the image is.
-        image: String,
-    },
-    /// A task of an upload event: it has no request, and its dead letter is all that is left of it.
-    Upload {
-        /// The task; the event's own id stands in the request's place.
-        task: TaskId,
-        /// In which round it failed: 1, and one more for each replay.
+        /// The round in which it failed; of upload events 1, and one more for each replay.
         round: u32,
         /// The model.
         model: ModelName,
@@ -65,7 +55,6 @@ pub enum Subject {
         /// On whose behalf it ran.
         client: ClientName,
         /// How urgent it was.
-        #[serde(rename = "lane")]
         priority: Priority,
     },
     /// A message.
@@ -73,11 +62,71 @@ pub enum Subject {
         /// The queue it came from.
         queue: String,
         /// The model of its first task, where it holds tasks.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<ModelName>,
         /// Its body: whole where it [`Reason::Crashed`], else cut to [`MAX_KEPT_BODY_BYTES`].
         body: String,
     },
+}
+
+/// A [`Subject`] as it is stored and sent: the ids of tasks have one text, so that the tag says what made them.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "subject", rename_all = "snake_case")]
+enum StoredSubject {
+    /// A task of a request.
+    Task(StoredTask),
+    /// A task of upload events.
+    Upload(StoredTask),
+    Message {
+        queue: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelName>,
+        body: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTask {
+    task: String,
+    round: u32,
+    model: ModelName,
+    image: String,
+    /// Earlier programs left it out for tasks of a request, which says it.
+    #[serde(default)]
+    client: ClientName,
+    #[serde(default, rename = "lane")]
+    priority: Priority,
+}
+
+impl TryFrom<StoredSubject> for Subject {
+    type Error = IdError;
+
+    fn try_from(stored: StoredSubject) -> Result<Self, IdError> {
+        let (id, stored) = match stored {
+            StoredSubject::Task(stored) => (TaskId::parse_of_request(&stored.task)?, stored),
+            StoredSubject::Upload(stored) => (TaskId::parse_of_upload(&stored.task)?, stored),
+            StoredSubject::Message { queue, model, body } => {
+                return Ok(Self::Message { queue, model, body });
+            }
+        };
+        let StoredTask { round, model, image, client, priority, .. } = stored;
+        Ok(Self::Task { task: id, round, model, image, client, priority })
+    }
+}
+
+impl From<Subject> for StoredSubject {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Task { task, round, model, image, client, priority } => {
+                let id = task.to_string();
+                let stored = StoredTask { task: id, round, model, image, client, priority };
+                match task.source {
+                    TaskSource::Request(_) => Self::Task(stored),
+                    TaskSource::Upload(_) => Self::Upload(stored),
+                }
+            }
+            Subject::Message { queue, model, body } => Self::Message { queue, model, body },
+        }
+    }
 }
 
 /// Why it is a dead letter.
@@ -155,14 +204,14 @@ impl Reason {
 
 impl DeadLetter {
     /// The id of the dead letter of a task in a round.
-    pub fn task_id(request: RequestId, n: u32, round: u32) -> String {
-        format!("dead_{}-{n}-{round}", request.0.simple())
+    pub fn id_of(task: TaskId, round: u32) -> String {
+        format!("dead_{}-{}-{round}", task.source.uuid().simple(), task.n)
     }
 
     /// The model that was to look at the image; none of a message that holds no task.
     pub fn model(&self) -> Option<&ModelName> {
         match &self.subject {
-            Subject::Task { model, .. } | Subject::Upload { model, .. } => Some(model),
+            Subject::Task { model, .. } => Some(model),
             Subject::Message { model, .. } => model.as_ref(),
         }
     }
@@ -182,8 +231,9 @@ impl DeadLetter {
     /// Whether it is of an upload event whose task was sent again and has not ended. Should it not
     /// have been sent after all, it may be sent once more.
     pub fn awaits_end(&self) -> bool {
-        matches!(self.subject, Subject::Upload { .. })
-            && matches!(self.state, DeadLetterState::Replayed { succeeded: None, .. })
+        let is_upload = matches!(&self.subject, Subject::Task { task, .. }
+            if task.source.request().is_none());
+        is_upload && matches!(self.state, DeadLetterState::Replayed { succeeded: None, .. })
     }
 
     /// When it was replayed or discarded; `None` while it is open or [awaits its end](Self::awaits_end).
@@ -199,8 +249,8 @@ impl DeadLetter {
     /// The request of its task, where it has one.
     pub fn request(&self) -> Option<RequestId> {
         match &self.subject {
-            Subject::Task { task, .. } => Some(task.request),
-            Subject::Upload { .. } | Subject::Message { .. } => None,
+            Subject::Task { task, .. } => task.source.request(),
+            Subject::Message { .. } => None,
         }
     }
 
@@ -274,6 +324,36 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let new = DeadLetterState::Replayed { round: 2, at, by: String::new(), succeeded: None };
         assert_eq!(serde_json::from_str::<DeadLetterState>(old).unwrap(), new);
+    }
+
+    #[test]
+    fn a_dead_letter_is_stored_as_earlier_programs_read_it() {
+        let (id, n, round) = (uuid::Uuid::from_u128(7), 3, 2);
+        for (source, tag) in [
+            (TaskSource::Request(RequestId(id)), "task"),
+            (TaskSource::Upload(crate::EventsId(id)), "upload"),
+        ] {
+            let stored = serde_json::json!({
+                "subject": tag, "task": "task_00000000000000000000000000000007-3", "round": round,
+                "model": "cat", "image": "https://a", "client": "default", "lane": "normal",
+            });
+            let subject = Subject::Task {
+                task: source.task(n),
+                round,
+                model: "cat".parse().unwrap(),
+                image: "https://a".to_owned(),
+                client: ClientName::default(),
+                priority: Priority::default(),
+            };
+            assert_eq!(serde_json::to_value(&subject).unwrap(), stored);
+            assert_eq!(serde_json::from_value::<Subject>(stored).unwrap(), subject);
+            let id = DeadLetter::id_of(source.task(n), round);
+            assert_eq!(id, "dead_00000000000000000000000000000007-3-2");
+        }
+        let message = Subject::Message { queue: "a".to_owned(), model: None, body: "{".to_owned() };
+        let stored = serde_json::json!({"subject": "message", "queue": "a", "body": "{"});
+        assert_eq!(serde_json::to_value(&message).unwrap(), stored);
+        assert_eq!(serde_json::from_value::<Subject>(stored).unwrap(), message);
     }
 
     #[test]

@@ -10,9 +10,6 @@ use flota_core::{
     ports::{Aliases, Predictions, UPLOADED_PREFIX},
 };
 
-/// Most keys of one look-up: what DynamoDB takes in one call.
-const MAX_KEYS: usize = 100;
-
 /// Looks predictions up.
 #[derive(Clone)]
 pub(crate) struct PredictionCache {
@@ -73,11 +70,13 @@ impl PredictionCache {
             }
         }
         let mut cached = BTreeMap::new();
-        for keys in Vec::from_iter(by_prediction.keys().cloned()).chunks(MAX_KEYS) {
-            for prediction in self.predictions.get(keys).await? {
-                for key in by_prediction.get(&prediction.key).into_iter().flatten() {
-                    cached.insert((*key).clone(), prediction.key.clone());
-                }
+        if by_prediction.is_empty() {
+            return Ok(cached);
+        }
+        let keys = Vec::from_iter(by_prediction.keys().cloned());
+        for prediction in self.predictions.get(&keys).await? {
+            for key in by_prediction.get(&prediction.key).into_iter().flatten() {
+                cached.insert((*key).clone(), prediction.key.clone());
             }
         }
         Ok(cached)
@@ -94,11 +93,10 @@ impl PredictionCache {
                 Content::Object(object) => Some(object.clone()),
             })
             .collect();
-        let mut contents = BTreeMap::new();
-        for objects in Vec::from_iter(objects).chunks(MAX_KEYS) {
-            let found = self.aliases.get(objects).await?;
-            contents.extend(found.into_iter().map(|alias| (alias.object, alias.sha256)));
+        if objects.is_empty() {
+            return Ok(BTreeMap::new());
         }
-        Ok(contents)
+        let found = self.aliases.get(&Vec::from_iter(objects)).await?;
+        Ok(found.into_iter().map(|alias| (alias.object, alias.sha256)).collect())
     }
 }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    Code, Ending, Origin, Outcome, OutcomesMessage, Pack, PackKey, PortResult, Request, Resend,
-    Round, TaskOutcome, Timings,
+    Code, Ending, Outcome, OutcomesMessage, Pack, PackKey, PortResult, Request, Resend, Round,
+    TaskOutcome, TaskSource, Timings,
     ports::{Clock, Requests},
 };
 use flota_platform::settings::SweeperSettings;
@@ -174,7 +174,7 @@ impl Sweeper {
                 },
             };
             let message = OutcomesMessage {
-                origin: Origin::Request(request.id),
+                source: TaskSource::Request(request.id),
                 round: round.key.round,
                 pack: pack.index,
                 outcomes: pack.tasks.iter().map(lost).collect(),

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
-use flota_core::{Origin, Priority, QueueName, limits::MAX_MESSAGE_BYTES, ports::NewMessage};
+use flota_core::{Priority, QueueName, TaskSource, limits::MAX_MESSAGE_BYTES, ports::NewMessage};
 
 use crate::account::Account;
 
@@ -92,8 +92,8 @@ async fn what_xml_cannot_carry_is_refused_beside_its_mates() {
 async fn a_message_tells_its_group_and_its_trace() {
     let account = Account::new(&[CREATE]).await;
     let queue = account.open().await.queue;
-    let origin = Origin::Request("req_019aa5b64c807000800000000000002a".parse().unwrap());
-    let whose = NewMessage { trace: Some(origin.trace()), ..message("a") };
+    let source = TaskSource::Request("req_019aa5b64c807000800000000000002a".parse().unwrap());
+    let whose = NewMessage { trace: Some(source.trace()), ..message("a") };
     let nobodys = NewMessage { group: String::new(), ..message("b") };
     for result in queue.send(&tasks(), &[whose, nobodys]).await.unwrap() {
         result.unwrap();

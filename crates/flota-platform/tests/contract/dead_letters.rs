@@ -1,6 +1,6 @@
 use flota_core::{
-    ClientName, Code, DeadLetter, DeadLetterSelection, DeadLetterState, Priority, QueueName,
-    Reason, Subject, TaskId,
+    Code, DeadLetter, DeadLetterSelection, DeadLetterState, EventsId, Priority, QueueName, Reason,
+    Subject, TaskSource,
     ports::{DeadLetterFilter, Delivery, ReceiptHandle},
 };
 
@@ -66,10 +66,11 @@ fn crashed(body: &str, now: jiff::Timestamp) -> DeadLetter {
 /// The dead letter of a task of an upload event.
 fn upload(n: u32, now: jiff::Timestamp) -> DeadLetter {
     let letter = dead_task(n, Reason::Failed, now);
-    let Subject::Task { task, model, image, .. } = letter.subject else { unreachable!() };
-    let task = TaskId { n, ..task };
-    let (client, priority) = (ClientName::default(), Priority::Normal);
-    let subject = Subject::Upload { task, round: 1, model, image, client, priority };
+    let Subject::Task { model, image, client, priority, .. } = letter.subject else {
+        unreachable!()
+    };
+    let task = TaskSource::Upload(EventsId(uuid::Uuid::from_u128(1))).task(n);
+    let subject = Subject::Task { task, round: 1, model, image, client, priority };
     DeadLetter { subject, ..letter }
 }
 

@@ -6,7 +6,7 @@ use flota_core::{
     Callback, CallbackEvent, CallbackId, CallbackTarget, ClientName, Code, DeadLetter,
     DeadLetterState, Ending, Fault, ImageFacts, ImageRef, LabelScore, Manifest, ModelVersion,
     Outcome, Output, PackKey, Prediction, PredictionKey, Priority, QueueName, Reason, Request,
-    RequestId, Round, RoundKey, Route, Sha256, Subject, TaskId, TaskOutcome, Timings,
+    RequestId, Round, RoundKey, Route, Sha256, Subject, TaskOutcome, TaskSource, Timings,
     ports::{Accept, Finish, NewMessage, Registration, Requests},
 };
 use jiff::Timestamp;
@@ -110,14 +110,16 @@ pub fn prediction(key: &PredictionKey, score: f32, now: Timestamp) -> Prediction
 }
 
 pub fn dead_task(n: u32, reason: Reason, now: Timestamp) -> DeadLetter {
-    let request = RequestId(Uuid::from_u128(1));
+    let task = TaskSource::Request(RequestId(Uuid::from_u128(1))).task(n);
     DeadLetter {
-        id: DeadLetter::task_id(request, n, 1),
+        id: DeadLetter::id_of(task, 1),
         subject: Subject::Task {
-            task: TaskId { request, n },
+            task,
             round: 1,
             model: if n.is_multiple_of(2) { "cat" } else { "dog" }.parse().unwrap(),
             image: "https://a/7".to_owned(),
+            client: ClientName::default(),
+            priority: Priority::Normal,
         },
         reason,
         message: "the worker's process ended".to_owned(),

@@ -72,7 +72,7 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
     }
     let planned = &api.settings.models.planned;
     if !planned.is_empty() {
-        let known = api.platform.models.list(api.platform.clock.now()).await?;
+        let known: Vec<_> = api.directory.known_now().await?.iter().cloned().collect();
         if let Some(worker) = missing(planned, &known).into_iter().next() {
             return not_ready(worker.reason);
         }
@@ -115,7 +115,7 @@ impl Gauges {
         (gauges.models, gauges.backlogs) = (measured.models, measured.backlogs);
         let depths = measured.depths.into_iter();
         gauges.depths = depths.filter_map(|(queue, depth)| Some((queue, depth?))).collect();
-        let outcomes = QueueName::outcomes(&api.settings.prefix);
+        let outcomes = api.queue_names.outcomes();
         if let Some(depth) = known(platform.queue.depth(&outcomes).await, "the depth of a queue") {
             gauges.depths.push((outcomes, depth));
         }

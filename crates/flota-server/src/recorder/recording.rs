@@ -2,8 +2,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ::metrics::counter;
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, Origin, OutcomesMessage, Pack,
-    PackKey, PackRecord, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome,
+    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, OutcomesMessage, Pack, PackKey,
+    PackRecord, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome, TaskSource,
     ports::{Aliases, Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
 };
 use tracing::{info, warn};
@@ -25,9 +25,9 @@ impl Recording {
     /// Makes all that follows from `message` durable. What belongs to nothing that we know is
     /// dropped and counted.
     pub(crate) async fn record(&self, message: &OutcomesMessage) -> PortResult<()> {
-        match message.origin {
-            Origin::Request(id) => self.record_for(id, message).await,
-            Origin::Events(_) => self.record_uploads(message).await,
+        match message.source {
+            TaskSource::Request(id) => self.record_for(id, message).await,
+            TaskSource::Upload(_) => self.record_uploads(message).await,
         }
     }
 
@@ -173,7 +173,7 @@ fn is_beside_its_outcome(
     recorded: &Recorded,
 ) -> bool {
     let Subject::Task { task, round, .. } = &letter.subject else { return false };
-    if (task.request, *round) != (key.request, key.round) {
+    if (task.source.request(), *round) != (Some(key.request), key.round) {
         return false;
     }
     let ours = message.outcomes.iter().find(|outcome| outcome.n == task.n);

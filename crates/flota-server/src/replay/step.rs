@@ -6,8 +6,8 @@ use std::{
 };
 
 use flota_core::{
-    DeadLetter, Ending, Evaluation, PortResult, Replay, ReplayState, RequestId, StopReason,
-    Subject, ports::DeadLetterFilter,
+    DeadLetter, Ending, Evaluation, KnownModels, PortResult, Replay, ReplayState, RequestId,
+    StopReason, TaskSource, ports::DeadLetterFilter,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -84,7 +84,7 @@ impl Replayer {
         };
         let (open, running): (Vec<_>, Vec<_>) = letters.into_iter().partition(is_unsent);
         for letter in running {
-            if let Subject::Task { .. } = letter.subject {
+            if letter.request().is_some() {
                 active.running.insert(letter.id.clone(), letter);
             }
         }
@@ -126,10 +126,10 @@ impl Replayer {
             return Ok(stopped(StopReason::TooManyFailed));
         }
         if let Some(wanted) = &replay.plan.to_version {
-            let known = self.runner.models.get(&replay.model, at).await?;
-            let is_current =
-                known.is_some_and(|known| known.registration.manifest.version == *wanted);
-            if !is_current {
+            let directory = &self.runner.directory;
+            let is_current = |known: KnownModels| known.version(&replay.model) == Some(wanted);
+            // A replay stops for good: not by what was so a second ago.
+            if !is_current(directory.known().await?) && !is_current(directory.known_now().await?) {
                 return Ok(stopped(StopReason::VersionNotCurrent));
             }
         }
@@ -187,8 +187,8 @@ impl Replayer {
             if in_flight.contains(letter.id.as_str()) || whole.contains_key(&letter.id) {
                 continue;
             }
-            if let Subject::Task { task, .. } = &letter.subject {
-                for other in self.others_of(task.request, &letter.id).await? {
+            if let Some(request) = letter.request() {
+                for other in self.others_of(request, &letter.id).await? {
                     let is_meant = other.is_open()
                         && replay.plan.selection.contains(&other)
                         && !in_flight.contains(other.id.as_str());
@@ -210,7 +210,7 @@ impl Replayer {
         let failed = (0..state.request.task_count())
             .filter_map(|n| Some((n, state.latest(n)?)))
             .filter(|(_, (_, outcome))| matches!(outcome.ending, Ending::Failed { .. }))
-            .map(|(n, (round, _))| DeadLetter::task_id(request, n, round));
+            .map(|(n, (round, _))| DeadLetter::id_of(TaskSource::Request(request).task(n), round));
         let ids: Vec<String> = failed.filter(|id| id != but).collect();
         let read = stream::iter(ids).map(async |id| self.dead_letters.get(&id).await);
         let read: Vec<Option<DeadLetter>> = read.buffered(READS_AT_ONCE).try_collect().await?;
