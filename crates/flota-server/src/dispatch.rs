@@ -9,8 +9,9 @@ use flota_core::{
     ports::{NewMessage, Queue},
 };
 use futures::future::join_all;
-use metrics::counter;
 use tracing::{error, warn};
+
+use crate::metrics;
 
 /// The number of the copy of each pack, by its index; 0 for those that are not there.
 pub(crate) type Copies = BTreeMap<u32, u32>;
@@ -61,9 +62,9 @@ impl Dispatcher {
             .chunk_by(|a, b| a.worker == b.worker)
             .flat_map(|of_worker| of_worker.chunks(MAX_QUEUE_BATCH))
             .map(|batch| self.send_batch(request, round, batch, copies));
-        let unsent_count: u64 = join_all(batches).await.into_iter().sum();
+        let unsent_count: usize = join_all(batches).await.into_iter().sum();
         if unsent_count > 0 {
-            counter!("flota_dispatch_failures_total").increment(unsent_count);
+            metrics::dispatch_failed(unsent_count);
         }
         unsent_count == 0
     }
@@ -75,7 +76,7 @@ impl Dispatcher {
         round: u32,
         batch: &[Pack],
         copies: &Copies,
-    ) -> u64 {
+    ) -> usize {
         let queue = &self.queue_names.tasks(&batch[0].worker, request.priority);
         let copy = |pack: &Pack| copies.get(&pack.index).copied().unwrap_or(0);
         let encoded: Result<Vec<NewMessage>, WireError> =
@@ -84,7 +85,7 @@ impl Dispatcher {
             Ok(messages) => messages,
             Err(error) => {
                 error!(request.id = %request.id, %error, "tasks do not fit a message");
-                return batch.len() as u64;
+                return batch.len();
             }
         };
         let failures: Vec<_> = match self.queue.send(queue, &messages).await {
@@ -92,14 +93,14 @@ impl Dispatcher {
             Err(error) => {
                 warn!(request.id = %request.id, %queue, %error,
                     "sending tasks failed, the sweeper will send them");
-                return messages.len() as u64;
+                return messages.len();
             }
         };
         if let Some(error) = failures.first() {
             warn!(request.id = %request.id, %queue, %error, failure_count = failures.len(),
                 "some tasks were not sent, the sweeper will send them");
         }
-        failures.len() as u64
+        failures.len()
     }
 }
 

@@ -8,12 +8,14 @@ use flota_core::{
     limits::MAX_QUEUE_BATCH,
     ports::{Clock, DeadLetters, Delivery, Queue},
 };
-use metrics::counter;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::queues::{QueueKind, fleet_queues};
+use crate::{
+    metrics,
+    queues::{QueueKind, fleet_queues},
+};
 
 /// How long a poll of a dead-letter queue waits: SQS then asks all its machines, not some.
 const WAIT: Duration = Duration::from_secs(1);
@@ -103,8 +105,7 @@ impl DlqDrain {
                 Reason::Unreadable
             }
         };
-        let labels = [("queue", queue.to_string()), ("reason", reason.to_string())];
-        counter!("flota_dlq_messages_total", &labels).increment(1);
+        metrics::dlq_message(queue, reason);
         Ok(())
     }
 }

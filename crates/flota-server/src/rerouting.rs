@@ -14,10 +14,11 @@ use flota_core::{
     ports::{Clock, DeadLetters, Delivery, NewMessage, Queue},
     with_causes,
 };
-use metrics::counter;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
+
+use crate::metrics;
 
 /// How often it looks. A worker that stops has emptied its hands; what lies on its queue waits for so
 /// long at most.
@@ -101,8 +102,7 @@ impl Rerouting {
             let to = self.queue_names.tasks(worker, message.priority);
             self.queue.send(&to, &[new]).await?.into_iter().collect::<PortResult<()>>()?;
         }
-        counter!("flota_tasks_rerouted_total").increment(message.tasks.len() as u64);
-        debug!(%queue, task_count = message.tasks.len(), "tasks were moved to other workers");
+        metrics::rerouted(queue, message.tasks.len());
         Ok(())
     }
 

@@ -9,13 +9,13 @@ use flota_core::{
 };
 use flota_platform::settings::SweeperSettings;
 use jiff::Timestamp;
-use metrics::counter;
 use tokio::time;
 use tracing::{info, warn};
 
 use crate::{
     cache::{Content, PredictionCache, Query},
     dispatch::Dispatcher,
+    metrics,
     recorder::Recording,
 };
 
@@ -59,10 +59,7 @@ impl Submissions {
         }
         let request = accept.request;
         let id = request.id;
-        counter!("flota_requests_accepted_total").increment(1);
-        counter!("flota_tasks_accepted_total").increment(request.task_count().into());
-        info!(request.id = %id, image_count = request.images.len(),
-            model_count = request.routes.len(), "request accepted");
+        metrics::request_accepted(&request);
         // A task of its own: a client that hangs up, or a wait that ends, must not stop the sending
         // half-way.
         let submissions = self.clone();
@@ -164,7 +161,7 @@ impl Submissions {
             Ok(true) => {}
             Ok(false) => return,
             Err(_) => {
-                counter!("flota_dispatch_failures_total").increment(packs.len() as u64);
+                metrics::dispatch_failed(packs.len());
                 warn!(request.id = %request.id, "the queue did not answer, the sweeper will send the tasks");
                 return;
             }

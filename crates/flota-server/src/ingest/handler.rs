@@ -8,9 +8,9 @@ use flota_core::{
     uploads,
 };
 use flota_platform::settings::IngestRule;
-use metrics::counter;
 
 use super::requests::Requester;
+use crate::metrics::{self, UploadResult};
 
 /// Most messages whose tasks are packed together.
 pub(super) const MAX_PACKED: usize = 100;
@@ -56,7 +56,7 @@ impl Handler for Ingest {
     ) -> PortResult<Handled> {
         let (mut wanted, mut unreadable) = (Vec::new(), None);
         if delivery.body.is_empty() {
-            counter!("flota_uploads_total", "result" => "foreign").increment(1);
+            metrics::uploads(UploadResult::Foreign, 1);
         }
         for record in delivery.body {
             match record {
@@ -85,8 +85,8 @@ impl Ingest {
                 }
             }
         }
-        let result = if is_met { "taken" } else { "ignored" };
-        counter!("flota_uploads_total", "result" => result).increment(1);
+        let result = if is_met { UploadResult::Taken } else { UploadResult::Ignored };
+        metrics::uploads(result, 1);
         Ok((!models.is_empty()).then_some(Wanted { object, models }))
     }
 }

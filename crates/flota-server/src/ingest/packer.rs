@@ -10,11 +10,13 @@ use flota_core::{
     limits::{MAX_PACK_TASKS, MAX_QUEUE_BATCH},
     ports::{Clock, NewMessage, Queue},
 };
-use metrics::counter;
 use tracing::warn;
 
 use super::handler::Wanted;
-use crate::cache::{PredictionCache, Query};
+use crate::{
+    cache::{PredictionCache, Query},
+    metrics::{self, UploadResult},
+};
 
 /// Puts tasks of uploads on their workers' queues, by the pack.
 pub(super) struct Packer {
@@ -78,8 +80,7 @@ impl Packer {
         let tasks: BTreeSet<Task> = loads.values().flat_map(BTreeMap::keys).cloned().collect();
         match self.cached(&tasks, known).await {
             Ok(cached) => {
-                let count = cached.len() as u64;
-                counter!("flota_uploads_total", "result" => "cached").increment(count);
+                metrics::uploads(UploadResult::Cached, cached.len());
                 for load in loads.values_mut() {
                     load.retain(|task, _| !cached.contains(task));
                 }
@@ -121,7 +122,7 @@ impl Packer {
             };
             for (pack, sent) in batch.iter().zip(sent) {
                 match sent {
-                    Ok(()) => counter!("flota_tasks_accepted_total").increment(pack.len() as u64),
+                    Ok(()) => metrics::tasks_accepted(pack.len()),
                     Err(error) => {
                         let waiting = pack.iter().flat_map(|(_, arrivals)| *arrivals);
                         failures.extend(waiting.map(|arrival| (*arrival, error.clone())));

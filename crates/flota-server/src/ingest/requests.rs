@@ -6,10 +6,12 @@ use flota_core::{
     ports::{Accepted, Clock, IdempotencyKey},
 };
 use flota_platform::settings::IngestRule;
-use metrics::counter;
 
 use super::packer::not_registered;
-use crate::submissions::Submissions;
+use crate::{
+    metrics::{self, UploadResult},
+    submissions::Submissions,
+};
 
 /// Makes a request of each upload whose rule names a callback.
 pub(super) struct Requester {
@@ -45,7 +47,7 @@ impl Requester {
         };
         let idempotency = idempotency_key(rule, callback_url, address);
         if self.submissions.accept(request, idempotency).await?.accepted != Accepted::New {
-            counter!("flota_uploads_total", "result" => "repeated").increment(1);
+            metrics::uploads(UploadResult::Repeated, 1);
         }
         Ok(())
     }

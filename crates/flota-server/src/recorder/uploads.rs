@@ -1,4 +1,3 @@
-use ::metrics::counter;
 use flota_core::{DeadLetter, Ending, OutcomesMessage, PortResult, Subject, TaskOutcome};
 
 use super::recording::Recording;
@@ -56,7 +55,7 @@ fn count_upload(task: &TaskOutcome, message: &OutcomesMessage) {
         }
         _ => match letter().and_then(DeadLetter::model) {
             Some(model) => metrics::outcome(model, &task.outcome, None),
-            None => counter!("flota_uploads_gone_total").increment(1),
+            None => metrics::upload_gone(),
         },
     }
 }

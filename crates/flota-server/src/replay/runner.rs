@@ -14,11 +14,11 @@ use flota_core::{
     with_causes,
 };
 use flota_platform::settings::SweeperSettings;
-use metrics::counter;
 use tracing::{info, warn};
 
 use crate::{
     dispatch::{Copies, Dispatcher, open_packs},
+    metrics,
     queues::fleet_queues,
     request_state::runs,
 };
@@ -161,7 +161,7 @@ impl ReplayRunner {
         let (by, at) = (by.to_owned(), self.clock.now());
         let state = DeadLetterState::Replayed { round, at, by, succeeded: None };
         if self.dead_letters.decide(&letter.id, &state).await? {
-            counter!("flota_dead_letters_replayed_total").increment(1);
+            metrics::dead_letter_replayed();
         }
         Ok((letter.id.clone(), ReplayResult::InRound(round)))
     }

@@ -11,11 +11,10 @@ use flota_core::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use metrics::counter;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::{ReplayResult, Replayer, active::ActiveReplay, evaluate::evaluate};
-use crate::request_state::RequestState;
+use crate::{metrics, request_state::RequestState};
 
 /// Dead letters read at the same time.
 const READS_AT_ONCE: usize = 8;
@@ -42,7 +41,7 @@ impl Replayer {
             self.rerun(active, &open, now).await?;
             self.rerun(active, &taken, now).await?;
         } else {
-            log_end(&active.replay);
+            metrics::replay_ended(&active.replay);
         }
         Ok(is_running)
     }
@@ -270,23 +269,4 @@ impl Replayer {
 
 fn is_in_flight(replay: &Replay, id: &str) -> bool {
     replay.progress.in_flight.iter().any(|in_flight| in_flight.letter == id)
-}
-
-/// The line by which an operator finds what a replay did.
-pub(super) fn log_end(replay: &Replay) {
-    let progress = &replay.progress;
-    let (id, by, model) = (&replay.id, &replay.by, &replay.model);
-    let (succeeded_count, failed_count) = (progress.succeeded_count, progress.failed_count);
-    let skipped_count = progress.skipped_count;
-    let result = match &replay.state {
-        ReplayState::Stopped { why, .. } => why.to_string().to_lowercase(),
-        _ => "completed".to_owned(),
-    };
-    counter!("flota_replays_ended_total", "result" => result).increment(1);
-    match &replay.state {
-        ReplayState::Stopped { why, .. } => warn!(replay.id = %id, by, %model, %why,
-            succeeded_count, failed_count, skipped_count, "a replay was stopped"),
-        _ => info!(replay.id = %id, by, %model, succeeded_count, failed_count, skipped_count,
-            "a replay is completed"),
-    }
 }

@@ -129,7 +129,8 @@ mod tests {
                 PortResult::Ok(even.map(|key| (key, key * 10)).collect())
             }
         });
-        let get = async |n: u32| keys.add(n, Duration::ZERO).await.flatten();
+        let keys = &keys;
+        let get = move |n: u32| async move { keys.add(n, Duration::ZERO).await.flatten() };
         let began = Instant::now();
         let found: Vec<Option<u32>> = join_all((0..250).chain([200]).map(get)).await;
         assert_eq!(found[..4], [Some(0), None, Some(20), None]);
