@@ -26,6 +26,7 @@ mod request;
 mod round;
 mod selection;
 mod sha;
+mod subject;
 mod trace;
 mod upload;
 mod wire;
@@ -39,9 +40,7 @@ pub use backoff::backoff;
 pub use batch::{BatchLimits, Batcher, Batches};
 pub use callback::{Callback, CallbackAttempt, CallbackState};
 pub use code::Code;
-pub use dead_letter::{
-    DeadLetter, DeadLetterState, MAX_BY_CHARS, MAX_KEPT_BODY_BYTES, Reason, Subject,
-};
+pub use dead_letter::{DeadLetter, DeadLetterState, MAX_BY_CHARS, MAX_KEPT_BODY_BYTES, Reason};
 pub use embedding::{BeyondF16, Embedding, MAX_EMBEDDING_LENGTH, VectorEncoding};
 pub use error::{PortError, PortResult, with_causes};
 pub use fault::{Fault, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS};
@@ -64,6 +63,7 @@ pub use request::{CallbackEvent, CallbackTarget, ImageRef, Pack, Request, Route,
 pub use round::{Counts, PackKey, PackRecord, Resend, Round, RoundKey, Status};
 pub use selection::{DeadLetterSelection, MAX_SEARCH_CHARS};
 pub use sha::{Sha256, Sha256Error, Sha256Hasher};
+pub use subject::Subject;
 pub use trace::TraceParent;
 pub use upload::{UploadError, uploads};
 pub use wire::{OutcomesMessage, TaskMessage, TasksMessage, WireError};

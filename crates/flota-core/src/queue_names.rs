@@ -7,7 +7,7 @@ use strum::IntoEnumIterator;
 use crate::{Priority, WorkerName};
 
 /// The name of a queue: `{prefix}-tasks-{worker}-{priority}`, `{prefix}-outcomes`, `{prefix}-events`, or
-/// one of these with `-dead` behind it.
+/// one of these with `-dead` behind it. [`QueueNames`] alone makes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueName(String);
 
@@ -45,24 +45,9 @@ impl QueueNames {
 }
 
 impl QueueName {
-    /// The queue from which `worker` takes its tasks of `priority`.
-    pub fn tasks(prefix: &str, worker: &WorkerName, priority: Priority) -> Self {
-        QueueNames::new(prefix).tasks(worker, priority)
-    }
-
-    /// The queue on which workers report.
-    pub fn outcomes(prefix: &str) -> Self {
-        QueueNames::new(prefix).outcomes()
-    }
-
     /// The queue to which this one gives up what was received too often: its dead-letter queue.
     pub fn dlq(&self) -> Self {
         Self(format!("{self}-dead"))
-    }
-
-    /// The queue on which S3 reports uploads.
-    pub fn events(prefix: &str) -> Self {
-        QueueNames::new(prefix).events()
     }
 
     /// The name as text.

@@ -19,10 +19,12 @@ use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::backlog::ModelBacklog;
+pub(crate) use self::described::{GAUGES, METRICS};
 
-use described::{CALLBACK_SECONDS, HTTP_SECONDS, REQUEST_SECONDS, STAGE_SECONDS, TASK_SECONDS};
-pub(crate) use described::{GAUGES, METRICS};
+use self::described::{
+    CALLBACK_SECONDS, HTTP_SECONDS, REQUEST_SECONDS, STAGE_SECONDS, TASK_SECONDS,
+};
+use crate::backlog::ModelBacklog;
 
 /// What became of an upload event.
 #[derive(Debug, Clone, Copy, strum::IntoStaticStr)]

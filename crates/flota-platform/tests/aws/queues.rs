@@ -1,14 +1,16 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
-use flota_core::{Priority, QueueName, TaskSource, limits::MAX_MESSAGE_BYTES, ports::NewMessage};
+use flota_core::{
+    Priority, QueueName, QueueNames, TaskSource, limits::MAX_MESSAGE_BYTES, ports::NewMessage,
+};
 
 use crate::account::Account;
 
 const CREATE: (&str, &str) = ("aws.create_missing", "true");
 
 fn tasks() -> QueueName {
-    QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal)
+    QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal)
 }
 
 fn message(body: &str) -> NewMessage {

@@ -1,5 +1,5 @@
 use flota_core::{
-    Code, DeadLetter, DeadLetterSelection, DeadLetterState, EventsId, Priority, QueueName, Reason,
+    Code, DeadLetter, DeadLetterSelection, DeadLetterState, EventsId, Priority, QueueNames, Reason,
     Subject, TaskSource,
     ports::{DeadLetterFilter, Delivery, ReceiptHandle},
 };
@@ -57,7 +57,7 @@ fn replayed(round: u32, at: jiff::Timestamp) -> DeadLetterState {
 
 /// The dead letter of a message that the queue of the cats gave up.
 fn crashed(body: &str, now: jiff::Timestamp) -> DeadLetter {
-    let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
+    let queue = QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal);
     let receipt = ReceiptHandle("1".to_owned());
     let delivery = Delivery { receipt, body: body.to_owned(), receive_count: 21, sent_at: now };
     DeadLetter::crashed(&queue, Some("cat".parse().unwrap()), &delivery, now)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use flota_core::{
     Callback, CallbackEvent, CallbackId, CallbackTarget, ClientName, Code, DeadLetter,
     DeadLetterState, Ending, Fault, ImageFacts, ImageRef, LabelScore, Manifest, ModelVersion,
-    Outcome, Output, PackKey, Prediction, PredictionKey, Priority, QueueName, Reason, Request,
-    RequestId, Round, RoundKey, Route, Sha256, Subject, TaskOutcome, TaskSource, Timings,
+    Outcome, Output, PackKey, Prediction, PredictionKey, Priority, QueueName, QueueNames, Reason,
+    Request, RequestId, Round, RoundKey, Route, Sha256, Subject, TaskOutcome, TaskSource, Timings,
     ports::{Accept, Finish, NewMessage, Registration, Requests},
 };
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 const METADATA: &str = r#"{"order": 12345678901234567890123, "tags" :["a", null, 1.0]}"#;
 
 pub fn tasks_queue(worker: &str) -> QueueName {
-    QueueName::tasks("flota", &worker.parse().unwrap(), Priority::Normal)
+    QueueNames::new("flota").tasks(&worker.parse().unwrap(), Priority::Normal)
 }
 
 pub fn message(body: &str) -> NewMessage {
