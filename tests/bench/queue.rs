@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Result;
 use flota_core::{
-    PortResult, QueueName,
+    PortResult, QueueName, QueueNames,
     limits::MAX_QUEUE_BATCH,
     ports::{NewMessage, Queue},
 };
@@ -60,7 +60,7 @@ fn commits_per_second(path: &Path) -> Result<f64> {
 }
 
 async fn messages_per_second(queue: Arc<dyn Queue>, count: usize) -> Result<f64> {
-    let name = QueueName::outcomes("bench");
+    let name = QueueNames::new("bench").outcomes();
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     let began = Instant::now();

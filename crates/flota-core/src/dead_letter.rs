@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClientName, Code, Fault, ModelName, Priority, QueueName, RequestId, Sha256, TaskId,
-    ports::Delivery,
+    Code, Fault, ModelName, QueueName, RequestId, Sha256, Subject, TaskId, ports::Delivery,
 };
 
 /// The longest text that is kept of a body that nobody can read, in bytes.
@@ -16,7 +15,7 @@ pub const MAX_BY_CHARS: usize = 100;
 /// Kept to be inspected and replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// `dead_<request>-<n>-<round>` of a task, `dead_<sha256>` of a message.
+    /// `dead_<32 hex digits>-<n>-<round>` of a task, `dead_<sha256>` of a message.
     pub id: String,
     /// What died.
     #[serde(flatten)]
@@ -35,49 +34,6 @@ pub struct DeadLetter {
     pub created_at: Timestamp,
     /// What became of it since.
     pub state: DeadLetterState,
-}
-
-/// What died.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "subject", rename_all = "snake_case")]
-pub enum Subject {
-    /// A task of a request, which has a failed outcome in `round`.
-    Task {
-        /// The task.
-        task: TaskId,
-        /// The round in which it failed.
-        round: u32,
-        /// The model.
-        model: ModelName,
-        /// Where the image is.
-        image: String,
-    },
-    /// A task of an upload event: it has no request, and its dead letter is all that is left of it.
-    Upload {
-        /// The task; the event's own id stands in the request's place.
-        task: TaskId,
-        /// In which round it failed: 1, and one more for each replay.
-        round: u32,
-        /// The model.
-        model: ModelName,
-        /// Where the image is.
-        image: String,
-        /// On whose behalf it ran.
-        client: ClientName,
-        /// How urgent it was.
-        #[serde(rename = "lane")]
-        priority: Priority,
-    },
-    /// A message.
-    Message {
-        /// The queue it came from.
-        queue: String,
-        /// The model of its first task, where it holds tasks.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        model: Option<ModelName>,
-        /// Its body: whole where it [`Reason::Crashed`], else cut to [`MAX_KEPT_BODY_BYTES`].
-        body: String,
-    },
 }
 
 /// Why it is a dead letter.
@@ -155,14 +111,14 @@ impl Reason {
 
 impl DeadLetter {
     /// The id of the dead letter of a task in a round.
-    pub fn task_id(request: RequestId, n: u32, round: u32) -> String {
-        format!("dead_{}-{n}-{round}", request.0.simple())
+    pub fn id_of(task: TaskId, round: u32) -> String {
+        format!("dead_{}-{}-{round}", task.source.uuid().simple(), task.n)
     }
 
     /// The model that was to look at the image; none of a message that holds no task.
     pub fn model(&self) -> Option<&ModelName> {
         match &self.subject {
-            Subject::Task { model, .. } | Subject::Upload { model, .. } => Some(model),
+            Subject::Task { model, .. } => Some(model),
             Subject::Message { model, .. } => model.as_ref(),
         }
     }
@@ -182,8 +138,9 @@ impl DeadLetter {
     /// Whether it is of an upload event whose task was sent again and has not ended. Should it not
     /// have been sent after all, it may be sent once more.
     pub fn awaits_end(&self) -> bool {
-        matches!(self.subject, Subject::Upload { .. })
-            && matches!(self.state, DeadLetterState::Replayed { succeeded: None, .. })
+        let is_upload = matches!(&self.subject, Subject::Task { task, .. }
+            if task.source.request().is_none());
+        is_upload && matches!(self.state, DeadLetterState::Replayed { succeeded: None, .. })
     }
 
     /// When it was replayed or discarded; `None` while it is open or [awaits its end](Self::awaits_end).
@@ -199,8 +156,8 @@ impl DeadLetter {
     /// The request of its task, where it has one.
     pub fn request(&self) -> Option<RequestId> {
         match &self.subject {
-            Subject::Task { task, .. } => Some(task.request),
-            Subject::Upload { .. } | Subject::Message { .. } => None,
+            Subject::Task { task, .. } => task.source.request(),
+            Subject::Message { .. } => None,
         }
     }
 
@@ -278,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_given_up_twice_leaves_two_dead_letters() {
-        let (queue, now) = (QueueName::outcomes("flota"), Timestamp::UNIX_EPOCH);
+        let (queue, now) = (crate::QueueNames::new("flota").outcomes(), Timestamp::UNIX_EPOCH);
         let delivery = |second| Delivery {
             receipt: ReceiptHandle("1".to_owned()),
             body: "{}".to_owned(),

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::TraceParent;
+
 /// Text that is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{text}` is not the id of a {kind}: `{form}` is wanted")]
@@ -26,13 +28,25 @@ pub struct RequestId(pub Uuid);
 #[serde(try_from = "String", into = "String")]
 pub struct EventsId(pub Uuid);
 
-/// The id of a task: `task_<request>-<n>`, derived and never stored twice.
+/// What made tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(rename_all = "snake_case")]
+pub enum TaskSource {
+    /// A request, which stores how they end.
+    Request(RequestId),
+    /// Upload events. What their tasks leave is a prediction or a dead letter, and the alias of the
+    /// object; nothing else is stored.
+    #[serde(rename = "events")]
+    Upload(EventsId),
+}
+
+/// The id of a task, derived and never stored twice. Its text is `task_<32 hex digits>-<n>`, where the digits are
+/// those of its source; no request and no upload events have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {
-    /// The request that asked; of a task of upload events, their id in its place.
-    pub request: RequestId,
-    /// The place in the request: image index x number of models + model index.
+    /// What made the task.
+    pub source: TaskSource,
+    /// Its place there: in a request, image index x number of models + model index.
     pub n: u32,
 }
 
@@ -56,9 +70,9 @@ fn parse_uuid(digits: &str) -> Option<Uuid> {
     (digits.len() == 32).then(|| Uuid::try_parse(digits).ok())?
 }
 
-fn parse_numbered(text: &str, prefix: &str) -> Option<(RequestId, u32)> {
+fn parse_numbered(text: &str, prefix: &str) -> Option<(Uuid, u32)> {
     let (digits, number) = text.strip_prefix(prefix)?.split_once('-')?;
-    Some((RequestId(parse_uuid(digits)?), number.parse().ok()?))
+    Some((parse_uuid(digits)?, number.parse().ok()?))
 }
 
 fn id_error(text: &str, kind: &'static str, form: &'static str) -> IdError {
@@ -83,22 +97,12 @@ impl FromStr for EventsId {
     }
 }
 
-impl FromStr for TaskId {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        parse_numbered(text, "task_")
-            .map(|(request, n)| Self { request, n })
-            .ok_or_else(|| id_error(text, "task", "task_<32 hex digits>-<number>"))
-    }
-}
-
 impl FromStr for CallbackId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         parse_numbered(text, "msg_")
-            .map(|(request, round)| Self { request, round })
+            .map(|(request, round)| Self { request: RequestId(request), round })
             .ok_or_else(|| id_error(text, "callback", "msg_<32 hex digits>-<round>"))
     }
 }
@@ -109,6 +113,56 @@ impl FromStr for ReplayId {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let uuid = text.strip_prefix("replay_").and_then(parse_uuid);
         uuid.map(Self).ok_or_else(|| id_error(text, "replay", "replay_<32 hex digits>"))
+    }
+}
+
+impl TaskSource {
+    /// The request, if that is what made the tasks.
+    pub fn request(self) -> Option<RequestId> {
+        match self {
+            Self::Request(id) => Some(id),
+            Self::Upload(_) => None,
+        }
+    }
+
+    /// The id of the task numbered `n`.
+    pub fn task(self, n: u32) -> TaskId {
+        TaskId { source: self, n }
+    }
+
+    /// What is unique of it: the key of what is stored beside its tasks.
+    pub fn uuid(self) -> Uuid {
+        let (Self::Request(RequestId(id)) | Self::Upload(EventsId(id))) = self;
+        id
+    }
+
+    /// The trace of all that follows.
+    pub fn trace(self) -> TraceParent {
+        TraceParent::of(self.uuid())
+    }
+}
+
+impl TaskId {
+    /// Reads the id of a task of a request.
+    ///
+    /// # Errors
+    /// If `text` is no task's id.
+    pub fn parse_of_request(text: &str) -> Result<Self, IdError> {
+        Self::parse(text, |id| TaskSource::Request(RequestId(id)))
+    }
+
+    /// Reads the id of a task of upload events.
+    ///
+    /// # Errors
+    /// If `text` is no task's id.
+    pub fn parse_of_upload(text: &str) -> Result<Self, IdError> {
+        Self::parse(text, |id| TaskSource::Upload(EventsId(id)))
+    }
+
+    fn parse(text: &str, source: impl FnOnce(Uuid) -> TaskSource) -> Result<Self, IdError> {
+        parse_numbered(text, "task_")
+            .map(|(id, n)| source(id).task(n))
+            .ok_or_else(|| id_error(text, "task", "task_<32 hex digits>-<number>"))
     }
 }
 
@@ -124,9 +178,18 @@ impl fmt::Display for EventsId {
     }
 }
 
+impl fmt::Display for TaskSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(id) => id.fmt(f),
+            Self::Upload(id) => id.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task_{}-{}", self.request.0.simple(), self.n)
+        write!(f, "task_{}-{}", self.source.uuid().simple(), self.n)
     }
 }
 
@@ -150,13 +213,6 @@ impl TryFrom<String> for RequestId {
 }
 
 impl TryFrom<String> for EventsId {
-    type Error = IdError;
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for TaskId {
     type Error = IdError;
     fn try_from(text: String) -> Result<Self, IdError> {
         text.parse()
@@ -189,12 +245,6 @@ impl From<EventsId> for String {
     }
 }
 
-impl From<TaskId> for String {
-    fn from(id: TaskId) -> Self {
-        id.to_string()
-    }
-}
-
 impl From<CallbackId> for String {
     fn from(id: CallbackId) -> Self {
         id.to_string()
@@ -214,9 +264,12 @@ mod tests {
     #[test]
     fn ids_survive_their_text() {
         let request = RequestId(Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0001));
-        let task = TaskId { request, n: 17 };
         assert_eq!(request.to_string(), "req_01930000000070008000000000000001");
-        assert_eq!(task.to_string().parse(), Ok(task));
+        let task = TaskSource::Request(request).task(17);
+        assert_eq!(TaskId::parse_of_request(&task.to_string()), Ok(task));
+        let upload = TaskSource::Upload(EventsId(request.0)).task(17);
+        assert_eq!(TaskId::parse_of_upload(&upload.to_string()), Ok(upload));
+        assert_ne!(task, upload, "no event is a request");
         let callback = CallbackId { request, round: 2 };
         assert_eq!(callback.to_string().parse(), Ok(callback));
         let replay = ReplayId(request.0);
@@ -234,6 +287,12 @@ mod tests {
         ] {
             assert!(bad.parse::<RequestId>().is_err(), "{bad} was taken");
         }
-        assert!("task_01930000000070008000000000000001--1".parse::<TaskId>().is_err());
+        for bad in
+            ["task_01930000000070008000000000000001--1", "task_01930000000070008000000000000001"]
+        {
+            assert!(
+                TaskId::parse_of_request(bad).is_err() && TaskId::parse_of_upload(bad).is_err()
+            );
+        }
     }
 }

@@ -85,6 +85,12 @@ impl<Kind> From<Name<Kind>> for String {
     }
 }
 
+impl<Kind> AsRef<str> for Name<Kind> {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
 impl<Kind> fmt::Display for Name<Kind> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -160,6 +166,8 @@ impl fmt::Display for ModelVersion {
     Serialize,
     Deserialize,
     strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -169,41 +177,13 @@ pub enum Priority {
     Normal,
 }
 
-/// The name of a queue: `{prefix}-tasks-{worker}-{priority}`, `{prefix}-outcomes` or
-/// `{prefix}-events`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QueueName(String);
-
-impl QueueName {
-    /// The queue from which `worker` takes its tasks of `priority`.
-    pub fn tasks(prefix: &str, worker: &WorkerName, priority: Priority) -> Self {
-        Self(format!("{prefix}-tasks-{worker}-{priority}"))
-    }
-
-    /// The queue on which workers report.
-    pub fn outcomes(prefix: &str) -> Self {
-        Self(format!("{prefix}-outcomes"))
-    }
-
-    /// The queue to which this one gives up what was received too often: its dead-letter queue.
-    pub fn dlq(&self) -> Self {
-        Self(format!("{self}-dead"))
-    }
-
-    /// The queue on which S3 tells of uploads.
-    pub fn events(prefix: &str) -> Self {
-        Self(format!("{prefix}-events"))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for QueueName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl Priority {
+    /// The part of a worker's slots that tasks of this priority have while those of others wait too,
+    /// relative to the weights of those.
+    pub fn weight(self) -> u32 {
+        match self {
+            Self::Normal => 1,
+        }
     }
 }
 
@@ -218,12 +198,5 @@ mod tests {
         }
         assert!(serde_json::from_str::<ClientName>("\"a/b\"").is_err());
         assert_eq!("image-quality".parse::<ModelName>().unwrap().as_str(), "image-quality");
-    }
-
-    #[test]
-    fn queues_are_named_by_worker_and_lane() {
-        let model: ModelName = "cat".parse().unwrap();
-        let queue = QueueName::tasks("flota", &WorkerName::from(&model), Priority::Normal);
-        assert_eq!(queue.as_str(), "flota-tasks-cat-normal");
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClientName, Metadata, ModelName, Priority, RequestId, TaskId, WorkerName,
+    ClientName, Metadata, ModelName, Priority, RequestId, TaskId, TaskSource, WorkerName,
     limits::MAX_PACK_TASKS,
 };
 
@@ -103,7 +103,7 @@ impl Request {
     pub fn task(&self, n: u32) -> Option<Task<'_>> {
         let (image, route) = (n as usize / self.routes.len(), n as usize % self.routes.len());
         Some(Task {
-            id: TaskId { request: self.id, n },
+            id: TaskSource::Request(self.id).task(n),
             image: self.images.get(image)?,
             route: &self.routes[route],
         })

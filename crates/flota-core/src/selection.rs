@@ -58,9 +58,8 @@ fn has_text(letter: &DeadLetter, text: &str) -> bool {
         || has(&letter.message)
         || match &letter.subject {
             Subject::Task { task, image, .. } => {
-                has(image) || has(&task.to_string()) || has(&task.request.to_string())
+                has(image) || has(&task.to_string()) || has(&task.source.to_string())
             }
-            Subject::Upload { task, image, .. } => has(image) || has(&task.to_string()),
             Subject::Message { queue, body, .. } => has(queue) || has(body),
         }
 }
@@ -70,18 +69,20 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{DeadLetterState, Fault, RequestId, TaskId};
+    use crate::{ClientName, DeadLetterState, Fault, Priority, RequestId, TaskSource};
 
     fn letter() -> DeadLetter {
         let at = Timestamp::from_second(100).unwrap();
-        let request = RequestId(Uuid::from_u128(0xabc));
+        let task = TaskSource::Request(RequestId(Uuid::from_u128(0xabc))).task(7);
         DeadLetter {
-            id: DeadLetter::task_id(request, 7, 1),
+            id: DeadLetter::id_of(task, 1),
             subject: Subject::Task {
-                task: TaskId { request, n: 7 },
+                task,
                 round: 1,
                 model: "cat".parse().unwrap(),
                 image: "https://a/Größe.jpg".to_owned(),
+                client: ClientName::default(),
+                priority: Priority::default(),
             },
             reason: Reason::AttemptsExhausted,
             message: "3 attempts failed".to_owned(),

@@ -26,12 +26,12 @@ impl fmt::Display for TraceParent {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Origin, RequestId};
+    use crate::{RequestId, TaskSource};
 
     #[test]
     fn a_trace_is_written_as_the_standard_writes_it() {
         let id: RequestId = "req_019aa5b64c807000800000000000002a".parse().unwrap();
-        let trace = Origin::Request(id).trace().to_string();
+        let trace = TaskSource::Request(id).trace().to_string();
         assert_eq!(trace, "00-019aa5b64c807000800000000000002a-800000000000002a-01");
     }
 }

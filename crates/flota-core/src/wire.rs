@@ -1,14 +1,14 @@
 //! What travels on the queues: tagged, versioned JSON, one pack a message.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    Alias, ClientName, DeadLetter, EventsId, Fault, FetchRetries, ModelName, PackKey, Prediction,
-    Priority, RequestId, RoundKey, TaskId, TaskOutcome, TraceParent, limits::MAX_MESSAGE_BYTES,
+    Alias, ClientName, DeadLetter, Fault, FetchRetries, ModelName, PackKey, Prediction, Priority,
+    RoundKey, TaskOutcome, TaskSource, limits::MAX_MESSAGE_BYTES, ports::NewMessage,
 };
 
 /// The last version that this program reads.
@@ -31,23 +31,12 @@ pub enum WireError {
     TooLarge(usize),
 }
 
-/// What made tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// A request, which keeps how they end.
-    Request(RequestId),
-    /// Upload events. What their tasks leave is a prediction or a dead letter, and the alias of the
-    /// object; nothing else is kept.
-    Events(EventsId),
-}
-
 /// Tasks of one pack, for one worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TasksMessage {
     /// What made them.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub source: TaskSource,
     /// The round they belong to; of tasks of upload events, 1 and one more for each replay.
     pub round: u32,
     /// The pack they belong to; of tasks of upload events, 0.
@@ -92,7 +81,7 @@ pub struct TaskMessage {
 pub struct OutcomesMessage {
     /// What made the tasks.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub source: TaskSource,
     /// The round they belong to.
     pub round: u32,
     /// The pack they belong to.
@@ -110,48 +99,18 @@ pub struct OutcomesMessage {
     pub dead_letters: Vec<DeadLetter>,
 }
 
-impl Origin {
-    /// The request, if that is what made the tasks.
-    pub fn request(self) -> Option<RequestId> {
-        match self {
-            Self::Request(id) => Some(id),
-            Self::Events(_) => None,
-        }
-    }
-
-    /// The id of the task numbered `n`.
-    pub fn task(self, n: u32) -> TaskId {
-        let (Self::Request(RequestId(id)) | Self::Events(EventsId(id))) = self;
-        TaskId { request: RequestId(id), n }
-    }
-
-    /// The trace of all that follows.
-    pub fn trace(self) -> TraceParent {
-        let (Self::Request(RequestId(id)) | Self::Events(EventsId(id))) = self;
-        TraceParent::of(id)
-    }
-
-    fn version(self) -> u32 {
-        match self {
-            Self::Request(_) => VERSION_OF_REQUESTS,
-            Self::Events(_) => VERSION,
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request(id) => id.fmt(f),
-            Self::Events(id) => id.fmt(f),
-        }
+/// The version of a message about tasks of `source`.
+fn version_of(source: TaskSource) -> u32 {
+    match source {
+        TaskSource::Request(_) => VERSION_OF_REQUESTS,
+        TaskSource::Upload(_) => VERSION,
     }
 }
 
 impl TasksMessage {
     /// The round that the tasks belong to, if they are a request's.
     pub fn round(&self) -> Option<RoundKey> {
-        Some(RoundKey { request: self.origin.request()?, round: self.round })
+        Some(RoundKey { request: self.source.request()?, round: self.round })
     }
 
     /// The pack that the tasks belong to, if they are a request's.
@@ -170,7 +129,20 @@ impl TasksMessage {
 
     /// The body for the queue.
     pub fn encode(&self) -> Result<String, WireError> {
-        encode(self.origin.version(), self)
+        encode(version_of(self.source), self)
+    }
+
+    /// The message for the queue, of the client, the trace and the pack of its tasks.
+    ///
+    /// # Errors
+    /// If it is too large for one message.
+    pub fn to_new_message(&self) -> Result<NewMessage, WireError> {
+        Ok(NewMessage {
+            trace: Some(self.source.trace()),
+            pack: self.pack_key(),
+            tasks: self.task_counts(),
+            ..NewMessage::new(self.encode()?, self.client.as_str())
+        })
     }
 
     /// Reads a body of this or an earlier version.
@@ -182,12 +154,12 @@ impl TasksMessage {
 impl OutcomesMessage {
     /// The round that the tasks belong to, if they are a request's.
     pub fn round(&self) -> Option<RoundKey> {
-        Some(RoundKey { request: self.origin.request()?, round: self.round })
+        Some(RoundKey { request: self.source.request()?, round: self.round })
     }
 
     /// The body for the queue.
     pub fn encode(&self) -> Result<String, WireError> {
-        encode(self.origin.version(), self)
+        encode(version_of(self.source), self)
     }
 
     /// Reads a body of this or an earlier version.
@@ -259,7 +231,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Code, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS,
+        Code, EventsId, MAX_FAULT_MESSAGE_BYTES, MAX_FAULTS, RequestId, Subject,
         limits::{MAX_ADDRESS_BYTES, MAX_PACK_TASKS, MAX_REQUEST_TASKS},
     };
 
@@ -277,7 +249,7 @@ mod tests {
 
     fn message(image: &str) -> TasksMessage {
         TasksMessage {
-            origin: Origin::Request(RequestId(Uuid::from_u128(7))),
+            source: TaskSource::Request(RequestId(Uuid::from_u128(7))),
             round: 1,
             copy: 0,
             pack: 0,
@@ -329,6 +301,41 @@ mod tests {
     }
 
     #[test]
+    fn outcomes_with_dead_letters_of_an_earlier_program_still_parse() {
+        let letter = |subject: &str, more: &str| {
+            format!(
+                r#"{{"id":"dead_00000000000000000000000000000007-3-1","subject":"{subject}",
+                "task":"task_00000000000000000000000000000007-3","round":1,"model":"cat",
+                "image":"https://a"{more},"reason":"ATTEMPTS_EXHAUSTED","message":"timeout",
+                "attempts":3,"created_at":"2026-11-30T12:00:00Z","state":{{"state":"open"}}}}"#
+            )
+        };
+        let body = |v: u32, source: &str, letter: &str| {
+            format!(
+                r#"{{"v":{v},{source},"round":1,"pack":0,"outcomes":[],"dead_letters":[{letter}]}}"#
+            )
+        };
+        let request =
+            body(1, r#""request":"req_00000000000000000000000000000007""#, &letter("task", ""));
+        let upload = body(
+            2,
+            r#""events":"evt_00000000000000000000000000000007""#,
+            &letter("upload", r#","client":"default","lane":"normal""#),
+        );
+        for (body, source) in [
+            (request, TaskSource::Request(RequestId(Uuid::from_u128(7)))),
+            (upload, TaskSource::Upload(EventsId(Uuid::from_u128(7)))),
+        ] {
+            let message = OutcomesMessage::decode(&body).unwrap();
+            assert_eq!(message.source, source);
+            let Subject::Task { task, .. } = &message.dead_letters[0].subject else { panic!() };
+            assert_eq!(*task, source.task(3));
+            let again = OutcomesMessage::decode(&message.encode().unwrap()).unwrap();
+            assert_eq!(again, message);
+        }
+    }
+
+    #[test]
     fn a_message_of_a_request_is_still_read_by_the_first_version() {
         let body = message("https://a").encode().unwrap();
         assert!(body.starts_with(r#"{"v":1,"request":"req_"#), "{body}");
@@ -337,12 +344,13 @@ mod tests {
     #[test]
     fn tasks_of_upload_events_have_no_request() {
         let events = EventsId(Uuid::from_u128(8));
-        let message = TasksMessage { origin: Origin::Events(events), ..message("s3://photos/a") };
+        let message =
+            TasksMessage { source: TaskSource::Upload(events), ..message("s3://photos/a") };
         let body = message.encode().unwrap();
         assert!(body.starts_with(r#"{"v":2,"events":"evt_"#), "{body}");
         assert_eq!(TasksMessage::decode(&body).unwrap(), message);
         assert_eq!(message.round(), None);
-        assert_eq!(message.origin.task(3).request.0, events.0);
+        assert_eq!(message.source.task(3).to_string(), "task_00000000000000000000000000000008-3");
     }
 
     #[test]

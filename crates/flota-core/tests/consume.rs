@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use flota_core::{
-    PortError, PortResult, QueueName,
-    consume::{ConsumeSettings, Consumer, Handled, Handler, Lease, Unreadable},
+    PortError, PortResult, QueueName, QueueNames,
+    consume::{ConsumeSettings, Consumer, Handled, Handler, Lease, Unreadable, WeightedQueue},
     limits::MAX_RECEIVE_COUNT,
     ports::{Clock, DeadLetters, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 mod decoding;
 #[path = "consume/health.rs"]
 mod health;
+#[path = "consume/weights.rs"]
+mod weights;
 
 const LEASE: Duration = Duration::from_secs(30);
 const MAX_LEASE: Duration = Duration::from_secs(300);
@@ -126,6 +128,8 @@ struct Bench {
     dead_letters: Arc<dyn DeadLetters>,
     decode_count: Arc<AtomicUsize>,
     name: QueueName,
+    /// The queues that are consumed, `name` among them.
+    queues: Vec<WeightedQueue>,
     clock: Arc<dyn Clock>,
     capacity: usize,
     min_capacity: usize,
@@ -146,11 +150,12 @@ impl Bench {
             extend_hangs: AtomicBool::new(false),
             receive_count: AtomicUsize::new(0),
         };
-        let name = QueueName::outcomes("test");
+        let name = QueueNames::new("test").outcomes();
         Self {
             queue: Arc::new(queue),
             dead_letters: store.dead_letters,
             decode_count: Arc::default(),
+            queues: vec![name.clone().into()],
             name,
             clock,
             capacity,
@@ -159,9 +164,13 @@ impl Bench {
     }
 
     async fn send(&self, bodies: &[&str]) {
+        self.send_to(&self.name, bodies).await;
+    }
+
+    async fn send_to(&self, queue: &QueueName, bodies: &[&str]) {
         for body in bodies {
             let message = NewMessage::new(*body, "default");
-            self.queue.send(&self.name, &[message]).await.unwrap().remove(0).unwrap();
+            self.queue.send(queue, &[message]).await.unwrap().remove(0).unwrap();
         }
     }
 
@@ -183,7 +192,7 @@ impl Bench {
         F: Future<Output = PortResult<Handled>> + Send + 'static,
     {
         let settings = ConsumeSettings {
-            queue: self.name.clone(),
+            queues: self.queues.clone(),
             capacity: self.capacity,
             min_capacity: self.min_capacity,
             lease: LEASE,

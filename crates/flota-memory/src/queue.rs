@@ -317,7 +317,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_waiting_receive_wakes_when_a_delay_or_a_lease_ends() {
         let queue = MemoryQueue::new(Arc::new(SeededClock::new(1)));
-        let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
+        let name =
+            flota_core::QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal);
         let delay = Duration::from_secs(3);
         let message = NewMessage { delay, ..NewMessage::new("a", "") };
         queue.send(&name, &[message]).await.unwrap();

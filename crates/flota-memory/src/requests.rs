@@ -93,7 +93,8 @@ impl Tables {
         self.idempotency.retain(|_, (_, id)| !gone.contains(id));
         self.rounds.retain(|key, _| !gone.contains(&key.request));
         self.packs.retain(|key, _| !gone.contains(&key.round.request));
-        self.attempts.retain(|(task, _), _| !gone.contains(&task.request));
+        let is_gone = |task: &TaskId| task.source.request().is_some_and(|id| gone.contains(&id));
+        self.attempts.retain(|(task, _), _| !is_gone(task));
         self.callbacks.retain(|id, _| !gone.contains(&id.request));
         gone.len()
     }

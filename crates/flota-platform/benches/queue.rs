@@ -12,7 +12,7 @@ use std::{
 };
 
 use flota_core::{
-    Priority, QueueName,
+    Priority, QueueName, QueueNames,
     limits::MAX_QUEUE_BATCH,
     ports::{Delivery, NewMessage, ReceiptHandle, Store},
 };
@@ -51,7 +51,7 @@ fn open(folder: &Path) -> Store {
 /// Answers how long the slowest ack took: a heartbeat waits as long.
 async fn run(stores: &[Store]) -> Duration {
     let worker = "bench".parse().expect("a name");
-    let queue = QueueName::tasks("flota", &worker, Priority::Normal);
+    let queue = QueueNames::new("flota").tasks(&worker, Priority::Normal);
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut senders = Vec::new();
     let mut receivers = Vec::new();

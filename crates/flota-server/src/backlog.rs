@@ -7,7 +7,7 @@ use std::{
 };
 
 use flota_core::{
-    ModelName, PortResult, Priority, QueueName, WorkerName,
+    ModelDirectory, ModelName, PortResult, QueueName, QueueNames, WorkerName,
     ports::{Backlog, Clock, Depth, Models, Queue, RegisteredModel, Throughput, WorkerHeartbeat},
 };
 use jiff::Timestamp;
@@ -28,9 +28,9 @@ const ENOUGH_MESSAGES: u64 = 10;
 pub(crate) struct Backlogs {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) models: Arc<dyn Models>,
+    pub(crate) directory: Arc<ModelDirectory>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The beginning of the queues' names.
-    pub(crate) prefix: String,
+    pub(crate) queue_names: QueueNames,
     pub(crate) history: Mutex<History>,
 }
 
@@ -87,34 +87,33 @@ impl Backlogs {
     /// If the models cannot be listed. A queue that cannot be read is `None`, and logged.
     pub(crate) async fn measure(&self) -> PortResult<Measurement> {
         let now = self.clock.now();
-        let models = self.models.list(now).await?;
+        let models = self.directory.known_now().await?;
         let lines = self.models.workers(now).await?;
         let mut queues = BTreeMap::new();
-        for worker in models.iter().flat_map(workers_of) {
-            let queue = QueueName::tasks(&self.prefix, worker, Priority::Normal);
-            if queues.contains_key(&queue) {
-                continue;
-            }
+        for worker in models.workers() {
             let served: Vec<&ModelName> = models
                 .iter()
-                .filter(|model| workers_of(model).any(|of_model| of_model == worker))
+                .filter(|model| model.registration.workers().any(|of_model| of_model == worker))
                 .map(|model| &model.registration.manifest.name)
                 .collect();
             let lines: Vec<&WorkerHeartbeat> =
                 lines.iter().filter(|line| line.worker == *worker).collect();
-            let held = self.look_at(&queue, &served, &lines, now).await;
-            let held = held.inspect_err(
-                |error| warn!(%queue, %error, "the backlog of a queue could not be read"),
-            );
-            queues.insert(queue, held.ok());
+            for (_, queue) in self.queue_names.tasks_of(worker) {
+                let held = self.look_at(&queue, &served, &lines, now).await;
+                let held = held.inspect_err(
+                    |error| warn!(%queue, %error, "the backlog of a queue could not be read"),
+                );
+                queues.insert(queue, held.ok());
+            }
         }
         let mut backlogs = BTreeMap::new();
-        for model in &models {
+        for model in models.iter() {
             if let Some(backlog) = self.of_model(model, &queues, &lines, now) {
                 backlogs.insert(model.registration.manifest.name.clone(), backlog);
             }
         }
         let depths = queues.into_iter().map(|(queue, held)| (queue, held.map(|it| it.depth)));
+        let models = models.iter().cloned().collect();
         Ok(Measurement { depths: depths.collect(), models, backlogs })
     }
 
@@ -159,8 +158,8 @@ impl Backlogs {
     ) -> Option<ModelBacklog> {
         let name = &model.registration.manifest.name;
         let (mut tasks, mut oldest_age) = (0, None);
-        for worker in workers_of(model).collect::<BTreeSet<_>>() {
-            let queue = QueueName::tasks(&self.prefix, worker, Priority::Normal);
+        let workers: BTreeSet<_> = model.registration.workers().collect();
+        for (_, queue) in workers.into_iter().flat_map(|it| self.queue_names.tasks_of(it)) {
             let held = queues.get(&queue)?.as_ref()?;
             let of_queue = held.tasks.get(name).copied().unwrap_or(0);
             tasks += of_queue;
@@ -211,12 +210,6 @@ impl Backlogs {
     fn history(&self) -> std::sync::MutexGuard<'_, History> {
         self.history.lock().expect("nothing panics under this lock")
     }
-}
-
-/// The workers on whose queues tasks of `model` may lie.
-fn workers_of(model: &RegisteredModel) -> impl Iterator<Item = &WorkerName> {
-    let registration = &model.registration;
-    registration.former_workers.keys().chain([&registration.worker])
 }
 
 fn age(at: Timestamp, now: Timestamp) -> Duration {

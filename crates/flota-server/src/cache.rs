@@ -70,7 +70,10 @@ impl PredictionCache {
             }
         }
         let mut cached = BTreeMap::new();
-        let keys: Vec<PredictionKey> = by_prediction.keys().cloned().collect();
+        if by_prediction.is_empty() {
+            return Ok(cached);
+        }
+        let keys = Vec::from_iter(by_prediction.keys().cloned());
         for prediction in self.predictions.get(&keys).await? {
             for key in by_prediction.get(&prediction.key).into_iter().flatten() {
                 cached.insert((*key).clone(), prediction.key.clone());
@@ -90,6 +93,9 @@ impl PredictionCache {
                 Content::Object(object) => Some(object.clone()),
             })
             .collect();
+        if objects.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let found = self.aliases.get(&Vec::from_iter(objects)).await?;
         Ok(found.into_iter().map(|alias| (alias.object, alias.sha256)).collect())
     }

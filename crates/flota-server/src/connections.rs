@@ -11,7 +11,6 @@ use hyper_util::{
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use metrics::counter;
 use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -23,7 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use crate::shares::{Peer, Shares};
+use crate::{
+    metrics,
+    shares::{Peer, Shares},
+};
 
 /// Most connections where the settings say nothing: each costs a file and some ten kilobytes.
 const MAX_CONNECTIONS: usize = 40_000;
@@ -99,7 +101,7 @@ pub(crate) async fn serve(
                 drop(place);
             });
         } else {
-            counter!("flota_http_connections_refused_total").increment(1);
+            metrics::connection_refused();
             let task = tokio::spawn(time::timeout(RESERVE_TIMEOUT, connection));
             reserve.add(task.abort_handle());
         }

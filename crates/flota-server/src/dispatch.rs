@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use flota_core::{
-    ModelName, Origin, Pack, QueueName, Request, TaskMessage, TasksMessage, WireError, WorkerName,
+    KnownModels, ModelDirectory, Pack, QueueNames, Request, TaskMessage, TaskSource, TasksMessage,
+    WireError, WorkerName,
     limits::MAX_QUEUE_BATCH,
-    ports::{Clock, Models, NewMessage, Queue},
+    ports::{NewMessage, Queue},
 };
 use futures::future::join_all;
-use metrics::counter;
 use tracing::{error, warn};
+
+use crate::metrics;
 
 /// The number of the copy of each pack, by its index; 0 for those that are not there.
 pub(crate) type Copies = BTreeMap<u32, u32>;
@@ -18,10 +20,8 @@ pub(crate) type Copies = BTreeMap<u32, u32>;
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
     pub(crate) queue: Arc<dyn Queue>,
-    pub(crate) models: Arc<dyn Models>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// The beginning of the queues' names.
-    pub(crate) prefix: String,
+    pub(crate) directory: Arc<ModelDirectory>,
+    pub(crate) queue_names: QueueNames,
 }
 
 impl Dispatcher {
@@ -34,18 +34,15 @@ impl Dispatcher {
         packs: &[Pack],
         copies: &Copies,
     ) -> bool {
-        let known = match self.models.list(self.clock.now()).await {
+        let known = match self.directory.known().await {
             Ok(known) => known,
             Err(error) => {
-                warn!(request.id = %request.id, %error, "tasks are sent to the workers of old");
+                warn!(request.id = %request.id, %error,
+                    "the models could not be read, tasks are sent to the workers that the request names");
                 return self.send_copies(request, round, packs, copies).await;
             }
         };
-        let workers: BTreeMap<ModelName, WorkerName> = known
-            .into_iter()
-            .map(|model| (model.registration.manifest.name, model.registration.worker))
-            .collect();
-        self.send_copies(request, round, &reroute(request, packs, &workers), copies).await
+        self.send_copies(request, round, &reroute(request, packs, &known), copies).await
     }
 
     /// Sends each of `packs`, which hold only the tasks that are to run, as one message. True if
@@ -65,9 +62,9 @@ impl Dispatcher {
             .chunk_by(|a, b| a.worker == b.worker)
             .flat_map(|of_worker| of_worker.chunks(MAX_QUEUE_BATCH))
             .map(|batch| self.send_batch(request, round, batch, copies));
-        let unsent_count: u64 = join_all(batches).await.into_iter().sum();
+        let unsent_count: usize = join_all(batches).await.into_iter().sum();
         if unsent_count > 0 {
-            counter!("flota_dispatch_failures_total").increment(unsent_count);
+            metrics::dispatch_failed(unsent_count);
         }
         unsent_count == 0
     }
@@ -79,8 +76,8 @@ impl Dispatcher {
         round: u32,
         batch: &[Pack],
         copies: &Copies,
-    ) -> u64 {
-        let queue = &QueueName::tasks(&self.prefix, &batch[0].worker, request.priority);
+    ) -> usize {
+        let queue = &self.queue_names.tasks(&batch[0].worker, request.priority);
         let copy = |pack: &Pack| copies.get(&pack.index).copied().unwrap_or(0);
         let encoded: Result<Vec<NewMessage>, WireError> =
             batch.iter().map(|pack| message(request, round, pack, copy(pack))).collect();
@@ -88,7 +85,7 @@ impl Dispatcher {
             Ok(messages) => messages,
             Err(error) => {
                 error!(request.id = %request.id, %error, "tasks do not fit a message");
-                return batch.len() as u64;
+                return batch.len();
             }
         };
         let failures: Vec<_> = match self.queue.send(queue, &messages).await {
@@ -96,14 +93,14 @@ impl Dispatcher {
             Err(error) => {
                 warn!(request.id = %request.id, %queue, %error,
                     "sending tasks failed, the sweeper will send them");
-                return messages.len() as u64;
+                return messages.len();
             }
         };
         if let Some(error) = failures.first() {
             warn!(request.id = %request.id, %queue, %error, failure_count = failures.len(),
                 "some tasks were not sent, the sweeper will send them");
         }
-        failures.len() as u64
+        failures.len()
     }
 }
 
@@ -117,7 +114,7 @@ fn message(request: &Request, round: u32, pack: &Pack, copy: u32) -> Result<NewM
         fetch_retries: None,
     });
     let body = TasksMessage {
-        origin: Origin::Request(request.id),
+        source: TaskSource::Request(request.id),
         round,
         pack: pack.index,
         copy,
@@ -126,24 +123,17 @@ fn message(request: &Request, round: u32, pack: &Pack, copy: u32) -> Result<NewM
         deadline: None,
         tasks: tasks.collect(),
     };
-    let group = request.client.to_string();
-    let trace = Some(body.origin.trace());
-    let (pack, tasks) = (body.pack_key(), body.task_counts());
-    Ok(NewMessage { trace, pack, tasks, ..NewMessage::new(body.encode()?, group) })
+    body.to_new_message()
 }
 
-/// `packs`, each cut into what goes to one of `workers`, by worker. What none of them serves stays
-/// where it was to go.
-fn reroute(
-    request: &Request,
-    packs: &[Pack],
-    workers: &BTreeMap<ModelName, WorkerName>,
-) -> Vec<Pack> {
+/// `packs`, each cut into what goes to one of the workers that serve the models now, by worker. What none
+/// of them serves stays where it was to go.
+fn reroute(request: &Request, packs: &[Pack], known: &KnownModels) -> Vec<Pack> {
     let mut routed: BTreeMap<(WorkerName, u32), Vec<u32>> = BTreeMap::new();
     for pack in packs {
         for n in &pack.tasks {
             let model = request.task(*n).map(|task| &task.route.model);
-            let worker = model.and_then(|model| workers.get(model)).unwrap_or(&pack.worker);
+            let worker = model.and_then(|model| known.worker(model)).unwrap_or(&pack.worker);
             routed.entry((worker.clone(), pack.index)).or_default().push(*n);
         }
     }

@@ -3,17 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    DeadLetter, PortResult, QueueName, Reason,
+    DeadLetter, ModelDirectory, PortResult, QueueName, QueueNames, Reason,
     consume::dead_letter_unreadable,
     limits::MAX_QUEUE_BATCH,
-    ports::{Clock, DeadLetters, Delivery, Models, Queue},
+    ports::{Clock, DeadLetters, Delivery, Queue},
 };
-use metrics::counter;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::queues::{QueueKind, fleet_queues};
+use crate::{
+    metrics,
+    queues::{QueueKind, fleet_queues},
+};
 
 /// How long a poll of a dead-letter queue waits: SQS then asks all its machines, not some.
 const WAIT: Duration = Duration::from_secs(1);
@@ -23,10 +25,10 @@ const LEASE: Duration = Duration::from_secs(60);
 /// Empties every dead-letter queue that the platform has, again and again.
 pub(crate) struct DlqDrain {
     pub(crate) queue: Arc<dyn Queue>,
-    pub(crate) models: Arc<dyn Models>,
+    pub(crate) directory: Arc<ModelDirectory>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) prefix: String,
+    pub(crate) queue_names: QueueNames,
     pub(crate) interval: Duration,
 }
 
@@ -44,9 +46,8 @@ impl DlqDrain {
 
     /// Empties each; one that fails does not hold up the others.
     async fn empty_all(&self, stop: &CancellationToken) -> PortResult<()> {
-        let now = self.clock.now();
-        let queues = fleet_queues(self.models.as_ref(), &self.prefix, now).await?;
-        for (queue, carries) in queues {
+        let known = self.directory.known().await?;
+        for (queue, carries) in fleet_queues(&known, &self.queue_names) {
             let Some(net) = self.queue.dlq(&queue) else { continue };
             if stop.is_cancelled() {
                 break;
@@ -104,8 +105,7 @@ impl DlqDrain {
                 Reason::Unreadable
             }
         };
-        let labels = [("queue", queue.to_string()), ("reason", reason.to_string())];
-        counter!("flota_dlq_messages_total", &labels).increment(1);
+        metrics::dlq_message(queue, reason);
         Ok(())
     }
 }
@@ -125,7 +125,7 @@ mod tests {
         let body = tasks.encode().unwrap();
         let outcomes = crashed(&tasks).encode().unwrap();
         let queue = fixture.tasks_queue("cat");
-        let outcomes_queue = flota_core::QueueName::outcomes(&fixture.settings.prefix);
+        let outcomes_queue = fixture.settings.queue_names().outcomes();
         for (queue, body) in [
             (&queue, body.clone()),
             (&queue, "no task".to_owned()),

@@ -12,7 +12,8 @@ use std::{
 };
 
 use flota_core::{
-    ModelName, Pack, PackKey, PortError, PortResult, QueueName, Request, Resend, Round, WorkerName,
+    KnownModels, ModelDirectory, Pack, PackKey, PortError, PortResult, QueueName, QueueNames,
+    Request, Resend, Round, WorkerName,
     ports::{Depth, Models, Queue, WorkerHeartbeat},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -30,8 +31,8 @@ const FEW_OUTCOMES: u64 = 100;
 pub(crate) struct Evidence {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) models: Arc<dyn Models>,
-    /// The beginning of the queues' names.
-    pub(crate) prefix: String,
+    pub(crate) directory: Arc<ModelDirectory>,
+    pub(crate) queue_names: QueueNames,
     /// A round that is younger and still due was never sent: what sent it would have moved its time.
     pub(crate) sent_within: Duration,
     /// Since when queues were seen empty at each look.
@@ -60,7 +61,7 @@ pub(crate) struct Look<'e> {
 
 struct Workers {
     alive: Vec<WorkerHeartbeat>,
-    by_model: BTreeMap<ModelName, WorkerName>,
+    known: KnownModels,
 }
 
 /// What a queue says of a message that was sent to it.
@@ -121,17 +122,17 @@ impl Look<'_> {
         sent_at: Timestamp,
     ) -> PortResult<Answer> {
         let mut workers = BTreeSet::from([pack.worker.clone()]);
-        let by_model = &self.workers().await?.by_model;
+        let known = &self.workers().await?.known;
         for task in pack.tasks.iter().filter_map(|n| request.task(*n)) {
-            workers.extend(by_model.get(&task.route.model).cloned());
+            workers.extend(known.worker(&task.route.model).cloned());
         }
-        let outcomes = QueueName::outcomes(&self.evidence.prefix);
+        let outcomes = self.evidence.queue_names.outcomes();
         let mut all = match self.depth(&outcomes).await?.ready {
             waiting if waiting > FEW_OUTCOMES => Answer::Unknown,
             _ => Answer::Gone,
         };
         for worker in workers {
-            let queue = QueueName::tasks(&self.evidence.prefix, &worker, request.priority);
+            let queue = self.evidence.queue_names.tasks(&worker, request.priority);
             let depth = self.depth(&queue).await?;
             let disorder = if depth.delayed > 0 { DISORDER_OF_DELAYED } else { DISORDER };
             let is_past = self.drained_to(&worker).await?.is_some_and(|to| to > sent_at + disorder);
@@ -169,14 +170,10 @@ impl Look<'_> {
     async fn workers(&mut self) -> PortResult<&Workers> {
         let workers = match self.workers.take() {
             Some(workers) => workers,
-            None => {
-                let models = self.evidence.models.list(self.now).await?;
-                let registrations = models.into_iter().map(|model| model.registration);
-                Workers {
-                    alive: self.evidence.models.workers(self.now).await?,
-                    by_model: registrations.map(|it| (it.manifest.name, it.worker)).collect(),
-                }
-            }
+            None => Workers {
+                alive: self.evidence.models.workers(self.now).await?,
+                known: self.evidence.directory.known().await?,
+            },
         };
         Ok(self.workers.insert(workers))
     }

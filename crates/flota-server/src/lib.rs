@@ -20,7 +20,6 @@ mod request_state;
 mod rerouting;
 mod retention;
 mod roles;
-mod routes;
 mod server;
 mod shares;
 mod submissions;

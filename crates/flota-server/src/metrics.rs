@@ -1,206 +1,201 @@
-//! What the roles of the server measure, all of it described.
+//! What the roles of the server measure, and the events that are logged and counted together.
+
+mod described;
 
 use std::time::Duration;
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request as HttpRequest},
     middleware::Next,
     response::Response,
 };
-use flota_core::{Ending, ModelName, Outcome, Timings};
-use flota_platform::telemetry::Metric;
+use flota_core::{
+    Ending, ModelName, Outcome, QueueName, Reason, Replay, ReplayState, Request, Timings,
+    WorkerName,
+    ports::{Depth, StoredKind},
+};
 use jiff::Timestamp;
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
-const HTTP_SECONDS: &str = "flota_http_request_seconds";
-const REQUEST_SECONDS: &str = "flota_request_seconds";
-const CALLBACK_SECONDS: &str = "flota_callback_seconds";
-const TASK_SECONDS: &str = "flota_task_seconds";
-const STAGE_SECONDS: &str = "flota_task_stage_seconds";
+pub(crate) use self::described::{GAUGES, METRICS};
 
-/// What is deleted by its age.
-const KINDS: &[&[(&str, &str)]] = &[
-    &[("kind", "messages")],
-    &[("kind", "requests")],
-    &[("kind", "dead_letters")],
-    &[("kind", "open_dead_letters")],
-    &[("kind", "replays")],
-    &[("kind", "predictions")],
-    &[("kind", "aliases")],
-    &[("kind", "images")],
-];
+use self::described::{
+    CALLBACK_SECONDS, HTTP_SECONDS, REQUEST_SECONDS, STAGE_SECONDS, TASK_SECONDS,
+};
+use crate::backlog::ModelBacklog;
 
-/// What a server process counts and measures over its life.
-pub(crate) const METRICS: &[Metric] = &[
-    Metric::counter("flota_requests_accepted_total", "Requests accepted.", &[&[]]),
-    Metric::counter(
-        "flota_tasks_accepted_total",
-        "Tasks accepted, of requests and of upload events.",
-        &[&[]],
-    ),
-    Metric::counter("flota_images_uploaded_total", "Images uploaded to the API.", &[&[]]),
-    Metric::counter(
-        "flota_uploads_total",
-        "Upload events, by what became of them: taken, ignored (no rule matches), repeated, or cached; foreign ones tell of no upload.",
-        &[
-            &[("result", "taken")],
-            &[("result", "ignored")],
-            &[("result", "repeated")],
-            &[("result", "cached")],
-            &[("result", "foreign")],
-        ],
-    ),
-    Metric::counter(
-        "flota_uploads_gone_total",
-        "Uploaded objects that were gone before a worker fetched them.",
-        &[&[]],
-    ),
-    Metric::counter("flota_outcomes_total", "Outcomes recorded, by model, outcome and code.", &[]),
-    Metric::counter(
-        "flota_outcomes_dropped_total",
-        "Outcomes not recorded: a task has one already, its request is unknown, or its prediction was deleted.",
-        &[
-            &[("reason", "duplicate")],
-            &[("reason", "unknown_request")],
-            &[("reason", "unknown_pack")],
-            &[("reason", "unknown_task")],
-            &[("reason", "prediction_deleted")],
-        ],
-    ),
-    Metric::counter("flota_rounds_finished_total", "Rounds of requests finished.", &[&[]]),
-    Metric::counter(
-        "flota_callbacks_total",
-        "Attempts to deliver a callback, by result.",
-        &[
-            &[("result", "delivered")],
-            &[("result", "retried")],
-            &[("result", "failed")],
-            &[("result", "disabled")],
-            &[("result", "own_fault")],
-        ],
-    ),
-    Metric::counter(
-        "flota_callbacks_held_back_total",
-        "Callbacks put off because their receiver was slow or failing.",
-        &[&[]],
-    ),
-    Metric::counter(
-        "flota_sweeper_rounds_total",
-        "Overdue rounds that the sweeper looked at: finished, resent, waiting (their messages are on a queue), or \
-         ended as lost.",
-        &[
-            &[("action", "finished")],
-            &[("action", "resent")],
-            &[("action", "waiting")],
-            &[("action", "lost")],
-        ],
-    ),
-    Metric::counter(
-        "flota_dispatch_failures_total",
-        "Messages that could not be sent to a queue in time; the sweeper sends them.",
-        &[&[]],
-    ),
-    Metric::counter(
-        "flota_tasks_rerouted_total",
-        "Tasks sent on to the worker that serves their model now.",
-        &[&[]],
-    ),
-    Metric::counter(
-        "flota_messages_unreadable_total",
-        "Messages that could not be read, by queue.",
-        &[],
-    ),
-    Metric::counter(
-        "flota_dlq_messages_total",
-        "Messages taken from dead-letter queues, by queue and reason.",
-        &[],
-    ),
-    Metric::counter("flota_dead_letters_replayed_total", "Dead letters replayed.", &[&[]]),
-    Metric::counter(
-        "flota_replays_ended_total",
-        "Replays ended, by result.",
-        &[&[("result", "completed")]],
-    ),
-    Metric::counter(
-        "flota_deleted_total",
-        "Records and images deleted because of their age, by kind.",
-        KINDS,
-    ),
-    Metric::counter(
-        "flota_deleted_bytes_total",
-        "Bytes of the records and images that were deleted because of their age, by kind.",
-        KINDS,
-    ),
-    Metric::counter(
-        "flota_returned_bytes_total",
-        "Bytes by which database files were made smaller.",
-        &[&[]],
-    ),
-    Metric::counter(
-        "flota_http_connections_refused_total",
-        "Connections refused: the server has as many as it may have, or their peer has.",
-        &[&[]],
-    ),
-    Metric::histogram(
-        HTTP_SECONDS,
-        "Time to answer an HTTP call, by method, route and status; a call with `wait` counts its wait.",
-    ),
-    Metric::histogram(
-        REQUEST_SECONDS,
-        "Time from accepting a request to the end of its first round.",
-    ),
-    Metric::histogram(
-        CALLBACK_SECONDS,
-        "Time from the end of a round to the delivery of its callback.",
-    ),
-    Metric::histogram(
-        TASK_SECONDS,
-        "Time from accepting a request to the outcome of its task, by model.",
-    ),
-    Metric::histogram(
-        STAGE_SECONDS,
-        "Time that a task spent in each stage (queue, fetch, decode, infer), by model.",
-    ),
-];
+/// What became of an upload event.
+#[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum UploadResult {
+    /// A rule says what to do with it.
+    Taken,
+    /// No rule matches.
+    Ignored,
+    /// Its request is there.
+    Repeated,
+    /// Its prediction is there.
+    Cached,
+    /// The message reports no upload.
+    Foreign,
+}
 
-/// What is measured at each scrape.
-pub(crate) const GAUGES: &[Metric] = &[
-    Metric::gauge(
-        "flota_queue_messages",
-        "Messages in a queue, by queue and state (ready, in_flight, delayed).",
-    ),
-    Metric::gauge(
-        "flota_workers_alive",
-        "Worker processes alive that serve a model, by model and worker.",
-    ),
-    Metric::gauge(
-        "flota_backlog_tasks",
-        "Tasks without an outcome, by model and its worker: waiting, delayed and in flight; an estimate on SQS.",
-    ),
-    Metric::gauge(
-        "flota_backlog_oldest_age_seconds",
-        "Age of the oldest message that waits with tasks of a model; 0 where none waits.",
-    ),
-    Metric::gauge(
-        "flota_backlog_arrival_per_second",
-        "Tasks that arrive each second, about the last minute's mean; absent until measured twice.",
-    ),
-    Metric::gauge(
-        "flota_backlog_service_per_second",
-        "Tasks that workers end in each second in which they have some, by the last minute.",
-    ),
-    Metric::gauge(
-        "flota_backlog_drain_seconds",
-        "Seconds until the tasks that wait now are done at this rate; absent where none is done.",
-    ),
-    Metric::gauge("flota_dead_letters_open", "Dead letters neither replayed nor discarded."),
-    Metric::gauge("flota_callbacks_pending", "Callbacks not delivered yet."),
-    Metric::gauge(
-        "flota_disk_free_bytes",
-        "Free bytes on the disk of the data folder, where the backend is embedded.",
-    ),
-];
+/// What the sweeper did with an overdue round.
+#[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum SweepAction {
+    Finished,
+    Resent,
+    /// Its messages are on a queue.
+    Waiting,
+    Lost,
+}
+
+/// Why an outcome is not recorded.
+#[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum DropReason {
+    Duplicate,
+    UnknownRequest,
+    UnknownPack,
+    UnknownTask,
+    PredictionDeleted,
+}
+
+/// What came of an attempt to deliver a callback.
+#[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum CallbackResult {
+    Delivered,
+    Retried,
+    Failed,
+    Disabled,
+    /// It could not be sent, by no fault of the receiver.
+    OwnFault,
+}
+
+/// A request was accepted.
+pub(crate) fn request_accepted(request: &Request) {
+    counter!("flota_requests_accepted_total").increment(1);
+    tasks_accepted(request.task_count() as usize);
+    info!(request.id = %request.id, image_count = request.images.len(),
+        model_count = request.routes.len(), "request accepted");
+}
+
+/// Tasks were accepted.
+pub(crate) fn tasks_accepted(count: usize) {
+    counter!("flota_tasks_accepted_total").increment(count as u64);
+}
+
+/// An image was uploaded.
+pub(crate) fn image_uploaded() {
+    counter!("flota_images_uploaded_total").increment(1);
+}
+
+/// This became of so many upload events.
+pub(crate) fn uploads(result: UploadResult, count: usize) {
+    let result: &'static str = result.into();
+    counter!("flota_uploads_total", "result" => result).increment(count as u64);
+}
+
+/// An uploaded object was gone before a worker fetched it.
+pub(crate) fn upload_gone() {
+    counter!("flota_uploads_gone_total").increment(1);
+}
+
+/// Messages could not be sent in time.
+pub(crate) fn dispatch_failed(message_count: usize) {
+    counter!("flota_dispatch_failures_total").increment(message_count as u64);
+}
+
+/// Tasks on `queue` were sent on to the workers that serve their models now.
+pub(crate) fn rerouted(queue: &QueueName, task_count: usize) {
+    counter!("flota_tasks_rerouted_total").increment(task_count as u64);
+    debug!(%queue, task_count, "tasks were moved to other workers");
+}
+
+/// A message that `queue` gave up was taken from its dead-letter queue.
+pub(crate) fn dlq_message(queue: &QueueName, reason: Reason) {
+    let labels = [("queue", queue.to_string()), ("reason", reason.to_string())];
+    counter!("flota_dlq_messages_total", &labels).increment(1);
+}
+
+/// A dead letter was replayed.
+pub(crate) fn dead_letter_replayed() {
+    counter!("flota_dead_letters_replayed_total").increment(1);
+}
+
+/// A replay has ended: the line by which an operator finds what it did.
+pub(crate) fn replay_ended(replay: &Replay) {
+    let progress = &replay.progress;
+    let (id, by, model) = (&replay.id, &replay.by, &replay.model);
+    let (succeeded_count, failed_count) = (progress.succeeded_count, progress.failed_count);
+    let skipped_count = progress.skipped_count;
+    let result = match &replay.state {
+        ReplayState::Stopped { why, .. } => why.to_string().to_lowercase(),
+        _ => "completed".to_owned(),
+    };
+    counter!("flota_replays_ended_total", "result" => result).increment(1);
+    match &replay.state {
+        ReplayState::Stopped { why, .. } => warn!(replay.id = %id, by, %model, %why,
+            succeeded_count, failed_count, skipped_count, "a replay was stopped"),
+        _ => info!(replay.id = %id, by, %model, succeeded_count, failed_count, skipped_count,
+            "a replay is completed"),
+    }
+}
+
+/// The sweeper did this with an overdue round.
+pub(crate) fn swept(action: SweepAction) {
+    let action: &'static str = action.into();
+    counter!("flota_sweeper_rounds_total", "action" => action).increment(1);
+}
+
+/// Outcomes were not recorded.
+pub(crate) fn outcomes_dropped(reason: DropReason, count: usize) {
+    if count > 0 {
+        let reason: &'static str = reason.into();
+        counter!("flota_outcomes_dropped_total", "reason" => reason).increment(count as u64);
+    }
+}
+
+/// A round was finished.
+pub(crate) fn round_finished(request: &Request, round: u32, now: Timestamp) {
+    counter!("flota_rounds_finished_total").increment(1);
+    if round == 1 {
+        histogram!(REQUEST_SECONDS).record(between(request.created_at, now));
+    }
+    info!(request.id = %request.id, round, "request finished");
+}
+
+/// An attempt to deliver a callback has this result.
+pub(crate) fn callback_attempted(result: CallbackResult) {
+    let result: &'static str = result.into();
+    counter!("flota_callbacks_total", "result" => result).increment(1);
+}
+
+/// Callbacks were put off for their receiver.
+pub(crate) fn callbacks_held_back(count: usize) {
+    counter!("flota_callbacks_held_back_total").increment(count as u64);
+}
+
+/// Records or images of a kind were deleted by their age.
+pub(crate) fn deleted(kind: StoredKind, count: u64, size_bytes: u64) {
+    let kind: &'static str = kind.into();
+    counter!("flota_deleted_total", "kind" => kind).increment(count);
+    counter!("flota_deleted_bytes_total", "kind" => kind).increment(size_bytes);
+}
+
+/// A database file was made smaller.
+pub(crate) fn space_returned(bytes: u64) {
+    counter!("flota_returned_bytes_total").increment(bytes);
+}
+
+/// A connection was refused.
+pub(crate) fn connection_refused() {
+    counter!("flota_http_connections_refused_total").increment(1);
+}
 
 /// A task of `model`, accepted at `accepted_at`, has this outcome, and it is durable.
 pub(crate) fn outcome(model: &ModelName, outcome: &Outcome, accepted_at: Option<Timestamp>) {
@@ -229,18 +224,57 @@ pub(crate) fn outcome(model: &ModelName, outcome: &Outcome, accepted_at: Option<
     }
 }
 
-/// The first round of a request accepted at `accepted_at` has finished.
-pub(crate) fn request_finished(accepted_at: Timestamp, now: Timestamp) {
-    histogram!(REQUEST_SECONDS).record(between(accepted_at, now));
-}
-
 /// The callback of a round that finished at `finished_at` was delivered.
 pub(crate) fn callback_delivered(finished_at: Timestamp, now: Timestamp) {
     histogram!(CALLBACK_SECONDS).record(between(finished_at, now));
 }
 
+/// What `queue` holds now.
+pub(crate) fn queue_depth(queue: &QueueName, depth: Depth) {
+    let Depth { ready, in_flight, delayed } = depth;
+    for (state, count) in [("ready", ready), ("in_flight", in_flight), ("delayed", delayed)] {
+        gauge!("flota_queue_messages", "queue" => queue.to_string(), "state" => state)
+            .set(count as f64);
+    }
+}
+
+/// So many processes of `worker` serve `model` now.
+pub(crate) fn workers_alive(model: &ModelName, worker: &WorkerName, count: u32) {
+    gauge!("flota_workers_alive", &of_model(model, worker)).set(f64::from(count));
+}
+
+/// The work of `model` that waits now.
+pub(crate) fn backlog(model: &ModelName, worker: &WorkerName, backlog: &ModelBacklog) {
+    let labels = of_model(model, worker);
+    gauge!("flota_backlog_tasks", &labels).set(backlog.tasks as f64);
+    gauge!("flota_backlog_service_per_second", &labels).set(backlog.service_per_second);
+    gauge!("flota_backlog_oldest_age_seconds", &labels)
+        .set(backlog.oldest_age_seconds.unwrap_or(0.0));
+    if let Some(arrival) = backlog.arrival_per_second {
+        gauge!("flota_backlog_arrival_per_second", &labels).set(arrival);
+    }
+    if let Some(drain) = backlog.drain_seconds {
+        gauge!("flota_backlog_drain_seconds", &labels).set(drain);
+    }
+}
+
+/// So many dead letters are open now.
+pub(crate) fn open_dead_letters(count: u64) {
+    gauge!("flota_dead_letters_open").set(count as f64);
+}
+
+/// So many callbacks are not delivered yet.
+pub(crate) fn pending_callbacks(count: u64) {
+    gauge!("flota_callbacks_pending").set(count as f64);
+}
+
+/// So many bytes of the data folder's disk are free now.
+pub(crate) fn disk_free(bytes: u64) {
+    gauge!("flota_disk_free_bytes").set(bytes as f64);
+}
+
 /// Measures a call by its route: paths hold ids, and would make a series each.
-pub(crate) async fn measure_http(request: Request, next: Next) -> Response {
+pub(crate) async fn measure_http(request: HttpRequest, next: Next) -> Response {
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let route = route.unwrap_or("none").to_owned();
@@ -255,6 +289,10 @@ pub(crate) async fn measure_http(request: Request, next: Next) -> Response {
     histogram!(HTTP_SECONDS, "method" => method, "route" => route, "status" => status)
         .record(begun.elapsed().as_secs_f64());
     response
+}
+
+fn of_model(model: &ModelName, worker: &WorkerName) -> [(&'static str, String); 2] {
+    [("model", model.to_string()), ("worker", worker.to_string())]
 }
 
 /// Seconds from `from` to `to`; 0 where a clock was put back.

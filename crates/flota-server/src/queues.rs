@@ -1,13 +1,9 @@
 //! Which queues the fleet has, and what each carries.
 
-use std::collections::BTreeSet;
-
 use flota_core::{
-    ModelName, OutcomesMessage, PortResult, Priority, QueueName, TasksMessage, WorkerName,
+    KnownModels, ModelName, OutcomesMessage, QueueName, QueueNames, TasksMessage,
     consume::Unreadable,
-    ports::{Models, Registration},
 };
-use jiff::Timestamp;
 use serde::de::IgnoredAny;
 
 /// What a queue carries.
@@ -19,22 +15,16 @@ pub(crate) enum QueueKind {
 }
 
 /// The queues of every worker that serves a model or did, and those that the server reads.
-pub(crate) async fn fleet_queues(
-    models: &dyn Models,
-    prefix: &str,
-    now: Timestamp,
-) -> PortResult<Vec<(QueueName, QueueKind)>> {
-    let models = models.list(now).await?;
-    let mut workers: BTreeSet<WorkerName> = BTreeSet::new();
-    for Registration { worker, former_workers, .. } in models.into_iter().map(|m| m.registration) {
-        workers.insert(worker);
-        workers.extend(former_workers.into_keys());
-    }
-    let tasks = |worker| (QueueName::tasks(prefix, &worker, Priority::Normal), QueueKind::Tasks);
-    let mut queues: Vec<_> = workers.into_iter().map(tasks).collect();
-    queues.push((QueueName::outcomes(prefix), QueueKind::Outcomes));
-    queues.push((QueueName::events(prefix), QueueKind::Events));
-    Ok(queues)
+pub(crate) fn fleet_queues(
+    models: &KnownModels,
+    names: &QueueNames,
+) -> Vec<(QueueName, QueueKind)> {
+    let workers = models.workers().into_iter();
+    let tasks = workers.flat_map(|worker| names.tasks_of(worker));
+    let mut queues: Vec<_> = tasks.map(|(_, queue)| (queue, QueueKind::Tasks)).collect();
+    queues.push((names.outcomes(), QueueKind::Outcomes));
+    queues.push((names.events(), QueueKind::Events));
+    queues
 }
 
 impl QueueKind {

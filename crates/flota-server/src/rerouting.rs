@@ -7,16 +7,18 @@ use std::{
 };
 
 use flota_core::{
-    ModelName, PortError, PortResult, Priority, QueueName, TaskMessage, TasksMessage, WorkerName,
+    KnownModels, ModelDirectory, PortError, PortResult, QueueName, QueueNames, TaskMessage,
+    TasksMessage, WorkerName,
     consume::{Unreadable, dead_letter_unreadable},
-    limits::{MAX_MESSAGE_AGE, MAX_QUEUE_BATCH},
-    ports::{Clock, DeadLetters, Delivery, Models, NewMessage, Queue},
+    limits::MAX_QUEUE_BATCH,
+    ports::{Clock, DeadLetters, Delivery, NewMessage, Queue},
     with_causes,
 };
-use metrics::counter;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
+
+use crate::metrics;
 
 /// How often it looks. A worker that stops has emptied its hands; what lies on its queue waits for so
 /// long at most.
@@ -27,17 +29,13 @@ const LEASE: Duration = Duration::from_secs(60);
 /// Rerouting what lies on such queues, again and again.
 pub(crate) struct Rerouting {
     pub(crate) queue: Arc<dyn Queue>,
-    pub(crate) models: Arc<dyn Models>,
+    pub(crate) directory: Arc<ModelDirectory>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The beginning of the queues' names.
-    pub(crate) prefix: String,
+    pub(crate) queue_names: QueueNames,
     /// Queues whose tasks could not be moved, and of which that was said.
     pub(crate) complained: Mutex<BTreeSet<QueueName>>,
 }
-
-/// Which worker serves a model now.
-type Workers = BTreeMap<ModelName, WorkerName>;
 
 impl Rerouting {
     /// Runs until `stop`. No error ends it.
@@ -52,22 +50,12 @@ impl Rerouting {
     }
 
     async fn move_all(&self, stop: &CancellationToken) -> PortResult<()> {
-        let now = self.clock.now();
-        let known = self.models.list(now).await?;
-        let registrations = || known.iter().map(|model| &model.registration);
-        let workers: Workers =
-            registrations().map(|it| (it.manifest.name.clone(), it.worker.clone())).collect();
-        let serving: BTreeSet<&WorkerName> = workers.values().collect();
-        let mut former = BTreeSet::new();
-        for (worker, until) in registrations().flat_map(|it| &it.former_workers) {
-            if now.duration_since(*until) < MAX_MESSAGE_AGE && !serving.contains(worker) {
-                former.insert(worker);
-            }
-        }
-        for worker in former {
-            let queue = QueueName::tasks(&self.prefix, worker, Priority::Normal);
-            if let Err(error) = self.empty(&queue, &workers, stop).await {
-                self.complain(&queue, &error);
+        let known = self.directory.known_now().await?;
+        for worker in known.former_workers(self.clock.now()) {
+            for (_, queue) in self.queue_names.tasks_of(worker) {
+                if let Err(error) = self.empty(&queue, &known, stop).await {
+                    self.complain(&queue, &error);
+                }
             }
         }
         Ok(())
@@ -77,7 +65,7 @@ impl Rerouting {
     async fn empty(
         &self,
         queue: &QueueName,
-        workers: &Workers,
+        known: &KnownModels,
         stop: &CancellationToken,
     ) -> PortResult<()> {
         while !stop.is_cancelled() && self.queue.depth(queue).await?.ready > 0 {
@@ -87,7 +75,7 @@ impl Rerouting {
                 break;
             }
             for delivery in received {
-                self.send_on(queue, &delivery, workers).await?;
+                self.send_on(queue, &delivery, known).await?;
                 // What is not acknowledged comes again, and changes nothing a second time.
                 self.queue.ack(queue, &[delivery.receipt]).await?;
             }
@@ -100,9 +88,9 @@ impl Rerouting {
         &self,
         queue: &QueueName,
         delivery: &Delivery,
-        workers: &Workers,
+        known: &KnownModels,
     ) -> PortResult<()> {
-        let (message, parts) = match cut(&delivery.body, workers) {
+        let (message, parts) = match cut(&delivery.body, known) {
             Ok(cut) => cut,
             Err(why) => {
                 let (dead_letters, now) = (self.dead_letters.as_ref(), self.clock.now());
@@ -110,15 +98,11 @@ impl Rerouting {
                     .await;
             }
         };
-        for (worker, tasks, body) in parts {
-            let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
-            let pack = message.pack_key();
-            let new = NewMessage { trace, pack, tasks, ..NewMessage::new(body, group) };
-            let to = QueueName::tasks(&self.prefix, worker, message.priority);
+        for (worker, new) in parts {
+            let to = self.queue_names.tasks(worker, message.priority);
             self.queue.send(&to, &[new]).await?.into_iter().collect::<PortResult<()>>()?;
         }
-        counter!("flota_tasks_rerouted_total").increment(message.tasks.len() as u64);
-        debug!(%queue, task_count = message.tasks.len(), "tasks were moved to other workers");
+        metrics::rerouted(queue, message.tasks.len());
         Ok(())
     }
 
@@ -133,17 +117,17 @@ impl Rerouting {
 }
 
 /// A message, and what of it goes to each worker.
-type Cut<'w> = (TasksMessage, Vec<(&'w WorkerName, BTreeMap<ModelName, u32>, String)>);
+type Cut<'w> = (TasksMessage, Vec<(&'w WorkerName, NewMessage)>);
 
 /// The message in `body`, cut into what goes to each worker.
 ///
 /// # Errors
 /// Why nobody can do anything with it.
-fn cut<'w>(body: &str, workers: &'w Workers) -> Result<Cut<'w>, Unreadable> {
+fn cut<'w>(body: &str, known: &'w KnownModels) -> Result<Cut<'w>, Unreadable> {
     let message = TasksMessage::decode(body)?;
     let mut by_worker: BTreeMap<&WorkerName, Vec<TaskMessage>> = BTreeMap::new();
     for task in &message.tasks {
-        let worker = workers.get(&task.model);
+        let worker = known.worker(&task.model);
         let worker =
             worker.ok_or_else(|| Unreadable::new(format!("no model `{}` is known", task.model)))?;
         by_worker.entry(worker).or_default().push(task.clone());
@@ -151,8 +135,7 @@ fn cut<'w>(body: &str, workers: &'w Workers) -> Result<Cut<'w>, Unreadable> {
     let mut parts = Vec::new();
     for (worker, tasks) in by_worker {
         let part = TasksMessage { tasks, client: message.client.clone(), ..message };
-        let body = part.encode()?;
-        parts.push((worker, part.task_counts(), body));
+        parts.push((worker, part.to_new_message()?));
     }
     Ok((message, parts))
 }

@@ -7,11 +7,12 @@ use flota_core::{
     ports::{Clock, Deleted, Retention, StoredKind},
 };
 use flota_platform::settings::RetentionSettings;
-use metrics::counter;
 use strum::IntoEnumIterator;
 use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+
+use crate::metrics;
 
 /// Between two steps: deletion takes a small part of the store's time,
 const PAUSE: Duration = Duration::from_millis(10);
@@ -108,8 +109,7 @@ impl Retainer {
             let begun = Instant::now();
             match retention.delete(kind, before, after.as_deref()).await {
                 Ok(Deleted { count, size_bytes, next }) => {
-                    counter!("flota_deleted_total", "kind" => name).increment(count);
-                    counter!("flota_deleted_bytes_total", "kind" => name).increment(size_bytes);
+                    metrics::deleted(kind, count, size_bytes);
                     total += count;
                     total_bytes += size_bytes;
                     after = next;
@@ -133,7 +133,7 @@ impl Retainer {
             let begun = Instant::now();
             match retention.shrink().await {
                 Ok(0) => break,
-                Ok(bytes) => counter!("flota_returned_bytes_total").increment(bytes),
+                Ok(bytes) => metrics::space_returned(bytes),
                 Err(error) => {
                     warn!(%error, "returning free space failed, it goes on later");
                     break;

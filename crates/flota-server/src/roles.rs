@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::Router;
-use flota_core::{QueueName, consume::Consumer};
+use flota_core::{ModelDirectory, consume::Consumer};
 use flota_platform::{
     Platform,
     settings::{Role, Settings},
@@ -31,7 +31,6 @@ use crate::{
     replay::{ReplayRunner, Replayer},
     rerouting::Rerouting,
     retention::Retainer,
-    routes::Routes,
     shares::Shares,
     submissions::Submissions,
     sweeper::Sweeper,
@@ -67,11 +66,13 @@ impl Roles {
     ) -> Self {
         let settings = Arc::new(settings);
         let notifications = Arc::new(Notifications::default());
+        let queue_names = settings.queue_names();
+        let (models, clock) = (platform.models.clone(), platform.clock.clone());
+        let directory = Arc::new(ModelDirectory::new(models, clock));
         let dispatcher = Dispatcher {
             queue: platform.queue.clone(),
-            models: platform.models.clone(),
-            clock: platform.clock.clone(),
-            prefix: settings.prefix.clone(),
+            directory: directory.clone(),
+            queue_names: queue_names.clone(),
         };
         let recording = Arc::new(Recording {
             requests: platform.requests.clone(),
@@ -85,7 +86,8 @@ impl Roles {
         let evidence = Evidence {
             queue: platform.queue.clone(),
             models: platform.models.clone(),
-            prefix: settings.prefix.clone(),
+            directory: directory.clone(),
+            queue_names: queue_names.clone(),
             sent_within: settings.sweeper.resend,
             empty_since: Mutex::default(),
         };
@@ -100,11 +102,11 @@ impl Roles {
         let runner = ReplayRunner {
             requests: platform.requests.clone(),
             dead_letters: platform.dead_letters.clone(),
-            models: platform.models.clone(),
+            directory: directory.clone(),
             queue: platform.queue.clone(),
             dispatcher: dispatcher.clone(),
             clock: platform.clock.clone(),
-            prefix: settings.prefix.clone(),
+            queue_names: queue_names.clone(),
             settings: settings.sweeper.clone(),
         };
         let replayer = Replayer {
@@ -117,18 +119,18 @@ impl Roles {
         };
         let dlq_drain = DlqDrain {
             queue: platform.queue.clone(),
-            models: platform.models.clone(),
+            directory: directory.clone(),
             dead_letters: platform.dead_letters.clone(),
             clock: platform.clock.clone(),
-            prefix: settings.prefix.clone(),
+            queue_names: queue_names.clone(),
             interval: settings.dead_letters.dlq_interval,
         };
         let rerouting = Rerouting {
             queue: platform.queue.clone(),
-            models: platform.models.clone(),
+            directory: directory.clone(),
             dead_letters: platform.dead_letters.clone(),
             clock: platform.clock.clone(),
-            prefix: settings.prefix.clone(),
+            queue_names: queue_names.clone(),
             complained: Mutex::default(),
         };
         let retainer = Retainer {
@@ -148,7 +150,6 @@ impl Roles {
         };
         let notifier =
             Notifier { attempts: Arc::new(attempts), notifications: notifications.clone() };
-        let routes = Arc::new(Routes::new(platform.models.clone(), platform.clock.clone()));
         let submissions = Submissions {
             requests: platform.requests.clone(),
             dispatcher,
@@ -158,7 +159,7 @@ impl Roles {
                 predictions: platform.predictions.clone(),
                 trust_etag: settings.objects.trust_etag,
             },
-            routes: routes.clone(),
+            directory: directory.clone(),
             clock: platform.clock.clone(),
             settings: settings.sweeper.clone(),
         };
@@ -171,8 +172,9 @@ impl Roles {
         let backlogs = Backlogs {
             queue: platform.queue.clone(),
             models: platform.models.clone(),
+            directory: directory.clone(),
             clock: platform.clock.clone(),
-            prefix: settings.prefix.clone(),
+            queue_names: queue_names.clone(),
             history: Mutex::default(),
         };
         let api = Api {
@@ -182,7 +184,8 @@ impl Roles {
             settings,
             submissions,
             runner,
-            routes,
+            directory,
+            queue_names,
             notifications,
             polls,
             metrics,
@@ -209,7 +212,8 @@ impl Roles {
 }
 
 fn consumer(platform: &Platform, settings: &Settings, recording: Arc<Recording>) -> Consumer {
-    let consume = settings.queue.consume(QueueName::outcomes(&settings.prefix), OUTCOMES_IN_FLIGHT);
+    let outcomes = settings.queue_names().outcomes();
+    let consume = settings.queue.consume(vec![outcomes.into()], OUTCOMES_IN_FLIGHT);
     let handler = Arc::new(Recorder { recording });
     let (queue, dead_letters) = (platform.queue.clone(), platform.dead_letters.clone());
     Consumer::new(queue, dead_letters, platform.clock.clone(), consume, handler)

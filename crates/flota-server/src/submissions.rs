@@ -3,21 +3,20 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flota_core::{
-    Ending, Origin, Outcome, OutcomesMessage, Pack, PortResult, PredictionKey, Request, RoundKey,
-    Route, TaskOutcome, Timings,
+    Ending, ModelDirectory, Outcome, OutcomesMessage, Pack, PortResult, PredictionKey, Request,
+    RoundKey, Route, TaskOutcome, TaskSource, Timings,
     ports::{Accept, Accepted, Clock, IdempotencyKey, Requests},
 };
 use flota_platform::settings::SweeperSettings;
 use jiff::Timestamp;
-use metrics::counter;
 use tokio::time;
 use tracing::{info, warn};
 
 use crate::{
     cache::{Content, PredictionCache, Query},
     dispatch::Dispatcher,
+    metrics,
     recorder::Recording,
-    routes::Routes,
 };
 
 /// How long an acceptance waits until its tasks are sent. It is durable already: a queue that is slower
@@ -31,7 +30,7 @@ pub(crate) struct Submissions {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) recording: Arc<Recording>,
     pub(crate) cache: PredictionCache,
-    pub(crate) routes: Arc<Routes>,
+    pub(crate) directory: Arc<ModelDirectory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: SweeperSettings,
 }
@@ -60,10 +59,7 @@ impl Submissions {
         }
         let request = accept.request;
         let id = request.id;
-        counter!("flota_requests_accepted_total").increment(1);
-        counter!("flota_tasks_accepted_total").increment(request.task_count().into());
-        info!(request.id = %id, image_count = request.images.len(),
-            model_count = request.routes.len(), "request accepted");
+        metrics::request_accepted(&request);
         // A task of its own: a client that hangs up, or a wait that ends, must not stop the sending
         // half-way.
         let submissions = self.clone();
@@ -116,7 +112,7 @@ impl Submissions {
                 continue;
             }
             let message = OutcomesMessage {
-                origin: Origin::Request(request.id),
+                source: TaskSource::Request(request.id),
                 round: 1,
                 pack: pack.index,
                 outcomes,
@@ -142,11 +138,11 @@ impl Submissions {
         if contents.iter().all(Option::is_none) {
             return Ok(BTreeMap::new());
         }
-        let versions = self.routes.versions().await?;
+        let known = self.directory.known().await?;
         let mut queries = Vec::new();
         for (image, content) in contents.iter().enumerate() {
             for (place, Route { model, .. }) in request.routes.iter().enumerate() {
-                if let (Some(content), Some(version)) = (content, versions.get(model)) {
+                if let (Some(content), Some(version)) = (content, known.version(model)) {
                     let n = image * request.routes.len() + place;
                     let key = u32::try_from(n).expect("a request has a thousand tasks at most");
                     let (model, version) = (model.clone(), version.clone());
@@ -165,7 +161,7 @@ impl Submissions {
             Ok(true) => {}
             Ok(false) => return,
             Err(_) => {
-                counter!("flota_dispatch_failures_total").increment(packs.len() as u64);
+                metrics::dispatch_failed(packs.len());
                 warn!(request.id = %request.id, "the queue did not answer, the sweeper will send the tasks");
                 return;
             }

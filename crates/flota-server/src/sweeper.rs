@@ -3,13 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    Code, Ending, Origin, Outcome, OutcomesMessage, Pack, PackKey, PortResult, Request, Resend,
-    Round, TaskOutcome, Timings,
+    Code, Ending, Outcome, OutcomesMessage, Pack, PackKey, PortResult, Request, Resend, Round,
+    TaskOutcome, TaskSource, Timings,
     ports::{Clock, Requests},
 };
 use flota_platform::settings::SweeperSettings;
 use jiff::Timestamp;
-use metrics::counter;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -17,6 +16,7 @@ use tracing::{info, warn};
 use crate::{
     dispatch::{Copies, Dispatcher, open_packs},
     evidence::{Evidence, Findings, Look, OpenPack},
+    metrics::{self, SweepAction},
     recorder::Recording,
 };
 
@@ -81,7 +81,7 @@ impl Sweeper {
         };
         let open = self.complete_what_is_recorded(&request, round).await?;
         if open.is_empty() {
-            count("finished");
+            metrics::swept(SweepAction::Finished);
             return Ok(());
         }
         let age = Duration::try_from(now.duration_since(round.opened_at)).unwrap_or_default();
@@ -94,7 +94,7 @@ impl Sweeper {
             return Ok(());
         }
         if lost.len() < open_count {
-            count("waiting");
+            metrics::swept(SweepAction::Waiting);
         }
         // The wait grows with the age: what waits long is seldom lost.
         let left = self.settings.time_out_after.saturating_sub(age);
@@ -123,7 +123,7 @@ impl Sweeper {
             let key = PackKey { round: round.key, pack: index };
             self.requests.set_resent(key, Resend { copy, sent_at: now }).await?;
         }
-        count("resent");
+        metrics::swept(SweepAction::Resent);
         info!(request.id = %request.id, round = round.key.round, pack_count = packs.len(),
             "tasks that no queue holds and that have no outcome are sent again");
         Ok(true)
@@ -174,7 +174,7 @@ impl Sweeper {
                 },
             };
             let message = OutcomesMessage {
-                origin: Origin::Request(request.id),
+                source: TaskSource::Request(request.id),
                 round: round.key.round,
                 pack: pack.index,
                 outcomes: pack.tasks.iter().map(lost).collect(),
@@ -184,14 +184,10 @@ impl Sweeper {
             };
             self.recording.record(&message).await?;
         }
-        count("lost");
+        metrics::swept(SweepAction::Lost);
         warn!(request.id = %request.id, round = round.key.round, "a request was ended as lost");
         Ok(())
     }
-}
-
-fn count(action: &'static str) {
-    counter!("flota_sweeper_rounds_total", "action" => action).increment(1);
 }
 
 #[cfg(test)]

@@ -249,7 +249,7 @@ impl Fixture {
 
     /// Puts a body on the outcomes queue.
     pub(crate) async fn send_outcomes(&self, body: String) {
-        self.send(&QueueName::outcomes(&self.settings.prefix), body).await;
+        self.send(&self.settings.queue_names().outcomes(), body).await;
     }
 
     /// Puts a body on a queue.
@@ -286,7 +286,7 @@ impl Fixture {
 
     pub(crate) fn tasks_queue(&self, model: &str) -> QueueName {
         let worker: WorkerName = model.parse().unwrap();
-        QueueName::tasks(&self.settings.prefix, &worker, flota_core::Priority::Normal)
+        self.settings.queue_names().tasks(&worker, flota_core::Priority::Normal)
     }
 
     async fn receive(&self, queue: &QueueName) -> Vec<Delivery> {
@@ -375,7 +375,7 @@ pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
         Some(Alias { object, sha256: sha_of(&task.image) })
     };
     OutcomesMessage {
-        origin: message.origin,
+        source: message.source,
         round: message.round,
         pack: message.pack,
         outcomes: message.tasks.iter().map(outcome).collect(),
@@ -388,16 +388,14 @@ pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
 /// What a worker sends for `message` where all its tasks crashed it.
 pub(crate) fn crashed(message: &TasksMessage) -> OutcomesMessage {
     let letter = |task: &flota_core::TaskMessage| flota_core::DeadLetter {
-        id: flota_core::DeadLetter::task_id(
-            message.origin.task(task.n).request,
-            task.n,
-            message.round,
-        ),
+        id: flota_core::DeadLetter::id_of(message.source.task(task.n), message.round),
         subject: flota_core::Subject::Task {
-            task: message.origin.task(task.n),
+            task: message.source.task(task.n),
             round: message.round,
             model: task.model.clone(),
             image: task.image.clone(),
+            client: message.client.clone(),
+            priority: message.priority,
         },
         reason: flota_core::Reason::WorkerCrashed,
         message: "the worker's process ended".to_owned(),

@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
 use flota_core::{
-    Manifest, ModelName, Priority, QueueName, WorkerName,
-    consume::{ConsumeSettings, Consumer},
+    Manifest, ModelName, WorkerName,
+    consume::{ConsumeSettings, Consumer, WeightedQueue},
     ports::{Throughput, WorkerHeartbeat},
 };
 use flota_platform::{Platform, settings::Settings, telemetry::Metrics};
@@ -111,12 +111,18 @@ impl WorkerProcess {
             drained_to: None,
             throughput: Throughput::default(),
         };
-        let queue = QueueName::tasks(&settings.prefix, &worker, Priority::Normal);
+        let queue_names = settings.queue_names();
+        let queues: Vec<WeightedQueue> = queue_names
+            .tasks_of(&worker)
+            .map(|(priority, name)| WeightedQueue { name, weight: priority.weight() })
+            .collect();
+        let consume = settings.queue.consume(queues.clone(), settings.worker.capacity_tasks);
+        let consume = ConsumeSettings { min_capacity: MIN_CAPACITY_TASKS, ..consume };
         let throughput = Arc::<ThroughputMeter>::default();
         let pipeline = Pipeline::start(Parts {
             platform: platform.clone(),
-            worker,
-            prefix: settings.prefix.clone(),
+            worker: worker.clone(),
+            queue_names,
             settings: settings.worker.clone(),
             copied_after: settings.sweeper.resend,
             fetch: settings.fetch.clone(),
@@ -126,7 +132,6 @@ impl WorkerProcess {
             before_infer: self.before_infer,
             executor: Arc::new(OsExecutor),
         })?;
-        let consume = consume_settings(&settings, queue.clone());
         let (tasks, dead_letters) = (platform.queue.clone(), platform.dead_letters.clone());
         let (clock, pipeline) = (platform.clock.clone(), Arc::new(pipeline));
         let consumer = Consumer::new(tasks, dead_letters, clock, consume, pipeline);
@@ -135,8 +140,8 @@ impl WorkerProcess {
         let health = Health { polls: Arc::clone(&polls), metrics, stop: stop.clone() };
         let address = health.serve(settings.worker.listen).await?;
         // Last of all: from then on the models' tasks come to this worker and to no other.
-        let superseded = registering::register(&platform, registrations, &queue).await?;
-        tracing::info!(queue = %queue, worker.instance = line.instance,
+        let superseded = registering::register(&platform, registrations, &queues).await?;
+        tracing::info!(%worker, worker.instance = line.instance,
             "worker ready on http://{address}");
         if self.reports_ready {
             report.write();
@@ -149,7 +154,7 @@ impl WorkerProcess {
         consumer.run(stop).await;
         heartbeats.await.context("sending heartbeats")?;
         later.await.context("the taking over of models")?;
-        tracing::info!(queue = %queue, "worker drained");
+        tracing::info!(%worker, "worker drained");
         Ok(())
     }
 }
@@ -160,11 +165,6 @@ fn warn_of_group(settings: &Settings, model: &ModelName, worker: &WorkerName) {
     if wanted != *worker && wanted.as_str() != model.as_str() {
         tracing::warn!(%model, %worker, "`models.groups` has this model served by `{wanted}`");
     }
-}
-
-fn consume_settings(settings: &Settings, queue: QueueName) -> ConsumeSettings {
-    let consume = settings.queue.consume(queue, settings.worker.capacity_tasks);
-    ConsumeSettings { min_capacity: MIN_CAPACITY_TASKS, ..consume }
 }
 
 #[cfg(test)]

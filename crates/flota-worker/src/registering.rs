@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use flota_core::{
-    Manifest, PortResult, QueueName, Sha256,
+    Manifest, PortResult, Sha256,
+    consume::WeightedQueue,
     ports::{RegisteredModel, Registration, RegistrationOutcome},
 };
 use flota_platform::Platform;
@@ -35,7 +36,7 @@ impl Refused {
     }
 }
 
-/// Makes the models known, all or none as far as that can be told before, once their queue is there.
+/// Makes the models known, all or none as far as that can be told before, once their queues are there.
 /// Returns those that were not made current: see [`is_superseded`].
 ///
 /// # Errors
@@ -43,10 +44,12 @@ impl Refused {
 pub(crate) async fn register(
     platform: &Platform,
     all: Vec<Registration>,
-    queue: &QueueName,
+    queues: &[WeightedQueue],
 ) -> Result<Vec<Registration>> {
-    let asked = platform.queue.depth(queue).await;
-    asked.with_context(|| format!("the queue {queue} cannot be asked"))?;
+    for WeightedQueue { name, .. } in queues {
+        let asked = platform.queue.depth(name).await;
+        asked.with_context(|| format!("the queue {name} cannot be asked"))?;
+    }
     let (mut registered, mut superseded) = (Vec::new(), Vec::new());
     for registration in all {
         let Manifest { name, version, .. } = &registration.manifest;
@@ -142,7 +145,7 @@ async fn is_superseded(
 mod tests {
     use std::sync::Arc;
 
-    use flota_core::{ModelVersion, Priority, WorkerName, ports::WorkerHeartbeat};
+    use flota_core::{ModelVersion, QueueNames, WorkerName, ports::WorkerHeartbeat};
     use flota_memory::SeededClock;
     use flota_platform::settings::Settings;
 
@@ -180,10 +183,11 @@ mod tests {
         let clock = Arc::new(SeededClock::new(1));
         let store = flota_memory::open(clock.clone());
         let platform = Platform::over(store, &Settings::default(), clock).unwrap();
-        let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
+        let queues = QueueNames::new("flota").tasks_of(&"cat".parse().unwrap());
+        let queues: Vec<WeightedQueue> = queues.map(|(_, queue)| queue.into()).collect();
         let start = async |version: &str| {
             let all = vec![registration(&platform, version)];
-            let superseded = register(&platform, all, &queue).await.unwrap();
+            let superseded = register(&platform, all, &queues).await.unwrap();
             live(&platform, version).await;
             superseded
         };

@@ -5,9 +5,14 @@ use tokio::time::Instant;
 
 use crate::ports::Delivery;
 
-/// When the loop last heard from its queue. Readiness is the age of the last completed poll.
-#[derive(Debug, Default)]
+/// When the loops last heard from their queues. Readiness is the age of the last completed poll.
+#[derive(Debug)]
 pub struct PollHealth {
+    queues: Vec<QueueHealth>,
+}
+
+#[derive(Debug, Default)]
+struct QueueHealth {
     last: Mutex<Option<Instant>>,
     drained: Mutex<Drained>,
 }
@@ -22,23 +27,50 @@ struct Drained {
 }
 
 impl PollHealth {
-    /// How long ago a poll completed without error; `None` before the first.
+    pub(super) fn new(queue_count: usize) -> Self {
+        Self { queues: (0..queue_count).map(|_| QueueHealth::default()).collect() }
+    }
+
+    /// How long ago a poll completed without error, of the queue where that is longest; `None` before the
+    /// first poll of each.
     pub fn last_poll_age(&self) -> Option<Duration> {
-        self.last.lock().expect("nothing panics under this lock").map(|last| last.elapsed())
+        let ages = self.queues.iter().map(QueueHealth::last_poll_age);
+        ages.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
     /// Before when everything that was sent has been received, by the least that the polls since the
-    /// last call say; what it said last where there were none.
+    /// last call say of any queue; what it said last where there were none.
     pub fn drained_to(&self) -> Option<Timestamp> {
+        // Every queue is asked, also beside one that has not been polled.
+        let drained: Vec<_> = self.queues.iter().map(QueueHealth::drained_to).collect();
+        drained.into_iter().min().flatten()
+    }
+
+    /// Notes a poll of a queue that brought `deliveries`. `waited_since` is when it began, unless it ended
+    /// without having waited for a first message.
+    pub(super) fn polled(
+        &self,
+        queue: usize,
+        waited_since: Option<Timestamp>,
+        deliveries: &[Delivery],
+    ) {
+        self.queues[queue].polled(waited_since, deliveries);
+    }
+}
+
+impl QueueHealth {
+    fn last_poll_age(&self) -> Option<Duration> {
+        self.last.lock().expect("nothing panics under this lock").map(|last| last.elapsed())
+    }
+
+    fn drained_to(&self) -> Option<Timestamp> {
         let mut drained = self.drained.lock().expect("nothing panics under this lock");
         let latest = drained.since_asked.take().or(drained.before);
         drained.before = latest;
         latest
     }
 
-    /// Notes a poll that brought `deliveries`. `waited_since` is when it began, unless it ended
-    /// without having waited for a first message.
-    pub(super) fn polled(&self, waited_since: Option<Timestamp>, deliveries: &[Delivery]) {
+    fn polled(&self, waited_since: Option<Timestamp>, deliveries: &[Delivery]) {
         *self.last.lock().expect("nothing panics under this lock") = Some(Instant::now());
         // What is received again was received before: its age says nothing of what waits.
         let fresh = deliveries.iter().filter(|delivery| delivery.receive_count <= 1);

@@ -1,16 +1,14 @@
-//! The one loop that takes deliveries from a queue: workers, the recorder and ingest run it. It decodes
+//! The one loop that takes deliveries from queues: workers, the recorder and ingest run it. It decodes
 //! each message once and hands it to its [`Handler`].
 
-mod acks;
 mod consumer;
-mod gather;
 mod handler;
 mod health;
 mod lease;
+mod queue_loop;
 mod slots;
 
-pub use consumer::{ConsumeSettings, Consumer};
-pub use gather::gather;
+pub use consumer::{ConsumeSettings, Consumer, WeightedQueue};
 pub use handler::{Handled, Handler, Unreadable, dead_letter_unreadable};
 pub use health::PollHealth;
 pub use lease::Lease;

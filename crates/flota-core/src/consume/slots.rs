@@ -3,12 +3,21 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{self, Instant},
+};
 
 /// As much may be in flight as gets done in so long.
 const AHEAD: Duration = Duration::from_secs(4);
+/// The part of the slots that must be free before a poll: polls are billed, and one for each slot
+/// that falls free takes few messages each time.
+const WORTH_A_POLL: usize = 3;
+/// A queue whose poll has waited for so long is empty: others may have its slots.
+const PROMPT: Duration = Duration::from_secs(1);
 
-/// Tasks in flight: those that are worked on, and those of which only is to be told.
+/// Tasks in flight: those that are worked on, and those of which only is to be told. The queues share the
+/// slots: each of those on which messages wait has a part by its weight.
 #[derive(Debug)]
 pub(super) struct Slots {
     min_capacity: usize,
@@ -22,6 +31,17 @@ struct Used {
     working: usize,
     reporting: usize,
     pace: Pace,
+    queues: Vec<QueueUse>,
+}
+
+/// What one queue has, and wants.
+#[derive(Debug)]
+struct QueueUse {
+    weight: usize,
+    working: usize,
+    /// Whether its last poll brought messages.
+    has_brought: bool,
+    polling_since: Option<Instant>,
 }
 
 /// How many tasks got done in the last full time of [`AHEAD`].
@@ -32,10 +52,18 @@ struct Pace {
     since: Instant,
 }
 
+/// The slots, as one queue has them.
+#[derive(Debug)]
+pub(super) struct QueueSlots {
+    slots: Arc<Slots>,
+    queue: usize,
+}
+
 /// The slots of one delivery, until it is released.
 #[derive(Debug)]
 pub(super) struct HeldSlots {
     slots: Arc<Slots>,
+    queue: usize,
     weight: usize,
     stage: Mutex<Stage>,
 }
@@ -48,40 +76,122 @@ enum Stage {
 }
 
 impl Slots {
-    /// `min_capacity` slots, and up to `capacity` while so many tasks get done in a few seconds.
-    pub(super) fn new(min_capacity: usize, capacity: usize) -> Arc<Self> {
+    /// `min_capacity` slots, and up to `capacity` while so many tasks get done in a few seconds, for queues
+    /// with these weights.
+    pub(super) fn new(min_capacity: usize, capacity: usize, weights: &[u32]) -> Arc<Self> {
         let pace = Pace { ahead: 0, done: 0, since: Instant::now() };
+        let queues = weights.iter().map(|weight| QueueUse {
+            weight: (*weight).max(1) as usize,
+            working: 0,
+            has_brought: false,
+            polling_since: None,
+        });
+        let used = Used { working: 0, reporting: 0, pace, queues: queues.collect() };
         Arc::new(Self {
             min_capacity: min_capacity.min(capacity),
             capacity,
-            used: Mutex::new(Used { working: 0, reporting: 0, pace }),
+            used: Mutex::new(used),
             freed: Notify::new(),
         })
     }
 
-    /// How many slots are free, and how many there are. As many again may be told of.
-    pub(super) fn free(&self) -> (usize, usize) {
-        let mut used = self.used();
-        let capacity = used.pace.ahead().clamp(self.min_capacity, self.capacity);
-        let in_flight = used.working.saturating_add(used.reporting);
-        let free = capacity.saturating_sub(used.working);
-        (free.min(capacity.saturating_mul(2).saturating_sub(in_flight)), capacity)
-    }
-
-    /// Ends when slots have been freed after it was called.
-    pub(super) fn freed(&self) -> impl Future<Output = ()> + '_ {
-        self.freed.notified()
-    }
-
-    /// Takes `weight` slots.
-    pub(super) fn hold(self: &Arc<Self>, weight: usize) -> Arc<HeldSlots> {
-        self.used().working += weight;
-        let stage = Mutex::new(Stage::Working);
-        Arc::new(HeldSlots { slots: Arc::clone(self), weight, stage })
+    /// The slots as the queue numbered `queue` has them.
+    pub(super) fn of_queue(self: &Arc<Self>, queue: usize) -> QueueSlots {
+        QueueSlots { slots: Arc::clone(self), queue }
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
         self.used.lock().expect("nothing panics under this lock")
+    }
+}
+
+impl QueueSlots {
+    /// The number of the queue.
+    pub(super) fn queue(&self) -> usize {
+        self.queue
+    }
+
+    /// How many slots a poll may fill, if one is worth its price.
+    pub(super) fn for_poll(&self) -> Option<usize> {
+        let (free, share) = self.free();
+        if free >= share.div_ceil(WORTH_A_POLL) {
+            return Some(free);
+        }
+        // Where others have the slots, a queue that has none gets one message at once: what is urgent does not
+        // wait for what is not, and from then on it has its part.
+        self.may_go_first().then_some(1)
+    }
+
+    /// How many slots of its part are free for the queue, and how large its part is. As many again may be
+    /// told of.
+    fn free(&self) -> (usize, usize) {
+        let mut used = self.slots.used();
+        let capacity = used.pace.ahead().clamp(self.slots.min_capacity, self.slots.capacity);
+        let own = &used.queues[self.queue];
+        let others = used.queues.iter().enumerate().filter(|(queue, _)| *queue != self.queue);
+        let others = others.filter(|(_, other)| other.has_waiting()).map(|(_, other)| other.weight);
+        let weights = own.weight.saturating_add(others.sum());
+        let share = capacity.saturating_mul(own.weight).div_ceil(weights);
+        let free = share.saturating_sub(own.working).min(capacity.saturating_sub(used.working));
+        (free.min(used.report_room(capacity)), share)
+    }
+
+    fn may_go_first(&self) -> bool {
+        let mut used = self.slots.used();
+        let capacity = used.pace.ahead().clamp(self.slots.min_capacity, self.slots.capacity);
+        used.queues[self.queue].working == 0 && used.working > 0 && used.report_room(capacity) > 0
+    }
+
+    /// Ends when slots may have been freed after it was called.
+    pub(super) fn freed(&self) -> impl Future<Output = ()> + '_ {
+        let freed = self.slots.freed.notified();
+        // A part also grows because another queue is found empty.
+        let is_shared = self.slots.used().queues.len() > 1;
+        async move {
+            match is_shared {
+                true => drop(time::timeout(PROMPT, freed).await),
+                false => freed.await,
+            }
+        }
+    }
+
+    /// Notes that a poll begins.
+    pub(super) fn begin_poll(&self) {
+        self.slots.used().queues[self.queue].polling_since = Some(Instant::now());
+    }
+
+    /// Notes that it ended, and whether it brought messages.
+    pub(super) fn end_poll(&self, has_brought: bool) {
+        let own = &mut self.slots.used().queues[self.queue];
+        (own.polling_since, own.has_brought) = (None, has_brought);
+    }
+
+    /// Takes `weight` slots.
+    pub(super) fn hold(&self, weight: usize) -> Arc<HeldSlots> {
+        let mut used = self.slots.used();
+        used.working += weight;
+        used.queues[self.queue].working += weight;
+        let (slots, stage) = (Arc::clone(&self.slots), Mutex::new(Stage::Working));
+        Arc::new(HeldSlots { slots, queue: self.queue, weight, stage })
+    }
+}
+
+impl Used {
+    fn report_room(&self, capacity: usize) -> usize {
+        let in_flight = self.working.saturating_add(self.reporting);
+        capacity.saturating_mul(2).saturating_sub(in_flight)
+    }
+
+    fn end_work(&mut self, queue: usize, weight: usize) {
+        self.working -= weight;
+        self.queues[queue].working -= weight;
+    }
+}
+
+impl QueueUse {
+    /// Whether messages seem to wait on it.
+    fn has_waiting(&self) -> bool {
+        self.has_brought && self.polling_since.is_none_or(|since| since.elapsed() < PROMPT)
     }
 }
 
@@ -103,10 +213,10 @@ impl HeldSlots {
         if *stage == Stage::Working {
             *stage = Stage::Reporting;
             let mut used = self.slots.used();
-            used.working -= self.weight;
+            used.end_work(self.queue, self.weight);
             used.reporting += self.weight;
             used.pace.done += self.weight;
-            self.slots.freed.notify_one();
+            self.slots.freed.notify_waiters();
         }
     }
 
@@ -115,11 +225,11 @@ impl HeldSlots {
         let mut stage = self.stage();
         let mut used = self.slots.used();
         match std::mem::replace(&mut *stage, Stage::Released) {
-            Stage::Working => used.working -= self.weight,
+            Stage::Working => used.end_work(self.queue, self.weight),
             Stage::Reporting => used.reporting -= self.weight,
             Stage::Released => {}
         }
-        self.slots.freed.notify_one();
+        self.slots.freed.notify_waiters();
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
@@ -131,9 +241,13 @@ impl HeldSlots {
 mod tests {
     use super::*;
 
+    fn alone(min_capacity: usize, capacity: usize) -> QueueSlots {
+        Slots::new(min_capacity, capacity, &[1]).of_queue(0)
+    }
+
     #[test]
     fn what_is_told_of_leaves_room_for_as_much_again() {
-        let slots = Slots::new(10, 10);
+        let slots = alone(10, 10);
         let first = slots.hold(10);
         assert_eq!(slots.free().0, 0);
         first.begin_report();
@@ -150,13 +264,13 @@ mod tests {
         third.begin_report();
         second.release();
         assert_eq!(slots.free().0, 10);
-        let used = slots.used();
-        assert_eq!((used.working, used.reporting), (0, 0));
+        let used = slots.slots.used();
+        assert_eq!((used.working, used.reporting, used.queues[0].working), (0, 0, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_gets_much_done_may_have_more_in_hand_until_it_does_not() {
-        let slots = Slots::new(10, 100);
+        let slots = alone(10, 100);
         let mut capacities = Vec::new();
         for done in [2, 40, 1_000, 40, 0] {
             slots.hold(done).begin_report();
@@ -165,5 +279,28 @@ mod tests {
             capacities.push(slots.free().1);
         }
         assert_eq!(capacities, [10, 40, 100, 40, 10], "what failed is not done");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_has_all_slots_until_messages_wait_on_another() {
+        let slots = Slots::new(12, 12, &[3, 1]);
+        let (urgent, bulk) = (slots.of_queue(0), slots.of_queue(1));
+        urgent.begin_poll();
+        let held: Vec<_> = (0..12).map(|_| bulk.hold(1)).collect();
+        assert_eq!((bulk.free(), bulk.for_poll()), ((0, 12), None));
+        assert_eq!(urgent.for_poll(), Some(1), "it has none, and need not wait");
+        urgent.end_poll(true);
+        let first = urgent.hold(1);
+        assert_eq!((urgent.free(), urgent.for_poll()), ((0, 12), None));
+        bulk.end_poll(true);
+        assert_eq!((bulk.free().1, urgent.free().1), (3, 9));
+        held[..9].iter().for_each(|one| one.release());
+        assert_eq!((bulk.free().0, urgent.free().0), (0, 8));
+
+        first.release();
+        urgent.begin_poll();
+        assert_eq!(bulk.free().1, 3, "it may have an answer at once");
+        tokio::time::advance(PROMPT).await;
+        assert_eq!(bulk.free(), (9, 12), "it waits for messages: there are none");
     }
 }

@@ -69,6 +69,11 @@ impl Registration {
         Self { manifest, digest, worker, former_workers: BTreeMap::new(), at }
     }
 
+    /// The workers on whose queues tasks of the model may lie: who serves it, and who did.
+    pub fn workers(&self) -> impl Iterator<Item = &WorkerName> {
+        self.former_workers.keys().chain([&self.worker])
+    }
+
     /// Remembers who served the model before, but for those on whose queues nothing can lie any more.
     pub fn follow(&mut self, earlier: Service) {
         self.former_workers = earlier.former_workers;

@@ -5,7 +5,7 @@ use flota_platform::{
     aws::{
         Clients,
         create::create_bucket,
-        queues::queues as queue_names,
+        queues::queues as queues_of,
         tables::{TableSpec, tables as table_specs},
     },
     settings::{IngestRule, Settings},
@@ -57,10 +57,11 @@ pub async fn provision(
 
 /// All that the fleet needs, each after what it needs itself.
 pub(crate) fn needs<'a>(settings: &'a Settings, workers: &[WorkerName]) -> Vec<Need<'a>> {
-    let events = QueueName::events(&settings.prefix);
+    let queue_names = settings.queue_names();
+    let events = queue_names.events();
     let rules = &settings.ingest.rules;
     let mut needs = Vec::new();
-    for name in queue_names(&settings.prefix, workers) {
+    for name in queues_of(&queue_names, workers) {
         let net = name.dlq();
         needs.push(Need::Queue(WantedQueue {
             name: net,

@@ -198,7 +198,7 @@ mod tests {
     /// What differs where the queue of events has all that is wanted but for `changes`.
     fn differing(changes: &[(QueueAttributeName, &str)], senders: &[&str]) -> Vec<String> {
         let wanted = WantedQueue {
-            name: QueueName::events("flota"),
+            name: flota_core::QueueNames::new("flota").events(),
             has_net: true,
             senders: senders.iter().copied().collect(),
         };

@@ -1,6 +1,6 @@
 use aws_sdk_sqs::config::Credentials;
 use flota_core::{
-    Manifest, Priority, QueueName, Sha256, WorkerName,
+    Manifest, Priority, QueueNames, Sha256, WorkerName,
     ports::{Depth, Registration},
 };
 use flota_deploy::{
@@ -59,8 +59,8 @@ async fn trying_rights_out_leaves_nothing_behind() {
     run_checks(clients, settings, &found(), None).await;
     run_checks(clients, settings, &found(), Some(&"cat".parse().unwrap())).await;
     let queue = account.open().await.queue;
-    let tasks = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
-    for name in [tasks, QueueName::outcomes("flota"), QueueName::events("flota")] {
+    let tasks = QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal);
+    for name in [tasks, QueueNames::new("flota").outcomes(), QueueNames::new("flota").events()] {
         assert_eq!(queue.depth(&name).await.unwrap(), Depth::default(), "{name}");
     }
     for table in ["flota-requests", "flota-predictions", "flota-dead-letters", "flota-models"] {

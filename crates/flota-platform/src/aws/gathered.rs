@@ -6,17 +6,21 @@ use std::{
 
 use async_trait::async_trait;
 use flota_core::{
-    PortError, PortResult, QueueName,
-    consume::gather,
+    BatchLimits, Batcher, PortError, PortResult, QueueName,
     limits::MAX_QUEUE_BATCH,
     ports::{Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
 };
-use futures::future::{BoxFuture, join_all};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
 };
 
+use super::messages;
+use crate::queue_bounds::check_batch;
+
+/// What one call takes, and how many calls are made at once to one queue.
+const LIMITS: BatchLimits =
+    BatchLimits { max_count: MAX_QUEUE_BATCH, max_bytes: messages::MAX_BATCH_BYTES, max_calls: 64 };
 /// Wait of a message for others that go in the same call, where it has not more linger.
 const SEND_LINGER: Duration = Duration::from_millis(25);
 /// Longest wait of a message that has more.
@@ -28,32 +32,27 @@ const ACK_LINGER: Duration = Duration::from_secs(1);
 const ACK_LEASE_PART: u32 = 10;
 
 /// Queues that are paid by the call: what is sent to one of them, or acknowledged, by several callers
-/// within a short time goes in one call.
+/// within a short time goes in one call. Nothing above them batches.
 pub(super) struct GatheredQueue {
     calls: Arc<dyn Queue>,
-    sends: Gatherers<NewMessage>,
-    acks: Gatherers<ReceiptHandle>,
+    sends: Batchers<NewMessage>,
+    acks: Batchers<ReceiptHandle>,
     /// The last lease of each queue.
     leases: Mutex<BTreeMap<QueueName, Duration>>,
 }
 
-/// One task for each queue, which gathers what is to go there.
-struct Gatherers<T> {
+/// A batcher for each queue.
+struct Batchers<T> {
     call: Call<T>,
-    by_queue: Mutex<BTreeMap<QueueName, mpsc::Sender<Entry<T>>>>,
+    size_bytes: fn(&T) -> usize,
+    by_queue: Mutex<BTreeMap<QueueName, Batcher<T, Answer>>>,
 }
 
 /// A call for a batch, with an answer for each entry.
 type Call<T> = Arc<dyn Fn(QueueName, Vec<T>) -> BoxFuture<'static, Answers> + Send + Sync>;
 type Answers = PortResult<Vec<PortResult<()>>>;
-
-struct Entry<T> {
-    item: T,
-    /// When it waits for others no longer.
-    due: Instant,
-    /// Takes the error of the whole call, or what became of this entry.
-    reply: oneshot::Sender<PortResult<PortResult<()>>>,
-}
+/// The error of the whole call, or what became of one entry.
+type Answer = PortResult<PortResult<()>>;
 
 impl GatheredQueue {
     /// The same queues as `calls` has.
@@ -69,8 +68,8 @@ impl GatheredQueue {
         };
         Self {
             calls,
-            sends: Gatherers::new(Arc::new(send)),
-            acks: Gatherers::new(Arc::new(ack)),
+            sends: Batchers::new(Arc::new(send), messages::size_bytes),
+            acks: Batchers::new(Arc::new(ack), |_| 0),
             leases: Mutex::default(),
         }
     }
@@ -86,9 +85,7 @@ impl GatheredQueue {
 #[async_trait]
 impl Queue for GatheredQueue {
     async fn send(&self, queue: &QueueName, messages: &[NewMessage]) -> Answers {
-        if messages.len() >= MAX_QUEUE_BATCH {
-            return self.calls.send(queue, messages).await;
-        }
+        check_batch(messages)?;
         let linger = messages.iter().map(|message| message.linger).min().unwrap_or_default();
         self.sends.add(queue, messages, linger.clamp(SEND_LINGER, MAX_SEND_LINGER)).await
     }
@@ -114,9 +111,7 @@ impl Queue for GatheredQueue {
     }
 
     async fn ack(&self, queue: &QueueName, receipts: &[ReceiptHandle]) -> Answers {
-        if receipts.len() >= MAX_QUEUE_BATCH {
-            return self.calls.ack(queue, receipts).await;
-        }
+        check_batch(receipts)?;
         self.acks.add(queue, receipts, self.ack_linger(queue)).await
     }
 
@@ -133,67 +128,45 @@ impl Queue for GatheredQueue {
     }
 }
 
-impl<T: Clone + Send + 'static> Gatherers<T> {
-    fn new(call: Call<T>) -> Self {
-        Self { call, by_queue: Mutex::default() }
+impl<T: Clone + Send + 'static> Batchers<T> {
+    fn new(call: Call<T>, size_bytes: fn(&T) -> usize) -> Self {
+        Self { call, size_bytes, by_queue: Mutex::default() }
     }
 
     /// Adds `items` to what goes to `queue` within `linger`, and gives the answer for each, or the error
     /// of the call if there was none for any.
     async fn add(&self, queue: &QueueName, items: &[T], linger: Duration) -> Answers {
-        let (gatherer, due) = (self.gatherer(queue), Instant::now() + linger);
-        let mut replies = Vec::with_capacity(items.len());
-        for item in items {
-            let (reply, answer) = oneshot::channel();
-            // Where nobody gathers any more, the answer says so.
-            let _ = gatherer.send(Entry { item: item.clone(), due, reply }).await;
-            replies.push(answer);
-        }
-        let ended = |error| PortError::transient("calling a queue for several", error);
-        let answers: Vec<_> = join_all(replies)
-            .await
-            .into_iter()
-            .map(|reply| reply.unwrap_or_else(|error| Err(ended(error))))
-            .collect();
+        let batcher = self.batcher(queue);
+        let adds = items.iter().map(|item| {
+            let size_bytes = (self.size_bytes)(item);
+            batcher.add_sized(item.clone(), size_bytes, linger)
+        });
+        let ended = || PortError::transient("calling a queue for several", "there was no answer");
+        let answers = join_all(adds).await.into_iter();
+        let answers: Vec<Answer> =
+            answers.map(|answer| answer.unwrap_or_else(|| Err(ended()))).collect();
         if answers.iter().all(Result::is_err) {
             return answers.into_iter().collect();
         }
         Ok(answers.into_iter().map(Result::flatten).collect())
     }
 
-    fn gatherer(&self, queue: &QueueName) -> mpsc::Sender<Entry<T>> {
+    fn batcher(&self, queue: &QueueName) -> Batcher<T, Answer> {
         let mut by_queue = self.by_queue.lock().expect("no holder panics");
         let start = || {
-            let (entries, waiting) = mpsc::channel(MAX_QUEUE_BATCH);
-            tokio::spawn(call_all(Arc::clone(&self.call), queue.clone(), waiting));
-            entries
+            let (call, queue) = (Arc::clone(&self.call), queue.clone());
+            Batcher::start(LIMITS, move |items: Vec<T>| {
+                let count = items.len();
+                let called = call(queue.clone(), items);
+                let answers = async move {
+                    match called.await {
+                        Ok(answers) => answers.into_iter().map(Ok).collect(),
+                        Err(error) => vec![Err(error); count],
+                    }
+                };
+                answers.boxed()
+            })
         };
         by_queue.entry(queue.clone()).or_insert_with(start).clone()
-    }
-}
-
-/// Makes calls of what waits; the next may begin before the last has its answer.
-async fn call_all<T: Send + 'static>(
-    call: Call<T>,
-    queue: QueueName,
-    mut waiting: mpsc::Receiver<Entry<T>>,
-) {
-    loop {
-        let batch = gather(&mut waiting, MAX_QUEUE_BATCH, |entry| entry.due).await;
-        if batch.is_empty() {
-            return;
-        }
-        let (items, replies): (Vec<T>, Vec<_>) =
-            batch.into_iter().map(|entry| (entry.item, entry.reply)).unzip();
-        let called = call(queue.clone(), items);
-        tokio::spawn(async move {
-            let answers = match called.await {
-                Ok(answers) => answers.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error); replies.len()],
-            };
-            for (reply, answer) in replies.into_iter().zip(answers) {
-                let _ = reply.send(answer);
-            }
-        });
     }
 }

@@ -19,12 +19,12 @@ const TRACE: &str = "traceparent";
 /// What a message may weigh besides its body, in bytes.
 const ATTRIBUTES_BYTES: usize = 256;
 /// Most bytes in one call that sends: what a queue of any age takes.
-const MAX_BATCH_BYTES: usize = 256 * 1024;
+pub(super) const MAX_BATCH_BYTES: usize = 256 * 1024;
 
-/// What is sent in calls of their own, and an answer for each message: the one of those that are
-/// not sent, and for the others that nobody has spoken of them yet.
+/// What is sent in one call, and an answer for each message: the one of those that are not sent, and for
+/// the others that nobody has spoken of them yet.
 pub(super) struct Outgoing {
-    pub(super) batches: Vec<Vec<SendMessageBatchRequestEntry>>,
+    pub(super) entries: Vec<SendMessageBatchRequestEntry>,
     pub(super) answers: Answers,
 }
 
@@ -35,27 +35,18 @@ pub(super) struct Answers {
 }
 
 impl Outgoing {
-    /// Checks `messages` and puts them into batches that SQS takes.
+    /// Checks `messages` and writes them as SQS takes them.
     pub(super) fn new(messages: &[NewMessage]) -> PortResult<Self> {
         let mut answers = Answers::new("sending a message", messages.len());
-        let (mut batches, mut batch, mut batch_bytes) = (Vec::new(), Vec::new(), 0);
+        let mut entries = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
             if let Err(refusal) = check_message(message).and_then(|()| check_characters(message)) {
                 answers.of_entries[index] = Err(refusal);
                 continue;
             }
-            let bytes = message.body.len() + ATTRIBUTES_BYTES;
-            if batch_bytes + bytes > MAX_BATCH_BYTES {
-                batches.push(std::mem::take(&mut batch));
-                batch_bytes = 0;
-            }
-            batch_bytes += bytes;
-            batch.push(entry(index, message)?);
+            entries.push(entry(index, message)?);
         }
-        if !batch.is_empty() {
-            batches.push(batch);
-        }
-        Ok(Self { batches, answers })
+        Ok(Self { entries, answers })
     }
 }
 
@@ -88,9 +79,9 @@ impl Answers {
         }
     }
 
-    /// Notes that the call failed of which `batch` is the content.
-    pub(super) fn fail(&mut self, batch: &[SendMessageBatchRequestEntry], error: &PortError) {
-        for entry in batch {
+    /// Notes that the call failed of which `entries` are the content.
+    pub(super) fn fail(&mut self, entries: &[SendMessageBatchRequestEntry], error: &PortError) {
+        for entry in entries {
             self.set(entry.id(), Err(error.clone()));
         }
     }
@@ -105,6 +96,11 @@ impl Answers {
             *slot = answer;
         }
     }
+}
+
+/// What a message takes of the bytes of a call.
+pub(super) fn size_bytes(message: &NewMessage) -> usize {
+    message.body.len() + ATTRIBUTES_BYTES
 }
 
 /// A time in the whole seconds that SQS takes: never less than asked.

@@ -127,18 +127,19 @@ impl Queue for SqsQueue {
     ) -> PortResult<Vec<PortResult<()>>> {
         check_batch(messages)?;
         self.note_sent(queue, messages);
-        let Outgoing { batches, mut answers } = Outgoing::new(messages)?;
-        for batch in batches {
-            let url = self.urls.get(queue).await.map_err(until_put_right)?;
-            let call = self.sqs.send_message_batch().queue_url(url);
-            match call.set_entries(Some(batch.clone())).send().await {
-                Ok(sent) => {
-                    answers.note(sent.successful().iter().map(|entry| entry.id()), sent.failed());
-                }
-                Err(error) => {
-                    let error = self.urls.failed("sending messages", queue, error);
-                    answers.fail(&batch, &until_put_right(error));
-                }
+        let Outgoing { entries, mut answers } = Outgoing::new(messages)?;
+        if entries.is_empty() {
+            return Ok(answers.into_vec());
+        }
+        let url = self.urls.get(queue).await.map_err(until_put_right)?;
+        let call = self.sqs.send_message_batch().queue_url(url);
+        match call.set_entries(Some(entries.clone())).send().await {
+            Ok(sent) => {
+                answers.note(sent.successful().iter().map(|entry| entry.id()), sent.failed());
+            }
+            Err(error) => {
+                let error = self.urls.failed("sending messages", queue, error);
+                answers.fail(&entries, &until_put_right(error));
             }
         }
         Ok(answers.into_vec())

@@ -1,7 +1,7 @@
 //! The queues of SQS: what `flota provision` creates and `flota doctor` checks.
 
 use aws_sdk_sqs::types::QueueAttributeName;
-use flota_core::{Priority, QueueName, WorkerName, limits::MAX_RECEIVE_COUNT};
+use flota_core::{QueueName, QueueNames, WorkerName, limits::MAX_RECEIVE_COUNT};
 use serde_json::json;
 
 /// How long a queue keeps a message: longer than a request is kept open by default, so that the
@@ -23,9 +23,9 @@ pub type Attribute = (QueueAttributeName, String);
 
 /// The queues that workers of these names and the roles of the server take from. Each has its
 /// [`QueueName::dlq`] beside it.
-pub fn queues(prefix: &str, workers: &[WorkerName]) -> Vec<QueueName> {
-    let tasks = workers.iter().map(|worker| QueueName::tasks(prefix, worker, Priority::Normal));
-    tasks.chain([QueueName::outcomes(prefix), QueueName::events(prefix)]).collect()
+pub fn queues(names: &QueueNames, workers: &[WorkerName]) -> Vec<QueueName> {
+    let tasks = workers.iter().flat_map(|worker| names.tasks_of(worker)).map(|(_, queue)| queue);
+    tasks.chain([names.outcomes(), names.events()]).collect()
 }
 
 /// The attributes of a queue whose dead-letter queue has the ARN `dlq`.

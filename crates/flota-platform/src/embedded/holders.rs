@@ -33,7 +33,7 @@ pub fn end_leases(data_dir: &Path, holder: u32) -> PortResult<usize> {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use flota_core::{Priority, QueueName, ports::NewMessage};
+    use flota_core::{Priority, QueueNames, ports::NewMessage};
 
     use super::*;
     use crate::{SystemClock, embedded};
@@ -44,7 +44,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(end_leases(folder.path(), 1).unwrap(), 0, "there is no store yet");
         let queue = embedded::open(folder.path(), Arc::new(SystemClock)).unwrap().queue;
-        let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
+        let name = QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal);
         let later = NewMessage { delay: LEASE, ..NewMessage::new("later", "") };
         queue.send(&name, &[NewMessage::new("a", ""), later]).await.unwrap();
         let receive = async || {

@@ -114,7 +114,8 @@ mod tests {
     #[tokio::test]
     async fn a_ring_is_heard_through_the_folder_alone() {
         let worker = "cat".parse().unwrap();
-        let queue = QueueName::tasks("flota", &worker, flota_core::Priority::Normal);
+        let queue =
+            flota_core::QueueNames::new("flota").tasks(&worker, flota_core::Priority::Normal);
         let folder = tempfile::TempDir::new().unwrap();
         let open = || Notifiers::open(folder.path().join("wake")).unwrap();
         let (listening, ringing) = (open(), open());

@@ -80,7 +80,7 @@ fn create_private_file(path: &Path) -> io::Result<File> {
 mod tests {
     use std::{fs, path::PathBuf};
 
-    use flota_core::QueueName;
+    use flota_core::QueueNames;
     use walkdir::WalkDir;
 
     use super::*;
@@ -94,7 +94,7 @@ mod tests {
         for _ in 0..2 {
             let store = open(&data_dir, Arc::new(SystemClock)).unwrap();
             store.images.put(b"image".as_slice().into()).await.unwrap();
-            store.queue.depth(&QueueName::outcomes("flota")).await.unwrap();
+            store.queue.depth(&QueueNames::new("flota").outcomes()).await.unwrap();
             let paths = WalkDir::new(&data_dir).into_iter().map(|entry| entry.unwrap().into_path());
             let paths: Vec<PathBuf> = paths.collect();
             assert!(paths.len() > 6, "{paths:?}");

@@ -149,7 +149,7 @@ impl Requests for EmbeddedRequests {
                  ON CONFLICT DO UPDATE SET attempt_count = attempt_count + 1
                  RETURNING attempt_count",
             )?;
-            let row = params![blob(task.request), task.n, round];
+            let row = params![blob(RequestId(task.source.uuid())), task.n, round];
             Ok(count.query_row(row, |row| row.get(0))?)
         };
         self.database.write("counting an attempt", write).await
@@ -160,7 +160,7 @@ impl Requests for EmbeddedRequests {
             let mut select = connection.prepare_cached(
                 "SELECT attempt_count FROM attempts WHERE request = ?1 AND n = ?2 AND round = ?3",
             )?;
-            let row = params![blob(task.request), task.n, round];
+            let row = params![blob(RequestId(task.source.uuid())), task.n, round];
             Ok(select.query_row(row, |row| row.get(0)).optional()?.unwrap_or(0))
         };
         self.database.read("reading attempts", read).await

@@ -3,7 +3,10 @@ use std::{
     time::Duration,
 };
 
-use flota_core::{QueueName, consume::ConsumeSettings};
+use flota_core::{
+    QueueNames,
+    consume::{ConsumeSettings, WeightedQueue},
+};
 use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
@@ -149,10 +152,10 @@ pub struct QueueSettings {
 }
 
 impl QueueSettings {
-    /// How `queue` is consumed, with at most `capacity` tasks in flight.
-    pub fn consume(&self, queue: QueueName, capacity: usize) -> ConsumeSettings {
+    /// How `queues` are consumed, with at most `capacity` tasks in flight.
+    pub fn consume(&self, queues: Vec<WeightedQueue>, capacity: usize) -> ConsumeSettings {
         ConsumeSettings {
-            queue,
+            queues,
             capacity,
             min_capacity: capacity,
             lease: self.lease,
@@ -236,6 +239,11 @@ impl ServerSettings {
 }
 
 impl Settings {
+    /// The names of the fleet's queues.
+    pub fn queue_names(&self) -> QueueNames {
+        QueueNames::new(&self.prefix)
+    }
+
     /// The folder in which fetched weights are kept.
     pub fn weights_dir(&self) -> PathBuf {
         self.worker.cache_dir.clone().unwrap_or_else(|| self.data_dir.join("weights"))

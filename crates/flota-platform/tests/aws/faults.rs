@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::config::Credentials;
 use flota_core::{
-    Code, PortResult, Priority, QueueName,
+    Code, PortResult, Priority, QueueName, QueueNames,
     ports::{NewMessage, ReceiptHandle, Store},
 };
 use flota_platform::{
@@ -59,7 +59,7 @@ async fn at_partial_failure(ours: &str, theirs: &str) -> (Store, Server) {
 }
 
 fn tasks() -> QueueName {
-    QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal)
+    QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal)
 }
 
 fn messages() -> Vec<NewMessage> {

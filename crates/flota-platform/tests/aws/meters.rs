@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use flota_core::{
-    ModelVersion, PredictionKey, Priority, QueueName, Sha256,
+    ModelVersion, PredictionKey, Priority, QueueNames, Sha256,
     ports::{Depth, NewMessage},
 };
 use futures::future::join_all;
@@ -28,7 +28,7 @@ fn message(body: String) -> NewMessage {
 async fn what_is_billed_is_counted() {
     let account = Account::new(&[("aws.create_missing", "true")]).await;
     let store = account.open().await;
-    let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
+    let queue = QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal);
     store.queue.depth(&queue).await.unwrap();
     let recorder = PrometheusBuilder::new().build_recorder();
     let rendered = recorder.handle();
@@ -69,7 +69,7 @@ async fn what_is_billed_is_counted() {
 async fn what_several_send_and_settle_goes_in_one_call() {
     let account = Account::new(&[("aws.create_missing", "true")]).await;
     let queue = account.open().await.queue;
-    let name = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
+    let name = QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal);
     queue.depth(&name).await.unwrap();
     let recorder = PrometheusBuilder::new().build_recorder();
     let rendered = recorder.handle();

@@ -1,14 +1,16 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
-use flota_core::{Origin, Priority, QueueName, limits::MAX_MESSAGE_BYTES, ports::NewMessage};
+use flota_core::{
+    Priority, QueueName, QueueNames, TaskSource, limits::MAX_MESSAGE_BYTES, ports::NewMessage,
+};
 
 use crate::account::Account;
 
 const CREATE: (&str, &str) = ("aws.create_missing", "true");
 
 fn tasks() -> QueueName {
-    QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal)
+    QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal)
 }
 
 fn message(body: &str) -> NewMessage {
@@ -92,8 +94,8 @@ async fn what_xml_cannot_carry_is_refused_beside_its_mates() {
 async fn a_message_tells_its_group_and_its_trace() {
     let account = Account::new(&[CREATE]).await;
     let queue = account.open().await.queue;
-    let origin = Origin::Request("req_019aa5b64c807000800000000000002a".parse().unwrap());
-    let whose = NewMessage { trace: Some(origin.trace()), ..message("a") };
+    let source = TaskSource::Request("req_019aa5b64c807000800000000000002a".parse().unwrap());
+    let whose = NewMessage { trace: Some(source.trace()), ..message("a") };
     let nobodys = NewMessage { group: String::new(), ..message("b") };
     for result in queue.send(&tasks(), &[whose, nobodys]).await.unwrap() {
         result.unwrap();

@@ -1,6 +1,6 @@
 use flota_core::{
-    ClientName, Code, DeadLetter, DeadLetterSelection, DeadLetterState, Priority, QueueName,
-    Reason, Subject, TaskId,
+    Code, DeadLetter, DeadLetterSelection, DeadLetterState, EventsId, Priority, QueueNames, Reason,
+    Subject, TaskSource,
     ports::{DeadLetterFilter, Delivery, ReceiptHandle},
 };
 
@@ -57,7 +57,7 @@ fn replayed(round: u32, at: jiff::Timestamp) -> DeadLetterState {
 
 /// The dead letter of a message that the queue of the cats gave up.
 fn crashed(body: &str, now: jiff::Timestamp) -> DeadLetter {
-    let queue = QueueName::tasks("flota", &"cat".parse().unwrap(), Priority::Normal);
+    let queue = QueueNames::new("flota").tasks(&"cat".parse().unwrap(), Priority::Normal);
     let receipt = ReceiptHandle("1".to_owned());
     let delivery = Delivery { receipt, body: body.to_owned(), receive_count: 21, sent_at: now };
     DeadLetter::crashed(&queue, Some("cat".parse().unwrap()), &delivery, now)
@@ -66,10 +66,11 @@ fn crashed(body: &str, now: jiff::Timestamp) -> DeadLetter {
 /// The dead letter of a task of an upload event.
 fn upload(n: u32, now: jiff::Timestamp) -> DeadLetter {
     let letter = dead_task(n, Reason::Failed, now);
-    let Subject::Task { task, model, image, .. } = letter.subject else { unreachable!() };
-    let task = TaskId { n, ..task };
-    let (client, priority) = (ClientName::default(), Priority::Normal);
-    let subject = Subject::Upload { task, round: 1, model, image, client, priority };
+    let Subject::Task { model, image, client, priority, .. } = letter.subject else {
+        unreachable!()
+    };
+    let task = TaskSource::Upload(EventsId(uuid::Uuid::from_u128(1))).task(n);
+    let subject = Subject::Task { task, round: 1, model, image, client, priority };
     DeadLetter { subject, ..letter }
 }
 

@@ -1,5 +1,5 @@
 use flota_core::{
-    ClientName, PackRecord, Resend, Round, Sha256, TaskId,
+    ClientName, PackRecord, Resend, Round, Sha256, TaskId, TaskSource,
     ports::{Accept, Accepted, IdempotencyKey},
 };
 
@@ -159,7 +159,7 @@ async fn packs_are_read_by_round(fresh: Fresh) {
 
 async fn attempts_are_counted_by_task_and_round(fresh: Fresh) {
     let requests = &fresh.store.requests;
-    let task = TaskId { request: request(1, fresh.now()).id, n: 4 };
+    let task = TaskSource::Request(request(1, fresh.now()).id).task(4);
     assert_eq!(requests.attempts(task, 1).await.unwrap(), 0);
     for count in 1..4 {
         assert_eq!(requests.count_attempt(task, 1).await.unwrap(), count);

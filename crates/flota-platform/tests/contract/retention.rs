@@ -4,7 +4,7 @@ use bytes::Bytes;
 use flota_core::{
     Alias, CallbackAttempt, CallbackState, DeadLetterSelection, DeadLetterState, ImageRef,
     PredictionKey, Reason, Replay, ReplayId, ReplayPlan, ReplayProgress, ReplayState, Request,
-    RoundKey, Sha256, TaskId,
+    RoundKey, Sha256, TaskSource,
     ports::{Accepted, Finish, IdempotencyKey, NewMessage, StoredKind, UPLOADED_PREFIX},
 };
 use jiff::Timestamp;
@@ -79,7 +79,7 @@ async fn a_finished_request_goes_with_all_that_belongs_to_it(fresh: Fresh) {
     accepting.idempotency = Some(key("a"));
     requests.accept(&accepting).await.unwrap();
     let round = RoundKey { request: request.id, round: 1 };
-    let task = TaskId { request: request.id, n: 2 };
+    let task = TaskSource::Request(request.id).task(2);
     requests.count_attempt(task, 1).await.unwrap();
     requests.record(pack(round, 0), &[failed(2, "broken", fresh.now())]).await.unwrap();
     requests.complete_pack(pack(round, 0)).await.unwrap();
@@ -128,13 +128,15 @@ async fn what_is_open_about_a_request_holds_it(fresh: Fresh) {
     assert!(requests.open_round(second, &tasks, fresh.now(), fresh.now()).await.unwrap());
     let dead = finished(&fresh, 4).await;
     let mut letter = dead_task(1, Reason::WorkerCrashed, fresh.now());
-    let task = TaskId { request: dead.request, n: 1 };
-    letter.id = flota_core::DeadLetter::task_id(dead.request, 1, 1);
+    let task = TaskSource::Request(dead.request).task(1);
+    letter.id = flota_core::DeadLetter::id_of(task, 1);
     letter.subject = flota_core::Subject::Task {
         task,
         round: 1,
         model: "cat".parse().unwrap(),
         image: "https://a/7".to_owned(),
+        client: flota_core::ClientName::default(),
+        priority: flota_core::Priority::Normal,
     };
     fresh.store.dead_letters.put(&letter).await.unwrap();
     let over = finished(&fresh, 5).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use flota_core::{
     Callback, CallbackEvent, CallbackId, CallbackTarget, ClientName, Code, DeadLetter,
     DeadLetterState, Ending, Fault, ImageFacts, ImageRef, LabelScore, Manifest, ModelVersion,
-    Outcome, Output, PackKey, Prediction, PredictionKey, Priority, QueueName, Reason, Request,
-    RequestId, Round, RoundKey, Route, Sha256, Subject, TaskId, TaskOutcome, Timings,
+    Outcome, Output, PackKey, Prediction, PredictionKey, Priority, QueueName, QueueNames, Reason,
+    Request, RequestId, Round, RoundKey, Route, Sha256, Subject, TaskOutcome, TaskSource, Timings,
     ports::{Accept, Finish, NewMessage, Registration, Requests},
 };
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 const METADATA: &str = r#"{"order": 12345678901234567890123, "tags" :["a", null, 1.0]}"#;
 
 pub fn tasks_queue(worker: &str) -> QueueName {
-    QueueName::tasks("flota", &worker.parse().unwrap(), Priority::Normal)
+    QueueNames::new("flota").tasks(&worker.parse().unwrap(), Priority::Normal)
 }
 
 pub fn message(body: &str) -> NewMessage {
@@ -110,14 +110,16 @@ pub fn prediction(key: &PredictionKey, score: f32, now: Timestamp) -> Prediction
 }
 
 pub fn dead_task(n: u32, reason: Reason, now: Timestamp) -> DeadLetter {
-    let request = RequestId(Uuid::from_u128(1));
+    let task = TaskSource::Request(RequestId(Uuid::from_u128(1))).task(n);
     DeadLetter {
-        id: DeadLetter::task_id(request, n, 1),
+        id: DeadLetter::id_of(task, 1),
         subject: Subject::Task {
-            task: TaskId { request, n },
+            task,
             round: 1,
             model: if n.is_multiple_of(2) { "cat" } else { "dog" }.parse().unwrap(),
             image: "https://a/7".to_owned(),
+            client: ClientName::default(),
+            priority: Priority::Normal,
         },
         reason,
         message: "the worker's process ended".to_owned(),

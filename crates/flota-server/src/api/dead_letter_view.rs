@@ -1,4 +1,4 @@
-use flota_core::{DeadLetter, DeadLetterState, Fault, Subject};
+use flota_core::{DeadLetter, DeadLetterState, Fault, Subject, TaskSource};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -179,23 +179,25 @@ impl DeadLetterView {
             facts.resolved_by = Some(by).filter(|by| !by.is_empty());
         }
         match letter.subject {
-            Subject::Task { task, round, model, image } => Self::Task(TaskDeadLetter {
-                facts,
-                subject: TaskSubject::Task,
-                request: task.request.to_string(),
-                task: task.to_string(),
-                round,
-                model: model.to_string(),
-                image,
-            }),
-            Subject::Upload { task, round, model, image, .. } => Self::Upload(UploadDeadLetter {
-                facts,
-                subject: UploadSubject::Upload,
-                task: task.to_string(),
-                round,
-                model: model.to_string(),
-                image,
-            }),
+            Subject::Task { task, round, model, image, .. } => match task.source {
+                TaskSource::Request(request) => Self::Task(TaskDeadLetter {
+                    facts,
+                    subject: TaskSubject::Task,
+                    request: request.to_string(),
+                    task: task.to_string(),
+                    round,
+                    model: model.to_string(),
+                    image,
+                }),
+                TaskSource::Upload(_) => Self::Upload(UploadDeadLetter {
+                    facts,
+                    subject: UploadSubject::Upload,
+                    task: task.to_string(),
+                    round,
+                    model: model.to_string(),
+                    image,
+                }),
+            },
             Subject::Message { queue, model, body } => Self::Message(MessageDeadLetter {
                 facts,
                 subject: MessageSubject::Message,

@@ -130,7 +130,7 @@ fn narrow(name: &str, schema: &mut Value) {
             schema["enum"] = words(Reason::iter().map(|reason| reason.to_string()).collect())
         }
         "code" => schema["enum"] = words(Code::iter().map(|code| code.to_string()).collect()),
-        "priority" => schema["enum"] = words(vec![Priority::Normal.to_string()]),
+        "priority" => schema["enum"] = words(Priority::iter().map(|it| it.to_string()).collect()),
         // Not supported yet.
         "deadline" => schema["type"] = "null".into(),
         "text" => schema["maxLength"] = MAX_SEARCH_CHARS.into(),

@@ -8,10 +8,9 @@ use axum::{
 };
 use flota_core::{
     ModelName, PortResult, QueueName,
-    ports::{Depth, RegisteredModel, Registration},
+    ports::{Depth, RegisteredModel},
 };
 use flota_platform::{settings::Role, telemetry::Metrics};
-use metrics::gauge;
 use serde::Serialize;
 use tracing::warn;
 use utoipa::ToSchema;
@@ -21,7 +20,10 @@ use super::{
     problem::{self, Problem, ProblemCode},
     state::{Api, Poll},
 };
-use crate::{backlog::ModelBacklog, metrics::GAUGES};
+use crate::{
+    backlog::ModelBacklog,
+    metrics::{self, GAUGES},
+};
 
 /// How much older than its wait the last poll of a role may be: polls end early or in time, and a
 /// stuck one is given up after ten seconds and tried again after a back-off of thirty at most.
@@ -72,7 +74,7 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
     }
     let planned = &api.settings.models.planned;
     if !planned.is_empty() {
-        let known = api.platform.models.list(api.platform.clock.now()).await?;
+        let known: Vec<_> = api.directory.known_now().await?.iter().cloned().collect();
         if let Some(worker) = missing(planned, &known).into_iter().next() {
             return not_ready(worker.reason);
         }
@@ -115,7 +117,7 @@ impl Gauges {
         (gauges.models, gauges.backlogs) = (measured.models, measured.backlogs);
         let depths = measured.depths.into_iter();
         gauges.depths = depths.filter_map(|(queue, depth)| Some((queue, depth?))).collect();
-        let outcomes = QueueName::outcomes(&api.settings.prefix);
+        let outcomes = api.queue_names.outcomes();
         if let Some(depth) = known(platform.queue.depth(&outcomes).await, "the depth of a queue") {
             gauges.depths.push((outcomes, depth));
         }
@@ -127,40 +129,24 @@ impl Gauges {
 
     fn render(self) -> String {
         Metrics::render_now(GAUGES, || {
-            for (queue, depth) in self.depths {
-                let Depth { ready, in_flight, delayed } = depth;
-                let states = [("ready", ready), ("in_flight", in_flight), ("delayed", delayed)];
-                for (state, message_count) in states {
-                    gauge!("flota_queue_messages", "queue" => queue.to_string(), "state" => state)
-                        .set(message_count as f64);
-                }
+            for (queue, depth) in &self.depths {
+                metrics::queue_depth(queue, *depth);
             }
-            for RegisteredModel { registration, workers_alive, .. } in self.models {
-                let Registration { manifest, worker, .. } = registration;
-                let labels = [("model", manifest.name.to_string()), ("worker", worker.to_string())];
-                gauge!("flota_workers_alive", &labels).set(f64::from(workers_alive));
-                let Some(backlog) = self.backlogs.get(&manifest.name) else { continue };
-                gauge!("flota_backlog_tasks", &labels).set(backlog.tasks as f64);
-                gauge!("flota_backlog_service_per_second", &labels).set(backlog.service_per_second);
-                let unless_unknown = [
-                    ("flota_backlog_oldest_age_seconds", backlog.oldest_age_seconds.or(Some(0.0))),
-                    ("flota_backlog_arrival_per_second", backlog.arrival_per_second),
-                    ("flota_backlog_drain_seconds", backlog.drain_seconds),
-                ];
-                for (name, value) in unless_unknown {
-                    if let Some(value) = value {
-                        gauge!(name, &labels).set(value);
-                    }
+            for RegisteredModel { registration, workers_alive, .. } in &self.models {
+                let (model, worker) = (&registration.manifest.name, &registration.worker);
+                metrics::workers_alive(model, worker, *workers_alive);
+                if let Some(backlog) = self.backlogs.get(model) {
+                    metrics::backlog(model, worker, backlog);
                 }
             }
             if let Some(count) = self.open_dead_letters {
-                gauge!("flota_dead_letters_open").set(count as f64);
+                metrics::open_dead_letters(count);
             }
             if let Some(count) = self.pending_callbacks {
-                gauge!("flota_callbacks_pending").set(count as f64);
+                metrics::pending_callbacks(count);
             }
             if let Some(bytes) = self.disk_free_bytes {
-                gauge!("flota_disk_free_bytes").set(bytes as f64);
+                metrics::disk_free(bytes);
             }
         })
     }

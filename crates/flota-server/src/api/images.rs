@@ -8,7 +8,6 @@ use flota_platform::{
     DecodeError, Staged, StagedImage,
     content_encoding::{ContentEncodings, EncodingError},
 };
-use metrics::counter;
 use serde::Serialize;
 use tokio::time;
 use utoipa::ToSchema;
@@ -18,6 +17,7 @@ use super::{
     problem::{self, Problem, ProblemCode},
     state::Api,
 };
+use crate::metrics;
 
 /// An image that was uploaded.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,7 +79,7 @@ pub(crate) async fn upload_image(
             sha256
         }
     };
-    counter!("flota_images_uploaded_total").increment(1);
+    metrics::image_uploaded();
     let url = format!("{UPLOADED_PREFIX}{sha256}");
     Ok((StatusCode::CREATED, Json(UploadedImage { url, sha256: sha256.to_string(), size_bytes })))
 }

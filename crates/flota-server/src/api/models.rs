@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use flota_core::{
-    Manifest, Priority, QueueName,
+    Manifest, QueueName, QueueNames, WorkerName,
     ports::{Depth, RegisteredModel, Registration},
 };
 use jiff::Timestamp;
@@ -76,7 +76,6 @@ pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<ModelList
     for RegisteredModel { registration, workers_alive, alive_by_version } in known {
         let alive_by_version = alive_by_version.into_iter();
         let Registration { manifest, digest, worker, at, .. } = registration;
-        let queue = QueueName::tasks(&api.settings.prefix, &worker, Priority::Normal);
         models.push(ModelView {
             name: manifest.name.to_string(),
             version: manifest.version.to_string(),
@@ -85,11 +84,27 @@ pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<ModelList
             worker: worker.to_string(),
             workers_alive,
             alive_by_version: alive_by_version.map(|(v, count)| (v.0, count)).collect(),
-            queue: depths.get(&queue).copied().flatten(),
+            queue: depth_of(&worker, &api.queue_names, &depths),
             backlog: backlogs.remove(&manifest.name),
             registered_at: at,
             manifest,
         });
     }
     Ok(Json(ModelList { models, missing_workers }))
+}
+
+/// What the queues of `worker` hold together; `None` where one of them could not be read.
+fn depth_of(
+    worker: &WorkerName,
+    names: &QueueNames,
+    depths: &BTreeMap<QueueName, Option<Depth>>,
+) -> Option<Depth> {
+    names.tasks_of(worker).try_fold(Depth::default(), |sum, (_, queue)| {
+        let depth = depths.get(&queue).copied().flatten()?;
+        Some(Depth {
+            ready: sum.ready + depth.ready,
+            in_flight: sum.in_flight + depth.in_flight,
+            delayed: sum.delayed + depth.delayed,
+        })
+    })
 }

@@ -105,7 +105,7 @@ pub(crate) async fn replay_dead_letters(
     let now = api.platform.clock.now();
     let (model, plan) = plan(body, now)?;
     if let Some(wanted) = &plan.to_version {
-        check_version(&api, &model, wanted, now).await?;
+        check_version(&api, &model, wanted).await?;
     }
     if is_dry {
         return Ok(Json(dry_run(&api, plan.selection).await?).into_response());
@@ -171,16 +171,11 @@ fn plan(body: ReplayBody, now: Timestamp) -> Result<(ModelName, ReplayPlan), Pro
     Ok((model, plan))
 }
 
-async fn check_version(
-    api: &Api,
-    model: &ModelName,
-    wanted: &ModelVersion,
-    now: Timestamp,
-) -> Result<(), Problem> {
-    let Some(known) = api.platform.models.get(model, now).await? else {
+async fn check_version(api: &Api, model: &ModelName, wanted: &ModelVersion) -> Result<(), Problem> {
+    let known = api.directory.known_now().await?;
+    let Some(current) = known.version(model) else {
         return Err(Problem::new(ProblemCode::UnknownModel, format!("`{model}` is not known")));
     };
-    let current = &known.registration.manifest.version;
     if current == wanted {
         return Ok(());
     }

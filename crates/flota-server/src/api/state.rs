@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use flota_core::{PortResult, RequestId, consume::PollHealth};
+use flota_core::{ModelDirectory, PortResult, QueueNames, RequestId, consume::PollHealth};
 use flota_platform::{Platform, net::AddressPolicy, settings::Settings, telemetry::Metrics};
 use tokio::{
     sync::Semaphore,
@@ -9,8 +9,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backlog::Backlogs, notifications::Notifications, replay::ReplayRunner, routes::Routes,
-    shares::Shares, submissions::Submissions,
+    backlog::Backlogs, notifications::Notifications, replay::ReplayRunner, shares::Shares,
+    submissions::Submissions,
 };
 
 /// How soon a waiting call looks again by itself, for another process may have finished the request,
@@ -26,7 +26,8 @@ pub(crate) struct Api {
     pub(crate) policy: Arc<AddressPolicy>,
     pub(crate) submissions: Submissions,
     pub(crate) runner: ReplayRunner,
-    pub(crate) routes: Arc<Routes>,
+    pub(crate) directory: Arc<ModelDirectory>,
+    pub(crate) queue_names: QueueNames,
     pub(crate) notifications: Arc<Notifications>,
     pub(crate) backlogs: Arc<Backlogs>,
     /// Of the roles that this process has.

@@ -142,13 +142,11 @@ impl Submission {
         if self.deadline.is_some() {
             return unsupported("deadline", "deadlines are not supported yet".to_owned());
         }
-        match self.priority.as_deref() {
-            None | Some("normal") => Ok(Priority::Normal),
-            Some(other) => {
-                let other: String = other.chars().take(40).collect();
-                unsupported("priority", format!("`{other}`: only `normal` is supported yet"))
-            }
-        }
+        let Some(text) = self.priority.as_deref() else { return Ok(Priority::default()) };
+        text.parse().or_else(|_| {
+            let other: String = text.chars().take(40).collect();
+            unsupported("priority", format!("`{other}`: only `normal` is supported yet"))
+        })
     }
 
     fn check_images(&self, errors: &mut Vec<FieldError>, backend: Backend) {

@@ -91,7 +91,7 @@ async fn accept(
     let client = ClientName::default();
     let idempotency = idempotency_key(headers, &client, &submission)?;
     let now = api.platform.clock.now();
-    let known = api.routes.of(submission.models()).await?;
+    let known = api.directory.knowing(submission.models()).await?.routes();
     let Checked { images, routes, callback, priority, metadata } =
         submission.check(&known, &api.policy, api.settings.backend)?;
     let request = Request {

@@ -1,25 +1,35 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use flota_core::{
-    ObjectAddress, PortResult, UploadError,
+    Batcher, ModelName, ObjectAddress, PortError, PortResult, Priority, UploadError,
     consume::{Handled, Handler, Lease, Unreadable},
     ports::Delivery,
     uploads,
 };
 use flota_platform::settings::IngestRule;
-use metrics::counter;
 
-use super::{
-    gatherer::{Gatherer, Wanted},
-    requests::Requester,
-};
+use super::requests::Requester;
+use crate::metrics::{self, UploadResult};
+
+/// Most messages whose tasks are packed together.
+pub(super) const MAX_PACKED: usize = 100;
+/// How long an event waits for others: S3 reports each upload in a message of its own, and up to 20 tasks
+/// travel in one.
+const PACK_LINGER: Duration = Duration::from_millis(100);
+
+/// An upload that models are to look at.
+pub(super) struct Wanted {
+    pub(super) object: ObjectAddress,
+    pub(super) models: BTreeSet<(Priority, ModelName)>,
+}
 
 /// Does with each upload as the rules say.
 pub(super) struct Ingest {
     pub(super) rules: Vec<IngestRule>,
     pub(super) requester: Requester,
-    pub(super) gatherer: Gatherer,
+    /// Sends the tasks of each message's uploads, in packs with those of others.
+    pub(super) packer: Batcher<Vec<Wanted>, PortResult<()>>,
 }
 
 #[async_trait]
@@ -46,7 +56,7 @@ impl Handler for Ingest {
     ) -> PortResult<Handled> {
         let (mut wanted, mut unreadable) = (Vec::new(), None);
         if delivery.body.is_empty() {
-            counter!("flota_uploads_total", "result" => "foreign").increment(1);
+            metrics::uploads(UploadResult::Foreign, 1);
         }
         for record in delivery.body {
             match record {
@@ -54,7 +64,10 @@ impl Handler for Ingest {
                 Err(error) => unreadable = unreadable.or(Some(Unreadable::from(error))),
             }
         }
-        self.gatherer.send(wanted).await?;
+        if !wanted.is_empty() {
+            let gone = || PortError::permanent("sending tasks of uploads", "nobody sends them");
+            self.packer.add(wanted, PACK_LINGER).await.ok_or_else(gone)??;
+        }
         Ok(unreadable.map_or(Handled::Ack, Handled::PartlyUnreadable))
     }
 }
@@ -72,8 +85,8 @@ impl Ingest {
                 }
             }
         }
-        let result = if is_met { "taken" } else { "ignored" };
-        counter!("flota_uploads_total", "result" => result).increment(1);
+        let result = if is_met { UploadResult::Taken } else { UploadResult::Ignored };
+        metrics::uploads(result, 1);
         Ok((!models.is_empty()).then_some(Wanted { object, models }))
     }
 }

@@ -1,10 +1,8 @@
 //! Reads what S3 tells of uploads and has models look at them as the rules say.
 
-mod gatherer;
 mod handler;
 mod packer;
 mod requests;
-mod served;
 mod start;
 #[cfg(test)]
 mod tests;

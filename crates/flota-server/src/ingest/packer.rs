@@ -1,28 +1,30 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    error::Error,
     sync::Arc,
 };
 
 use flota_core::{
-    ClientName, EventsId, ModelName, ObjectAddress, Origin, PortError, PortResult, Priority,
-    QueueName, TaskMessage, TasksMessage, WorkerName,
+    ClientName, EventsId, KnownModels, ModelDirectory, ModelName, ObjectAddress, PortError,
+    PortResult, Priority, QueueName, QueueNames, TaskMessage, TaskSource, TasksMessage, WorkerName,
     limits::{MAX_PACK_TASKS, MAX_QUEUE_BATCH},
-    ports::{Clock, NewMessage, Queue, Registration},
+    ports::{Clock, NewMessage, Queue},
 };
-use metrics::counter;
 use tracing::warn;
 
-use super::{gatherer::Arrival, served::Served};
-use crate::cache::{PredictionCache, Query};
+use super::handler::Wanted;
+use crate::{
+    cache::{PredictionCache, Query},
+    metrics::{self, UploadResult},
+};
 
 /// Puts tasks of uploads on their workers' queues, by the pack.
 pub(super) struct Packer {
-    pub(super) served: Served,
+    pub(super) directory: Arc<ModelDirectory>,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) cache: PredictionCache,
     pub(super) clock: Arc<dyn Clock>,
-    /// The beginning of the queues' names.
-    pub(super) prefix: String,
+    pub(super) queue_names: QueueNames,
 }
 
 /// One object for one model, however many events ask for it.
@@ -36,58 +38,36 @@ struct Task {
 type Load = BTreeMap<Task, BTreeSet<usize>>;
 
 impl Packer {
-    /// Sends the tasks of `arrivals` but for those whose prediction is known, and tells each whether
+    /// Sends the tasks of `arrivals`, except those whose prediction is cached; for each arrival, whether
     /// all of its own were sent.
-    pub(super) async fn send(&self, arrivals: Vec<Arrival>) {
-        let served = self.served_models(&arrivals).await;
+    pub(super) async fn send(&self, arrivals: Vec<Vec<Wanted>>) -> Vec<PortResult<()>> {
+        // What has a prediction of a version is left out: that must be the version of now.
+        let known = match self.directory.known_now().await {
+            Ok(known) => known,
+            Err(error) => return vec![Err(not_sent(error)); arrivals.len()],
+        };
         let mut failures: BTreeMap<usize, String> = BTreeMap::new();
         let mut loads: BTreeMap<(WorkerName, Priority), Load> = BTreeMap::new();
-        for (arrival, Arrival { wanted, .. }) in arrivals.iter().enumerate() {
-            for wanted in wanted {
+        for (arrival, uploads) in arrivals.iter().enumerate() {
+            for wanted in uploads {
                 for (priority, model) in &wanted.models {
-                    match &served[model] {
-                        Ok(registration) => {
-                            let load = loads.entry((registration.worker.clone(), *priority));
-                            let object = wanted.object.clone();
-                            let task = Task { object, model: model.clone() };
-                            load.or_default().entry(task).or_default().insert(arrival);
-                        }
-                        Err(error) => drop(failures.insert(arrival, error.to_string())),
-                    }
+                    let Some(worker) = known.worker(model) else {
+                        failures.insert(arrival, not_registered(model).to_string());
+                        continue;
+                    };
+                    let load = loads.entry((worker.clone(), *priority)).or_default();
+                    let task = Task { object: wanted.object.clone(), model: model.clone() };
+                    load.entry(task).or_default().insert(arrival);
                 }
             }
         }
-        self.leave_out_cached(&mut loads, &served).await;
+        self.leave_out_cached(&mut loads, &known).await;
         for ((worker, priority), load) in &loads {
-            self.send_load(
-                &QueueName::tasks(&self.prefix, worker, *priority),
-                *priority,
-                load,
-                &mut failures,
-            )
-            .await;
+            let queue = self.queue_names.tasks(worker, *priority);
+            self.send_load(&queue, *priority, load, &mut failures).await;
         }
-        for (index, arrival) in arrivals.into_iter().enumerate() {
-            let sent = failures
-                .remove(&index)
-                .map_or(Ok(()), |why| Err(PortError::transient("sending tasks of uploads", why)));
-            // A receiver that is gone has lost its lease: the event comes again.
-            let _ = arrival.reply.send(sent);
-        }
-    }
-
-    async fn served_models(
-        &self,
-        arrivals: &[Arrival],
-    ) -> BTreeMap<ModelName, PortResult<Registration>> {
-        let wanted = arrivals.iter().flat_map(|arrival| &arrival.wanted);
-        let mut served = BTreeMap::new();
-        for (_, model) in wanted.flat_map(|wanted| &wanted.models) {
-            if !served.contains_key(model) {
-                served.insert(model.clone(), self.served.get(model).await);
-            }
-        }
-        served
+        let sent = |arrival| failures.remove(&arrival).map_or(Ok(()), |why| Err(not_sent(why)));
+        (0..arrivals.len()).map(sent).collect()
     }
 
     /// Drops the tasks whose object is known, with a prediction of the model's current version. It
@@ -95,13 +75,12 @@ impl Packer {
     async fn leave_out_cached(
         &self,
         loads: &mut BTreeMap<(WorkerName, Priority), Load>,
-        served: &BTreeMap<ModelName, PortResult<Registration>>,
+        known: &KnownModels,
     ) {
         let tasks: BTreeSet<Task> = loads.values().flat_map(BTreeMap::keys).cloned().collect();
-        match self.cached(&tasks, served).await {
+        match self.cached(&tasks, known).await {
             Ok(cached) => {
-                let count = cached.len() as u64;
-                counter!("flota_uploads_total", "result" => "cached").increment(count);
+                metrics::uploads(UploadResult::Cached, cached.len());
                 for load in loads.values_mut() {
                     load.retain(|task, _| !cached.contains(task));
                 }
@@ -113,11 +92,11 @@ impl Packer {
     async fn cached(
         &self,
         tasks: &BTreeSet<Task>,
-        served: &BTreeMap<ModelName, PortResult<Registration>>,
+        known: &KnownModels,
     ) -> PortResult<BTreeSet<Task>> {
         let query = |task: &Task| {
             let content = self.cache.object(&task.object)?;
-            let version = served[&task.model].as_ref().ok()?.manifest.version.clone();
+            let version = known.version(&task.model)?.clone();
             Some(Query { key: task.clone(), content, model: task.model.clone(), version })
         };
         let queries: Vec<_> = tasks.iter().filter_map(query).collect();
@@ -143,7 +122,7 @@ impl Packer {
             };
             for (pack, sent) in batch.iter().zip(sent) {
                 match sent {
-                    Ok(()) => counter!("flota_tasks_accepted_total").increment(pack.len() as u64),
+                    Ok(()) => metrics::tasks_accepted(pack.len()),
                     Err(error) => {
                         let waiting = pack.iter().flat_map(|(_, arrivals)| *arrivals);
                         failures.extend(waiting.map(|arrival| (*arrival, error.clone())));
@@ -163,7 +142,7 @@ impl Packer {
             fetch_retries: None,
         };
         let message = TasksMessage {
-            origin: Origin::Events(EventsId(self.clock.uuid())),
+            source: TaskSource::Upload(EventsId(self.clock.uuid())),
             round: 1,
             pack: 0,
             copy: 0,
@@ -172,9 +151,16 @@ impl Packer {
             deadline: None,
             tasks: (0..).zip(pack).map(task).collect(),
         };
-        let body = message.encode().expect("a pack of the longest addresses fits a message");
-        let group = message.client.to_string();
-        let trace = Some(message.origin.trace());
-        NewMessage { trace, tasks: message.task_counts(), ..NewMessage::new(body, group) }
+        message.to_new_message().expect("a pack of the longest addresses fits a message")
     }
+}
+
+/// Why an upload is left on its queue whose model is not known yet: it may be soon.
+pub(super) fn not_registered(model: &ModelName) -> PortError {
+    let why = format!("a rule for uploads names `{model}`, which no worker has registered");
+    PortError::transient("finding the worker of a model", why)
+}
+
+fn not_sent(why: impl Into<Box<dyn Error + Send + Sync>>) -> PortError {
+    PortError::transient("sending tasks of uploads", why)
 }

@@ -6,14 +6,15 @@ use flota_core::{
     ports::{Accepted, Clock, IdempotencyKey},
 };
 use flota_platform::settings::IngestRule;
-use metrics::counter;
 
-use super::served::Served;
-use crate::submissions::Submissions;
+use super::packer::not_registered;
+use crate::{
+    metrics::{self, UploadResult},
+    submissions::Submissions,
+};
 
 /// Makes a request of each upload whose rule names a callback.
 pub(super) struct Requester {
-    pub(super) served: Served,
     pub(super) submissions: Submissions,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -28,8 +29,9 @@ impl Requester {
         address: &ObjectAddress,
     ) -> PortResult<()> {
         let mut routes = Vec::with_capacity(rule.models.len());
+        let known = self.submissions.directory.knowing(&rule.models).await?;
         for model in &rule.models {
-            let worker = self.served.get(model).await?.worker;
+            let worker = known.worker(model).ok_or_else(|| not_registered(model))?.clone();
             routes.push(Route { model: model.clone(), worker });
         }
         let url = callback_url.to_owned();
@@ -45,7 +47,7 @@ impl Requester {
         };
         let idempotency = idempotency_key(rule, callback_url, address);
         if self.submissions.accept(request, idempotency).await?.accepted != Accepted::New {
-            counter!("flota_uploads_total", "result" => "repeated").increment(1);
+            metrics::uploads(UploadResult::Repeated, 1);
         }
         Ok(())
     }

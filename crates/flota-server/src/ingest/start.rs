@@ -1,17 +1,21 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use flota_core::{QueueName, consume::Consumer};
+use flota_core::{
+    BatchLimits, Batcher,
+    consume::{Consumer, WeightedQueue},
+};
 use flota_platform::{Platform, settings::Settings};
+use futures::FutureExt;
 
 use super::{
-    gatherer::Gatherer, handler::Ingest, packer::Packer, requests::Requester, served::Served,
+    handler::{Ingest, MAX_PACKED},
+    packer::Packer,
+    requests::Requester,
 };
 use crate::submissions::Submissions;
 
 /// Upload events in flight at once.
 const EVENTS_IN_FLIGHT: usize = 400;
-/// How long an event waits for others, so that up to 20 tasks travel in one message.
-const PACK_LINGER: Duration = Duration::from_millis(100);
 
 /// The loop that reads upload events, if a rule says what to do with them.
 pub(crate) fn consumer(
@@ -23,20 +27,24 @@ pub(crate) fn consumer(
     if ingest.rules.is_empty() {
         return None;
     }
-    let consume = settings.queue.consume(QueueName::events(&settings.prefix), EVENTS_IN_FLIGHT);
+    let queue_names = settings.queue_names();
+    let events = WeightedQueue::from(queue_names.events());
+    let consume = settings.queue.consume(vec![events], EVENTS_IN_FLIGHT);
     let clock = &platform.clock;
-    let served = Served { models: platform.models.clone(), clock: clock.clone() };
-    let packer = Packer {
-        served: served.clone(),
+    let packer = Arc::new(Packer {
+        directory: submissions.directory.clone(),
         queue: platform.queue.clone(),
         cache: submissions.cache.clone(),
         clock: clock.clone(),
-        prefix: settings.prefix.clone(),
-    };
+        queue_names,
+    });
     let handler = Ingest {
         rules: ingest.rules.clone(),
-        requester: Requester { served, submissions, clock: clock.clone() },
-        gatherer: Gatherer::start(packer, PACK_LINGER),
+        requester: Requester { submissions, clock: clock.clone() },
+        packer: Batcher::start(BatchLimits::one_call_of(MAX_PACKED), move |arrivals| {
+            let packer = Arc::clone(&packer);
+            async move { packer.send(arrivals).await }.boxed()
+        }),
     };
     let (queue, dead_letters) = (platform.queue.clone(), platform.dead_letters.clone());
     Some(Consumer::new(queue, dead_letters, clock.clone(), consume, Arc::new(handler)))

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use flota_core::{
-    DeadLetter, QueueName, RequestId, TasksMessage,
+    DeadLetter, RequestId, TasksMessage,
     ports::{DeadLetterFilter, Depth},
 };
 use serde_json::{Value, json};
@@ -31,12 +31,12 @@ fn put(key: &str) -> Value {
 
 async fn tell(fixture: &Fixture, records: &[Value]) {
     let body = json!({"Records": records}).to_string();
-    fixture.send(&QueueName::events(&fixture.settings.prefix), body).await;
+    fixture.send(&fixture.settings.queue_names().events(), body).await;
 }
 
 /// Waits until no event waits or is in flight.
 async fn until_read(fixture: &Fixture) {
-    let queue = QueueName::events(&fixture.settings.prefix);
+    let queue = fixture.settings.queue_names().events();
     until(async || fixture.platform.queue.depth(&queue).await.unwrap() == Depth::default()).await;
 }
 
@@ -60,13 +60,13 @@ async fn an_upload_is_a_task_for_each_model_of_the_rules_that_it_meets() {
     tell(&fixture, &[record("ObjectCreated:Put", "other", "uploads/3.jpg", None)]).await;
     tell(&fixture, &[record("ObjectRemoved:Delete", "photos", "uploads/2.jpg", None)]).await;
     let test = r#"{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "photos"}"#;
-    fixture.send(&QueueName::events(&fixture.settings.prefix), test.to_owned()).await;
+    fixture.send(&fixture.settings.queue_names().events(), test.to_owned()).await;
     until_read(&fixture).await;
 
     let both = "s3://photos/uploads/dogs%20%26%20cats/1.jpg?versionId=1";
     let cats = fixture.take_tasks("cat").await;
     assert_eq!(tasks(&cats), [("s3://photos/uploads/2.jpg?versionId=1", "cat"), (both, "cat")]);
-    assert_eq!(cats[0].origin.request(), None);
+    assert_eq!(cats[0].source.request(), None);
     assert_eq!(tasks(&fixture.take_tasks("dog").await), [(both, "dog")]);
     assert!(letters(&fixture).await.is_empty());
 }
@@ -140,7 +140,7 @@ async fn a_rule_with_a_callback_makes_one_request_of_an_upload() {
     tell(&fixture, &records[..1]).await;
     until_read(&fixture).await;
     let cats = fixture.take_tasks("cat").await;
-    let requests: Vec<RequestId> = cats.iter().filter_map(|cat| cat.origin.request()).collect();
+    let requests: Vec<RequestId> = cats.iter().filter_map(|cat| cat.source.request()).collect();
     assert_eq!(requests.len(), 2, "one for each object");
     for message in cats {
         fixture.send_outcomes(succeeded(&message).encode().unwrap()).await;
@@ -158,7 +158,7 @@ async fn what_nobody_can_read_is_a_dead_letter_and_holds_up_nothing() {
     let mut strange = put("uploads/1.jpg");
     strange["s3"]["object"]["key"] = "%ff".into();
     tell(&fixture, &[strange, put("uploads/2.jpg")]).await;
-    fixture.send(&QueueName::events(&fixture.settings.prefix), "{}".to_owned()).await;
+    fixture.send(&fixture.settings.queue_names().events(), "{}".to_owned()).await;
     until_read(&fixture).await;
     let letters = letters(&fixture).await;
     let reasons: Vec<String> = letters.iter().map(|letter| letter.reason.to_string()).collect();
@@ -174,7 +174,7 @@ async fn uploads_wait_for_a_model_that_nobody_has_registered() {
     fixture.start();
     tell(&fixture, &[put("1.jpg")]).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let queue = QueueName::events(&fixture.settings.prefix);
+    let queue = fixture.settings.queue_names().events();
     assert_ne!(fixture.platform.queue.depth(&queue).await.unwrap(), Depth::default());
     register(&fixture.platform, "bird", "1", "bird").await;
     until_read(&fixture).await;

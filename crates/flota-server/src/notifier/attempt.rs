@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use ::metrics::counter;
 use flota_core::{
     Callback, CallbackAttempt, CallbackState, PortResult,
     ports::{Callbacks, Clock, PostAnswer, PostError, PostRequest, Poster, Predictions, Requests},
@@ -14,7 +13,7 @@ use super::{
     SigningSecrets, body,
     schedule::{Verdict, verdict},
 };
-use crate::metrics;
+use crate::metrics::{self, CallbackResult};
 
 /// Makes attempts and keeps their log.
 pub(crate) struct Attempts {
@@ -41,7 +40,7 @@ impl Attempts {
                 Some(verdict.receiver_failed)
             }
             Err(error) => {
-                count("own_fault");
+                metrics::callback_attempted(CallbackResult::OwnFault);
                 warn!(callback.id = %callback.id, %error, "a callback could not be tried");
                 None
             }
@@ -94,24 +93,20 @@ fn log(callback: &Callback, verdict: &Verdict) {
     let attempt_count = callback.attempts.len() + 1;
     match verdict.state {
         CallbackState::Pending => {
-            count("retried");
+            metrics::callback_attempted(CallbackResult::Retried);
             info!(callback.id = %callback.id, attempt_count, "callback not taken, it is tried again");
         }
         CallbackState::Delivered => {
-            count("delivered");
+            metrics::callback_attempted(CallbackResult::Delivered);
             info!(callback.id = %callback.id, attempt_count, "callback delivered");
         }
         CallbackState::Failed => {
-            count("failed");
+            metrics::callback_attempted(CallbackResult::Failed);
             warn!(callback.id = %callback.id, attempt_count, "callback failed, its schedule ran out");
         }
         CallbackState::Disabled => {
-            count("disabled");
+            metrics::callback_attempted(CallbackResult::Disabled);
             info!(callback.id = %callback.id, attempt_count, "the receiver wants no more (410)");
         }
     }
-}
-
-fn count(result: &'static str) {
-    counter!("flota_callbacks_total", "result" => result).increment(1);
 }

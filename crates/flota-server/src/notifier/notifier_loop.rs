@@ -6,7 +6,6 @@ use flota_core::{
 };
 use flota_platform::settings::NotifierSettings;
 use futures::{FutureExt, future::join_all};
-use metrics::counter;
 use tokio::{
     task::JoinSet,
     time::{self, Instant, MissedTickBehavior},
@@ -18,7 +17,7 @@ use super::{
     Attempts,
     receivers::{Receivers, Released},
 };
-use crate::notifications::Notifications;
+use crate::{metrics, notifications::Notifications};
 
 /// How much longer than one attempt the attempts under way may take at the end.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
@@ -113,7 +112,7 @@ impl Notifier {
         if back.is_empty() {
             return;
         }
-        counter!("flota_callbacks_held_back_total").increment(back.len() as u64);
+        metrics::callbacks_held_back(back.len());
         for some in back.chunks(RELEASE_CONCURRENCY) {
             let writes = some.iter().filter_map(|(callback, due_at)| {
                 let claim = callback.due_at?;

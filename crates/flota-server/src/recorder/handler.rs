@@ -33,7 +33,7 @@ impl Handler for Recorder {
         _lease: Lease,
     ) -> PortResult<Handled> {
         let Delivery { body: message, receive_count, .. } = delivery;
-        let span = info_span!("record", origin = %message.origin,
+        let span = info_span!("record", source = %message.source,
             round = message.round, pack = message.pack, receive_count);
         self.recording.record(&message).instrument(span).await?;
         Ok(Handled::Ack)

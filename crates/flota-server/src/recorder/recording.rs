@@ -1,14 +1,16 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use ::metrics::counter;
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, Origin, OutcomesMessage, Pack,
-    PackKey, PackRecord, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome,
+    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, OutcomesMessage, Pack, PackKey,
+    PackRecord, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome, TaskSource,
     ports::{Aliases, Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
 };
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::{metrics, notifications::Notifications};
+use crate::{
+    metrics::{self, DropReason},
+    notifications::Notifications,
+};
 
 /// The steps from an outcomes message to a finished round. Each repeats without effect, so that
 /// a crash between any two only repeats them.
@@ -25,20 +27,20 @@ impl Recording {
     /// Makes all that follows from `message` durable. What belongs to nothing that we know is
     /// dropped and counted.
     pub(crate) async fn record(&self, message: &OutcomesMessage) -> PortResult<()> {
-        match message.origin {
-            Origin::Request(id) => self.record_for(id, message).await,
-            Origin::Events(_) => self.record_uploads(message).await,
+        match message.source {
+            TaskSource::Request(id) => self.record_for(id, message).await,
+            TaskSource::Upload(_) => self.record_uploads(message).await,
         }
     }
 
     async fn record_for(&self, id: RequestId, message: &OutcomesMessage) -> PortResult<()> {
         let Some(request) = self.requests.request(id).await? else {
-            drop_outcomes("unknown_request", message.outcomes.len());
+            metrics::outcomes_dropped(DropReason::UnknownRequest, message.outcomes.len());
             warn!(request.id = %id, "outcomes of an unknown request dropped");
             return Ok(());
         };
         let Some(pack) = self.pack_of(&request, message).await? else {
-            drop_outcomes("unknown_pack", message.outcomes.len());
+            metrics::outcomes_dropped(DropReason::UnknownPack, message.outcomes.len());
             warn!(request.id = %id, round = message.round, pack = message.pack,
                 "outcomes of an unknown pack dropped");
             return Ok(());
@@ -57,7 +59,7 @@ impl Recording {
     ) -> PortResult<PackRecord> {
         let ours = |outcome: &&TaskOutcome| pack.tasks.contains(&outcome.n);
         let outcomes: Vec<TaskOutcome> = message.outcomes.iter().filter(ours).cloned().collect();
-        drop_outcomes("unknown_task", message.outcomes.len() - outcomes.len());
+        metrics::outcomes_dropped(DropReason::UnknownTask, message.outcomes.len() - outcomes.len());
 
         self.keep_what_was_seen(message).await?;
         let outcomes = self.with_predictions(outcomes, message).await?;
@@ -97,7 +99,7 @@ impl Recording {
         let stored = self.predictions.used(&keys).await?;
         let before = outcomes.len();
         outcomes.retain(|task| found(task).is_none_or(|key| stored.contains(&key)));
-        drop_outcomes("prediction_deleted", before - outcomes.len());
+        metrics::outcomes_dropped(DropReason::PredictionDeleted, before - outcomes.len());
         Ok(outcomes)
     }
 
@@ -134,11 +136,7 @@ impl Recording {
         let wanted = request.callback.as_ref().filter(|target| target.events.contains(&event));
         let callback = wanted.map(|target| Callback::new(id, target.url.clone(), event, now));
         if self.requests.finish(&Finish { key: round.key, at: now, callback }).await? {
-            counter!("flota_rounds_finished_total").increment(1);
-            if round.key.round == 1 {
-                metrics::request_finished(request.created_at, now);
-            }
-            info!(request.id = %request.id, round = round.key.round, "request finished");
+            metrics::round_finished(request, round.key.round, now);
         }
         self.notifications.request_finished(request.id);
         self.notifications.callback_due();
@@ -173,7 +171,7 @@ fn is_beside_its_outcome(
     recorded: &Recorded,
 ) -> bool {
     let Subject::Task { task, round, .. } = &letter.subject else { return false };
-    if (task.request, *round) != (key.request, key.round) {
+    if (task.source.request(), *round) != (Some(key.request), key.round) {
         return false;
     }
     let ours = message.outcomes.iter().find(|outcome| outcome.n == task.n);
@@ -188,15 +186,11 @@ fn is_beside_its_outcome(
         && kept.ended_at == ours.outcome.ended_at
 }
 
-fn drop_outcomes(reason: &'static str, outcome_count: usize) {
-    if outcome_count > 0 {
-        counter!("flota_outcomes_dropped_total", "reason" => reason)
-            .increment(outcome_count as u64);
-    }
-}
-
 fn count(request: &Request, outcomes: &[TaskOutcome], recorded: &Recorded) {
-    drop_outcomes("duplicate", outcomes.len().saturating_sub(recorded.set.len()));
+    metrics::outcomes_dropped(
+        DropReason::Duplicate,
+        outcomes.len().saturating_sub(recorded.set.len()),
+    );
     for n in &recorded.set {
         if let (Some(task), Some(outcome)) = (request.task(*n), recorded.pack.outcomes.get(n)) {
             metrics::outcome(&task.route.model, outcome, Some(request.created_at));

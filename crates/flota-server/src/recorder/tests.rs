@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, ClientName, Code, DeadLetterState, EventsId, Origin,
-    OutcomesMessage, PackKey, Priority, Reason, RequestId, Subject, TaskMessage, TasksMessage,
+    Callback, CallbackEvent, CallbackId, ClientName, Code, DeadLetterState, EventsId,
+    OutcomesMessage, PackKey, Priority, Reason, RequestId, TaskMessage, TaskSource, TasksMessage,
     ports::{DeadLetterFilter, Finish},
 };
 use proptest::prelude::*;
@@ -129,7 +129,7 @@ async fn what_belongs_to_nothing_is_dropped() {
     let id = fixture.submit(1, &["cat"], None).await;
     let message = succeeded(&fixture.take_tasks("cat").await[0]);
     let mut of_nobody = message.clone();
-    of_nobody.origin = Origin::Request(RequestId(uuid::Uuid::from_u128(5)));
+    of_nobody.source = TaskSource::Request(RequestId(uuid::Uuid::from_u128(5)));
     let mut of_no_round = message.clone();
     of_no_round.round = 2;
     let mut of_no_pack = message.clone();
@@ -158,7 +158,7 @@ async fn a_message_that_nobody_can_read_is_a_dead_letter_and_the_loop_goes_on() 
     .await;
     let letter = letters(&fixture).await.remove(0);
     assert_eq!(letter.reason, Reason::Unreadable);
-    let queue = flota_core::QueueName::outcomes(&fixture.settings.prefix);
+    let queue = fixture.settings.queue_names().outcomes();
     until(async || fixture.platform.queue.depth(&queue).await.unwrap() == Default::default()).await;
 }
 
@@ -173,7 +173,7 @@ fn upload_tasks(round: u32) -> TasksMessage {
         fetch_retries: None,
     };
     TasksMessage {
-        origin: Origin::Events(EventsId(uuid::Uuid::from_u128(6))),
+        source: TaskSource::Upload(EventsId(uuid::Uuid::from_u128(6))),
         round,
         pack: 0,
         copy: 0,
@@ -190,9 +190,6 @@ fn uploads_failed(tasks: &TasksMessage, letters: usize) -> OutcomesMessage {
     message.aliases = Vec::new();
     message.dead_letters = crashed(tasks).dead_letters.into_iter().take(letters).collect();
     for letter in &mut message.dead_letters {
-        let Subject::Task { task, round, model, image } = letter.subject.clone() else { panic!() };
-        let (client, priority) = (ClientName::default(), Priority::Normal);
-        letter.subject = Subject::Upload { task, round, model, image, client, priority };
         letter.reason = Reason::Failed;
     }
     message
@@ -225,7 +222,7 @@ async fn an_upload_that_failed_leaves_a_dead_letter_which_hears_how_its_replay_e
         assert_eq!(kept, message.dead_letters, "the other object is gone");
     }
     let mut strange = message.clone();
-    strange.origin = Origin::Events(EventsId(uuid::Uuid::from_u128(7)));
+    strange.source = TaskSource::Upload(EventsId(uuid::Uuid::from_u128(7)));
     recording.record(&strange).await.unwrap();
     assert_eq!(letters(&fixture).await.len(), 1, "a dead letter of others is not kept");
 

@@ -1,4 +1,3 @@
-use ::metrics::counter;
 use flota_core::{DeadLetter, Ending, OutcomesMessage, PortResult, Subject, TaskOutcome};
 
 use super::recording::Recording;
@@ -30,24 +29,25 @@ impl Recording {
         let Some(earlier) = message.round.checked_sub(1).filter(|round| *round > 0) else {
             return Ok(());
         };
-        let id = DeadLetter::task_id(message.origin.task(task.n).request, task.n, earlier);
+        let id = DeadLetter::id_of(message.source.task(task.n), earlier);
         let has_succeeded = matches!(task.outcome.ending, Ending::Succeeded { .. });
         self.dead_letters.replay_ended(&id, message.round, has_succeeded).await
     }
 }
 
 fn is_of(letter: &DeadLetter, message: &OutcomesMessage) -> bool {
-    let Subject::Upload { task, round, .. } = &letter.subject else { return false };
-    *task == message.origin.task(task.n) && *round == message.round
+    let Subject::Task { task, round, .. } = &letter.subject else { return false };
+    *task == message.source.task(task.n) && *round == message.round
 }
 
 fn count_upload(task: &TaskOutcome, message: &OutcomesMessage) {
     let ending = &task.outcome.ending;
     let letter = || {
-        message.dead_letters.iter().find(|letter| {
-            matches!(&letter.subject,
-        Subject::Upload { task: dead, .. } if dead.n == task.n)
-        })
+        let is_of = |letter: &&DeadLetter| {
+            matches!(&letter.subject, Subject::Task { task: dead, .. }
+            if dead.n == task.n)
+        };
+        message.dead_letters.iter().find(is_of)
     };
     match ending {
         Ending::Succeeded { prediction, .. } => {
@@ -55,7 +55,7 @@ fn count_upload(task: &TaskOutcome, message: &OutcomesMessage) {
         }
         _ => match letter().and_then(DeadLetter::model) {
             Some(model) => metrics::outcome(model, &task.outcome, None),
-            None => counter!("flota_uploads_gone_total").increment(1),
+            None => metrics::upload_gone(),
         },
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flota_core::{
     DeadLetter, DeadLetterState, Ending, Evaluation, ModelVersion, Outcome, PortResult, RoundKey,
-    Subject, ports::Requests,
+    Subject, TaskSource, ports::Requests,
 };
 
 /// What came of each of `letters` that has ended, by its id; those that run still are left out.
@@ -29,17 +29,19 @@ pub(super) async fn evaluate(
             }
         };
         match &letter.subject {
-            Subject::Task { task, .. } => {
-                let key = RoundKey { request: task.request, round };
-                by_round.entry(key).or_default().push((letter, task.n));
-            }
-            Subject::Upload { .. } => {
-                let evaluation = succeeded.map(|succeeded| match succeeded {
-                    true => Evaluation::Succeeded,
-                    false => Evaluation::Failed,
-                });
-                evaluated.extend(evaluation.map(|evaluation| (letter.id.clone(), evaluation)));
-            }
+            Subject::Task { task, .. } => match task.source {
+                TaskSource::Request(request) => {
+                    let key = RoundKey { request, round };
+                    by_round.entry(key).or_default().push((letter, task.n));
+                }
+                TaskSource::Upload(_) => {
+                    let evaluation = succeeded.map(|succeeded| match succeeded {
+                        true => Evaluation::Succeeded,
+                        false => Evaluation::Failed,
+                    });
+                    evaluated.extend(evaluation.map(|evaluation| (letter.id.clone(), evaluation)));
+                }
+            },
             Subject::Message { .. } => evaluated.push((letter.id.clone(), Evaluation::Resent)),
         }
     }

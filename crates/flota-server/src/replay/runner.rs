@@ -7,17 +7,18 @@ use std::{
 };
 
 use flota_core::{
-    ClientName, DeadLetter, DeadLetterState, EventsId, ModelName, Origin, PortError, PortResult,
-    Priority, QueueName, Reason, RequestId, RoundKey, Subject, TaskId, TaskMessage, TasksMessage,
-    ports::{Clock, DeadLetters, Models, NewMessage, Queue, Requests},
+    ClientName, DeadLetter, DeadLetterState, KnownModels, ModelDirectory, PortError, PortResult,
+    QueueName, QueueNames, Reason, RequestId, RoundKey, Subject, TaskMessage, TaskSource,
+    TasksMessage,
+    ports::{Clock, DeadLetters, NewMessage, Queue, Requests},
     with_causes,
 };
 use flota_platform::settings::SweeperSettings;
-use metrics::counter;
 use tracing::{info, warn};
 
 use crate::{
     dispatch::{Copies, Dispatcher, open_packs},
+    metrics,
     queues::fleet_queues,
     request_state::runs,
 };
@@ -27,11 +28,11 @@ use crate::{
 pub(crate) struct ReplayRunner {
     pub(crate) requests: Arc<dyn Requests>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
-    pub(crate) models: Arc<dyn Models>,
+    pub(crate) directory: Arc<ModelDirectory>,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) prefix: String,
+    pub(crate) queue_names: QueueNames,
     pub(crate) settings: SweeperSettings,
 }
 
@@ -72,12 +73,14 @@ impl ReplayRunner {
         let mut by_request: BTreeMap<RequestId, Vec<OfRequest<'_>>> = BTreeMap::new();
         for letter in letters {
             let rerun = match &letter.subject {
-                Subject::Task { task, round, .. } => {
-                    let of_request = OfRequest { letter, n: task.n, died_in: *round };
-                    by_request.entry(task.request).or_default().push(of_request);
-                    continue;
-                }
-                Subject::Upload { .. } => self.rerun_upload(letter, by).await?,
+                Subject::Task { task, round, .. } => match task.source {
+                    TaskSource::Request(request) => {
+                        let of_request = OfRequest { letter, n: task.n, died_in: *round };
+                        by_request.entry(request).or_default().push(of_request);
+                        continue;
+                    }
+                    TaskSource::Upload(_) => self.rerun_upload(letter, by).await?,
+                },
                 Subject::Message { .. } => self.resend(letter, by).await?,
             };
             runner.push((letter.id.clone(), rerun));
@@ -91,15 +94,19 @@ impl ReplayRunner {
     /// What keeps the task of an open letter from running again; `None` where nothing does.
     pub(crate) async fn refusal(&self, letter: &DeadLetter) -> PortResult<Option<ReplayResult>> {
         Ok(match &letter.subject {
-            Subject::Task { task, .. } => match self.requests.rounds(task.request).await?.last() {
-                None => Some(ReplayResult::RequestNotFound),
-                Some(last) if last.finished_at.is_none() => Some(ReplayResult::RequestNotFinished),
-                Some(_) => None,
+            Subject::Task { task, model, .. } => match task.source {
+                TaskSource::Request(id) => match self.requests.rounds(id).await?.last() {
+                    None => Some(ReplayResult::RequestNotFound),
+                    Some(last) if last.finished_at.is_none() => {
+                        Some(ReplayResult::RequestNotFinished)
+                    }
+                    Some(_) => None,
+                },
+                TaskSource::Upload(_) => {
+                    let known = self.directory.get(model).await?;
+                    known.is_none().then_some(ReplayResult::ModelNotFound)
+                }
             },
-            Subject::Upload { model, .. } => {
-                let known = self.models.get(model, self.clock.now()).await?;
-                known.is_none().then_some(ReplayResult::ModelNotFound)
-            }
             Subject::Message { .. } if letter.reason == Reason::Unreadable => {
                 Some(ReplayResult::NotReadable)
             }
@@ -154,7 +161,7 @@ impl ReplayRunner {
         let (by, at) = (by.to_owned(), self.clock.now());
         let state = DeadLetterState::Replayed { round, at, by, succeeded: None };
         if self.dead_letters.decide(&letter.id, &state).await? {
-            counter!("flota_dead_letters_replayed_total").increment(1);
+            metrics::dead_letter_replayed();
         }
         Ok((letter.id.clone(), ReplayResult::InRound(round)))
     }
@@ -182,24 +189,39 @@ impl ReplayRunner {
     /// Sends the task of an upload event again. The letter is decided first, so that it is there to
     /// be told how the task ended; after a crash in between it is sent by the server that continues.
     async fn rerun_upload(&self, letter: &DeadLetter, by: &str) -> PortResult<ReplayResult> {
-        let Subject::Upload { task, round, model, image, client, priority } = &letter.subject
-        else {
+        let Subject::Task { task, round, model, image, client, priority } = &letter.subject else {
             return Ok(ReplayResult::NotReadable);
         };
-        let Some(known) = self.models.get(model, self.clock.now()).await? else {
+        let Some(known) = self.directory.get(model).await? else {
             return Ok(ReplayResult::ModelNotFound);
         };
-        let queue = QueueName::tasks(&self.prefix, &known.registration.worker, *priority);
-        let message = upload_message(*task, *round + 1, (model, image), (client, *priority));
-        let body = match message.encode() {
-            Ok(body) => body,
+        let queue = self.queue_names.tasks(&known.registration.worker, *priority);
+        let message = TasksMessage {
+            source: task.source,
+            round: *round + 1,
+            pack: 0,
+            copy: 0,
+            client: client.clone(),
+            priority: *priority,
+            deadline: None,
+            tasks: vec![TaskMessage {
+                n: task.n,
+                image: image.clone(),
+                model: model.clone(),
+                tries: 0,
+                faults: Vec::new(),
+                fetch_retries: None,
+            }],
+        };
+        let message = match message.to_new_message() {
+            Ok(message) => message,
             Err(error) => {
                 let error = PortError::permanent("writing the task of an upload event", error);
                 return not_sent(letter, error);
             }
         };
         let (_, rerun) = self.decide(letter, *round + 1, by).await?;
-        match self.send(&queue, body, client).await {
+        match self.send(&queue, message).await {
             Ok(()) => Ok(rerun),
             Err(error) => not_sent(letter, error),
         }
@@ -216,25 +238,31 @@ impl ReplayRunner {
         let Some(queue) = self.queue_named(queue).await? else {
             return Ok(ReplayResult::ModelNotFound);
         };
-        if let Err(error) = self.send(&queue, body.clone(), &ClientName::default()).await {
+        // Outcomes and events hold no tasks.
+        let tasks =
+            TasksMessage::decode(body).map_or_else(|_| BTreeMap::new(), |it| it.task_counts());
+        let group = ClientName::default();
+        let message = NewMessage { tasks, ..NewMessage::new(body.clone(), group.as_str()) };
+        if let Err(error) = self.send(&queue, message).await {
             return not_sent(letter, error);
         }
         let (_, rerun) = self.decide(letter, 1, by).await?;
         Ok(rerun)
     }
 
-    async fn send(&self, queue: &QueueName, body: String, group: &ClientName) -> PortResult<()> {
-        // Outcomes and events hold no tasks.
-        let tasks =
-            TasksMessage::decode(&body).map_or_else(|_| BTreeMap::new(), |it| it.task_counts());
-        let message = NewMessage { tasks, ..NewMessage::new(body, group.to_string()) };
+    async fn send(&self, queue: &QueueName, message: NewMessage) -> PortResult<()> {
         self.queue.send(queue, &[message]).await?.into_iter().collect()
     }
 
     async fn queue_named(&self, name: &str) -> PortResult<Option<QueueName>> {
-        let now = self.clock.now();
-        let queues = fleet_queues(self.models.as_ref(), &self.prefix, now).await?;
-        Ok(queues.into_iter().map(|(queue, _)| queue).find(|queue| queue.as_str() == name))
+        let find = |known: &KnownModels| {
+            let mut queues = fleet_queues(known, &self.queue_names).into_iter();
+            queues.find_map(|(queue, _)| (queue.as_str() == name).then_some(queue))
+        };
+        Ok(match find(&self.directory.known().await?) {
+            Some(queue) => Some(queue),
+            None => find(&self.directory.known_now().await?),
+        })
     }
 }
 
@@ -248,31 +276,5 @@ fn not_sent(letter: &DeadLetter, error: PortError) -> PortResult<ReplayResult> {
             Ok(ReplayResult::NotSendable)
         }
         PortError::Transient { .. } | PortError::Full { .. } => Err(error),
-    }
-}
-
-fn upload_message(
-    task: TaskId,
-    round: u32,
-    (model, image): (&ModelName, &str),
-    (client, priority): (&ClientName, Priority),
-) -> TasksMessage {
-    let task_message = TaskMessage {
-        n: task.n,
-        image: image.to_owned(),
-        model: model.clone(),
-        tries: 0,
-        faults: Vec::new(),
-        fetch_retries: None,
-    };
-    TasksMessage {
-        origin: Origin::Events(EventsId(task.request.0)),
-        round,
-        pack: 0,
-        copy: 0,
-        client: client.clone(),
-        priority,
-        deadline: None,
-        tasks: vec![task_message],
     }
 }

@@ -6,16 +6,15 @@ use std::{
 };
 
 use flota_core::{
-    DeadLetter, Ending, Evaluation, PortResult, Replay, ReplayState, RequestId, StopReason,
-    Subject, ports::DeadLetterFilter,
+    DeadLetter, Ending, Evaluation, KnownModels, PortResult, Replay, ReplayState, RequestId,
+    StopReason, TaskSource, ports::DeadLetterFilter,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use metrics::counter;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::{ReplayResult, Replayer, active::ActiveReplay, evaluate::evaluate};
-use crate::request_state::RequestState;
+use crate::{metrics, request_state::RequestState};
 
 /// Dead letters read at the same time.
 const READS_AT_ONCE: usize = 8;
@@ -42,7 +41,7 @@ impl Replayer {
             self.rerun(active, &open, now).await?;
             self.rerun(active, &taken, now).await?;
         } else {
-            log_end(&active.replay);
+            metrics::replay_ended(&active.replay);
         }
         Ok(is_running)
     }
@@ -84,7 +83,7 @@ impl Replayer {
         };
         let (open, running): (Vec<_>, Vec<_>) = letters.into_iter().partition(is_unsent);
         for letter in running {
-            if let Subject::Task { .. } = letter.subject {
+            if letter.request().is_some() {
                 active.running.insert(letter.id.clone(), letter);
             }
         }
@@ -126,10 +125,10 @@ impl Replayer {
             return Ok(stopped(StopReason::TooManyFailed));
         }
         if let Some(wanted) = &replay.plan.to_version {
-            let known = self.runner.models.get(&replay.model, at).await?;
-            let is_current =
-                known.is_some_and(|known| known.registration.manifest.version == *wanted);
-            if !is_current {
+            let directory = &self.runner.directory;
+            let is_current = |known: KnownModels| known.version(&replay.model) == Some(wanted);
+            // A replay stops for good: not by what was so a second ago.
+            if !is_current(directory.known().await?) && !is_current(directory.known_now().await?) {
                 return Ok(stopped(StopReason::VersionNotCurrent));
             }
         }
@@ -187,8 +186,8 @@ impl Replayer {
             if in_flight.contains(letter.id.as_str()) || whole.contains_key(&letter.id) {
                 continue;
             }
-            if let Subject::Task { task, .. } = &letter.subject {
-                for other in self.others_of(task.request, &letter.id).await? {
+            if let Some(request) = letter.request() {
+                for other in self.others_of(request, &letter.id).await? {
                     let is_meant = other.is_open()
                         && replay.plan.selection.contains(&other)
                         && !in_flight.contains(other.id.as_str());
@@ -210,7 +209,7 @@ impl Replayer {
         let failed = (0..state.request.task_count())
             .filter_map(|n| Some((n, state.latest(n)?)))
             .filter(|(_, (_, outcome))| matches!(outcome.ending, Ending::Failed { .. }))
-            .map(|(n, (round, _))| DeadLetter::task_id(request, n, round));
+            .map(|(n, (round, _))| DeadLetter::id_of(TaskSource::Request(request).task(n), round));
         let ids: Vec<String> = failed.filter(|id| id != but).collect();
         let read = stream::iter(ids).map(async |id| self.dead_letters.get(&id).await);
         let read: Vec<Option<DeadLetter>> = read.buffered(READS_AT_ONCE).try_collect().await?;
@@ -270,23 +269,4 @@ impl Replayer {
 
 fn is_in_flight(replay: &Replay, id: &str) -> bool {
     replay.progress.in_flight.iter().any(|in_flight| in_flight.letter == id)
-}
-
-/// The line by which an operator finds what a replay did.
-pub(super) fn log_end(replay: &Replay) {
-    let progress = &replay.progress;
-    let (id, by, model) = (&replay.id, &replay.by, &replay.model);
-    let (succeeded_count, failed_count) = (progress.succeeded_count, progress.failed_count);
-    let skipped_count = progress.skipped_count;
-    let result = match &replay.state {
-        ReplayState::Stopped { why, .. } => why.to_string().to_lowercase(),
-        _ => "completed".to_owned(),
-    };
-    counter!("flota_replays_ended_total", "result" => result).increment(1);
-    match &replay.state {
-        ReplayState::Stopped { why, .. } => warn!(replay.id = %id, by, %model, %why,
-            succeeded_count, failed_count, skipped_count, "a replay was stopped"),
-        _ => info!(replay.id = %id, by, %model, succeeded_count, failed_count, skipped_count,
-            "a replay is completed"),
-    }
 }

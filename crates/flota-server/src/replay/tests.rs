@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use flota_core::{
-    Code, DeadLetter, DeadLetterState, EventsId, Fault, Origin, OutcomesMessage, Priority, Reason,
-    RequestId, Subject, TaskId, TaskMessage, TasksMessage,
+    Code, DeadLetter, DeadLetterState, EventsId, Fault, OutcomesMessage, Priority, Reason,
+    RequestId, Subject, TaskId, TaskMessage, TaskSource, TasksMessage,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -65,7 +65,7 @@ async fn work_until_ended(fixture: &Fixture, id: &str) -> Vec<(TaskId, u32)> {
     let mut ran = Vec::new();
     until(async || {
         for message in fixture.take_tasks("cat").await {
-            ran.extend(message.tasks.iter().map(|t| (message.origin.task(t.n), message.round)));
+            ran.extend(message.tasks.iter().map(|t| (message.source.task(t.n), message.round)));
             answer(fixture, &succeeded(&message)).await;
         }
         show(fixture, id).await["state"] != "running"
@@ -195,7 +195,7 @@ async fn killed_after(moments: usize) {
     let mut ran = Vec::new();
     for _ in 0..moments {
         for message in fixture.take_tasks("cat").await {
-            ran.extend(message.tasks.iter().map(|t| (message.origin.task(t.n), message.round)));
+            ran.extend(message.tasks.iter().map(|t| (message.source.task(t.n), message.round)));
             answer(&fixture, &succeeded(&message)).await;
         }
         tokio::time::advance(std::time::Duration::from_millis(50)).await;
@@ -297,7 +297,7 @@ async fn what_runs_still_or_was_decided_is_skipped() {
     until(async || open_count(&fixture).await == 2).await;
     let replay = start(&fixture, json!({"model": "cat"})).await;
     until(async || show(&fixture, &replay).await["counts"]["running"] == 2).await;
-    let letter = DeadLetter::task_id(busy, 0, 1);
+    let letter = DeadLetter::id_of(TaskSource::Request(busy).task(0), 1);
     let answer = fixture.post(&format!("/v1/dead-letters/{letter}/discard"), "").await;
     assert_eq!(answer.status.as_u16(), 200);
     let end = ended(&fixture, &replay).await;
@@ -307,12 +307,12 @@ async fn what_runs_still_or_was_decided_is_skipped() {
 
 /// The dead letter of a task of an upload event.
 fn upload(n: u32, fixture: &Fixture) -> DeadLetter {
-    let events = RequestId(Uuid::from_u128(7));
+    let task = TaskSource::Upload(EventsId(Uuid::from_u128(7))).task(n);
     let now = fixture.platform.clock.now();
     DeadLetter {
-        id: DeadLetter::task_id(events, n, 1),
-        subject: Subject::Upload {
-            task: TaskId { request: events, n },
+        id: DeadLetter::id_of(task, 1),
+        subject: Subject::Task {
+            task,
             round: 1,
             model: "cat".parse().unwrap(),
             image: format!("s3://photos/{n}.jpg?versionId=1"),
@@ -340,7 +340,7 @@ async fn tasks_of_uploads_are_sent_again_and_judged_by_what_the_recorder_hears()
     let messages = next_tasks(&fixture).await;
     assert_eq!(messages.len(), 4);
     for message in &messages {
-        assert_eq!(message.origin, Origin::Events(EventsId(Uuid::from_u128(7))));
+        assert_eq!(message.source, TaskSource::Upload(EventsId(Uuid::from_u128(7))));
         assert_eq!((message.round, message.pack), (2, 0));
         let TaskMessage { n, image, .. } = &message.tasks[0];
         assert_eq!(*image, format!("s3://photos/{n}.jpg?versionId=1"));
@@ -353,7 +353,7 @@ async fn tasks_of_uploads_are_sent_again_and_judged_by_what_the_recorder_hears()
     let end = ended(&fixture, &replay).await;
     let counts = json!({"running": 0, "succeeded": 3, "failed": 1, "resent": 0, "skipped": 0});
     assert_eq!((&end["state"], &end["counts"]), (&json!("completed"), &counts));
-    let letter = DeadLetter::task_id(RequestId(Uuid::from_u128(7)), 1, 1);
+    let letter = DeadLetter::id_of(TaskSource::Upload(EventsId(Uuid::from_u128(7))).task(1), 1);
     let letter = fixture.get(&format!("/v1/dead-letters/{letter}")).await.json;
     assert_eq!((&letter["replay_succeeded"], &letter["replay_round"]), (&json!(true), &json!(2)));
     assert_eq!(fixture.take_tasks("cat").await.len(), 0, "each was sent once");
@@ -364,7 +364,7 @@ async fn what_can_never_be_sent_is_skipped_and_holds_up_no_other() {
     let fixture = Fixture::new().await;
     fixture.start();
     let mut long = upload(0, &fixture);
-    let Subject::Upload { image, .. } = &mut long.subject else { unreachable!("it is an upload") };
+    let Subject::Task { image, .. } = &mut long.subject else { unreachable!("it is a task") };
     *image = format!("s3://photos/{}", "x".repeat(70_000));
     for letter in [&long, &upload(1, &fixture)] {
         fixture.platform.dead_letters.put(letter).await.unwrap();

@@ -4,8 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    BatchSpec, Code, Output, Prediction, PredictionKey, Sha256, Timings, consume::gather,
-    ports::Clock,
+    BatchSpec, Batches, Code, Output, Prediction, PredictionKey, Sha256, Timings, ports::Clock,
 };
 use flota_engine::{Model, Tensor};
 use tokio::{
@@ -111,21 +110,15 @@ fn stopped() -> Failure {
 /// Turns `items` into batches until nobody sends any more.
 pub(crate) async fn batch_all(
     spec: BatchSpec,
-    mut items: mpsc::Receiver<Item>,
+    items: mpsc::Receiver<Item>,
     batches: mpsc::Sender<Batch>,
 ) {
-    let max_size = spec.max_size.max(1) as usize;
+    let mut forming = Batches::new(items, spec.max_size as usize);
     loop {
-        let mut batch = gather(&mut items, max_size, |_| Instant::now() + spec.max_wait()).await;
-        if batch.is_empty() {
-            return;
-        }
+        let due = |_: &Item| Instant::now() + spec.max_wait();
+        let Some(mut batch) = forming.next(due).await else { return };
         let Ok(place) = batches.reserve().await else { return };
-        while batch.len() < max_size
-            && let Ok(item) = items.try_recv()
-        {
-            batch.push(item);
-        }
+        forming.fill(&mut batch);
         // What is inferred for a lost lease has no effect.
         batch.retain(|item| !item.reply.is_closed());
         if !batch.is_empty() {

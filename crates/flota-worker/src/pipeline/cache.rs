@@ -3,18 +3,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
+    time::Duration,
 };
 
 use flota_core::{
-    Alias, OBJECT_PREFIX, ObjectAddress, ObjectIdentity, PortResult, Prediction, PredictionKey,
-    Sha256, ports::Images,
+    Alias, BatchLimits, Batcher, OBJECT_PREFIX, ObjectAddress, ObjectIdentity, PortResult,
+    Prediction, PredictionKey, Sha256, ports::Images,
 };
 use flota_platform::{Platform, settings::ObjectSettings};
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Shared, WeakShared},
-};
+use futures::FutureExt;
+
+/// Most keys of one look-up, so that none waits for the answer to very many others.
+const MAX_KEYS: usize = 100;
 
 /// Predictions by content, and contents by object, from the store.
 pub(crate) struct PredictionCache {
@@ -30,25 +31,21 @@ impl PredictionCache {
         let (predictions, aliases) = (platform.predictions.clone(), platform.aliases.clone());
         let look_up_predictions = move |keys: Vec<PredictionKey>| {
             let predictions = Arc::clone(&predictions);
-            let found = async move {
+            async move {
                 let found = predictions.get(&keys).await?;
-                let pairs = found.into_iter().map(|found| (found.key.clone(), found));
-                PortResult::Ok(pairs.collect::<Vec<_>>())
-            };
-            found.boxed()
+                PortResult::Ok(found.into_iter().map(|found| (found.key.clone(), found)).collect())
+            }
         };
         let look_up_aliases = move |objects: Vec<ObjectIdentity>| {
             let aliases = Arc::clone(&aliases);
-            let found = async move {
-                let found = aliases.get(&objects).await?;
-                let pairs = found.into_iter().map(|Alias { object, sha256 }| (object, sha256));
-                PortResult::Ok(pairs.collect::<Vec<_>>())
-            };
-            found.boxed()
+            async move {
+                let found = aliases.get(&objects).await?.into_iter();
+                PortResult::Ok(found.map(|Alias { object, sha256 }| (object, sha256)).collect())
+            }
         };
         Self {
-            predictions: CacheLookup::new("prediction", Arc::new(look_up_predictions)),
-            contents: CacheLookup::new("alias", Arc::new(look_up_aliases)),
+            predictions: lookup("prediction", look_up_predictions),
+            contents: lookup("alias", look_up_aliases),
             images: platform.images.clone(),
             objects,
         }
@@ -60,7 +57,7 @@ impl PredictionCache {
         if key.version.is_dev() {
             return None;
         }
-        self.predictions.get(key).await
+        self.predictions.add(key.clone(), Duration::ZERO).await.flatten()
     }
 
     /// The identity of the object at `url`, if it is one that names its content for sure.
@@ -71,7 +68,7 @@ impl PredictionCache {
 
     /// The content of `object`, if it is cached. If the store does not answer it is fetched.
     pub(crate) async fn content(&self, object: &ObjectIdentity) -> Option<Sha256> {
-        self.contents.get(object).await
+        self.contents.add(object.clone(), Duration::ZERO).await.flatten()
     }
 
     /// What S3 says that the object at `url` contains, if it is to be asked.
@@ -81,80 +78,38 @@ impl PredictionCache {
     }
 }
 
-/// Looks keys up in the store. Those that wait while a look-up is under way go together in the next: at most one for
-/// each image of the worker.
-struct CacheLookup<K, V> {
-    /// What is looked up, for the log.
+/// Looks keys up in the store: those that wait while a look-up is under way go together in the next.
+type CacheLookup<K, V> = Batcher<K, Option<V>>;
+
+/// Looks keys up by `look_up`. `name` is what is looked up, for the log.
+fn lookup<K, V, F>(
     name: &'static str,
-    look_up: LookUp<K, V>,
-    /// Held by the look-up under way.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    /// The last batch that began: others may join it until its turn comes.
-    last: Mutex<Option<LookupBatch<K, V>>>,
-}
-
-type LookUp<K, V> =
-    Arc<dyn Fn(Vec<K>) -> BoxFuture<'static, PortResult<Vec<(K, V)>>> + Send + Sync>;
-type Found<K, V> = BoxFuture<'static, Arc<BTreeMap<K, V>>>;
-
-/// Keys that are looked up together, as soon as one of their callers may.
-struct LookupBatch<K, V> {
-    /// `None` once its turn has come.
-    keys: Arc<Mutex<Option<BTreeSet<K>>>>,
-    found: WeakShared<Found<K, V>>,
-}
-
-impl<K, V> CacheLookup<K, V>
+    look_up: impl Fn(Vec<K>) -> F + Send + Sync + 'static,
+) -> CacheLookup<K, V>
 where
-    K: Ord + Clone + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
+    K: Ord + Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    F: Future<Output = PortResult<Vec<(K, V)>>> + Send + 'static,
 {
-    fn new(name: &'static str, look_up: LookUp<K, V>) -> Self {
-        Self { name, look_up, turn: Arc::default(), last: Mutex::new(None) }
-    }
-
-    async fn get(&self, key: &K) -> Option<V> {
-        self.join(key).await.get(key).cloned()
-    }
-
-    /// Joins the last batch, or begins one.
-    fn join(&self, key: &K) -> Shared<Found<K, V>> {
-        let mut last = self.last.lock().expect("nothing panics under this lock");
-        if let Some(found) = last.as_ref().and_then(|batch| batch.join(key)) {
-            return found;
-        }
-        let keys = Arc::new(Mutex::new(Some(BTreeSet::from([key.clone()]))));
-        let (name, look_up, turn) = (self.name, self.look_up.clone(), self.turn.clone());
-        let waiting = keys.clone();
-        let found = async move {
-            let _turn = turn.lock().await;
-            let keys = waiting.lock().expect("nothing panics under this lock").take();
-            let keys: Vec<K> = keys.into_iter().flatten().collect();
-            let key_count = keys.len();
-            let found = look_up(keys).await.unwrap_or_else(|error| {
+    Batcher::start(BatchLimits::one_call_of(MAX_KEYS), move |keys: Vec<K>| {
+        let distinct = Vec::from_iter(BTreeSet::from_iter(keys.iter().cloned()));
+        let key_count = distinct.len();
+        let found = look_up(distinct);
+        let answers = async move {
+            let found = found.await.unwrap_or_else(|error| {
                 tracing::warn!(%error, key_count, "{name} cache lookup failed");
                 Vec::new()
             });
-            Arc::new(found.into_iter().collect::<BTreeMap<K, V>>())
+            let found = BTreeMap::from_iter(found);
+            keys.iter().map(|key| found.get(key).cloned()).collect()
         };
-        let found = found.boxed().shared();
-        *last = found.downgrade().map(|found| LookupBatch { keys, found });
-        found
-    }
-}
-
-impl<K: Ord + Clone, V> LookupBatch<K, V> {
-    fn join(&self, key: &K) -> Option<Shared<Found<K, V>>> {
-        let found = self.found.upgrade()?;
-        let mut keys = self.keys.lock().expect("nothing panics under this lock");
-        keys.as_mut()?.insert(key.clone());
-        Some(found)
-    }
+        answers.boxed()
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::Mutex;
 
     use futures::future::join_all;
     use tokio::time::{self, Instant};
@@ -166,26 +121,25 @@ mod tests {
         const SECOND: Duration = Duration::from_secs(1);
         let calls = Arc::new(Mutex::new(Vec::new()));
         let called = calls.clone();
-        let look_up = move |keys: Vec<u32>| {
+        let keys = lookup("test", move |keys: Vec<u32>| {
             called.lock().unwrap().push(keys.len());
-            let found = async move {
+            async move {
                 time::sleep(SECOND).await;
                 let even = keys.into_iter().filter(|key| key % 2 == 0);
-                PortResult::Ok(even.map(|key| (key, key * 10)).collect::<Vec<_>>())
-            };
-            found.boxed()
-        };
-        let lookup = &CacheLookup::new("test", Arc::new(look_up));
+                PortResult::Ok(even.map(|key| (key, key * 10)).collect())
+            }
+        });
+        let keys = &keys;
+        let get = move |n: u32| async move { keys.add(n, Duration::ZERO).await.flatten() };
         let began = Instant::now();
-        let callers = (0..250).chain([0]).map(|n| async move { lookup.get(&n).await });
-        let found: Vec<Option<u32>> = join_all(callers).await;
+        let found: Vec<Option<u32>> = join_all((0..250).chain([200]).map(get)).await;
         assert_eq!(found[..4], [Some(0), None, Some(20), None]);
-        assert_eq!((found.len(), found[250]), (251, Some(0)));
-        assert_eq!(*calls.lock().unwrap(), [1, 250]);
-        assert_eq!(began.elapsed(), 2 * SECOND);
+        assert_eq!((found.len(), found[250]), (251, Some(2_000)));
+        assert_eq!(*calls.lock().unwrap(), [100, 100, 50], "one key is looked up once");
+        assert_eq!(began.elapsed(), 3 * SECOND);
 
-        // A caller that leaves takes its look-up along, and the next one begins another.
-        assert!(time::timeout(SECOND / 2, lookup.get(&2)).await.is_err());
-        assert_eq!(lookup.get(&4).await, Some(40));
+        // A caller that leaves holds up nobody for longer than its look-up takes.
+        assert!(time::timeout(SECOND / 2, get(2)).await.is_err());
+        assert_eq!(get(4).await, Some(40));
     }
 }

@@ -4,7 +4,7 @@ use std::{io, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use flota_core::{
-    PortResult, TasksMessage, WorkerName,
+    PortResult, QueueNames, TasksMessage, WorkerName,
     consume::{Handled, Handler, Lease, Unreadable},
     ports::{Clock, Delivery, Requests},
 };
@@ -34,8 +34,7 @@ pub(crate) struct Parts {
     pub(crate) platform: Platform,
     /// Whose queue it takes its tasks from.
     pub(crate) worker: WorkerName,
-    /// The beginning of the queues' names.
-    pub(crate) prefix: String,
+    pub(crate) queue_names: QueueNames,
     pub(crate) settings: WorkerSettings,
     /// When the sweeper sends the first copy of a pack, by its age.
     pub(crate) copied_after: Duration,
@@ -90,7 +89,7 @@ impl Pipeline {
         let models = infer.start(parts.models)?;
 
         let (queue, meter) = (&platform.queue, Arc::clone(&throughput));
-        let reporter = Reporter::start(queue, parts.prefix, &worker, retry.clone(), meter);
+        let reporter = Reporter::start(queue, parts.queue_names, &worker, retry.clone(), meter);
         let worker = Worker { name: worker, models, max_isolated };
         Ok(Self {
             tasks: TaskRunner::new(&platform, worker, images, reporter, retry),
@@ -144,7 +143,7 @@ impl Handler for Pipeline {
         }
         let Delivery { body: message, receive_count, sent_at, .. } = delivery;
         let span = tracing::info_span!(
-            "delivery", origin = %message.origin, message.pack, delivery.receive_count = receive_count
+            "delivery", source = %message.source, message.pack, delivery.receive_count = receive_count
         );
         let _in_flight = metrics::TasksInFlight::new(message.tasks.len());
         let _busy = self.throughput.begin(&message);

@@ -2,13 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use flota_core::{
-    Alias, Ending, OutcomesMessage, PortError, PortResult, Priority, QueueName, TaskMessage,
-    TaskOutcome, TasksMessage, WireError, WorkerName, backoff,
+    Alias, Ending, OutcomesMessage, PortError, PortResult, QueueNames, TaskMessage, TaskOutcome,
+    TasksMessage, WireError, WorkerName, backoff,
     limits::MAX_MESSAGE_DELAY,
     ports::{Clock, NewMessage, Queue},
 };
@@ -17,7 +17,7 @@ use url::Url;
 use super::{
     attempt::PackDelivery,
     result::{EndedTask, RetryPolicy, TaskResult},
-    sender::BatchingSender,
+    sender::RetryingSender,
 };
 use crate::{metrics, stages::Stage, throughput::ThroughputMeter};
 
@@ -26,43 +26,28 @@ const LINGER_PART: u32 = 10;
 
 /// Reports the results of a worker's tasks.
 pub(crate) struct Reporter {
-    queue: Arc<dyn Queue>,
+    /// Whose queues the tasks came from.
+    worker: WorkerName,
+    queue_names: QueueNames,
     clock: Arc<dyn Clock>,
-    /// The beginning of the queues' names.
-    prefix: String,
     retry: RetryPolicy,
     throughput: Arc<ThroughputMeter>,
-    /// To the recorder.
-    outcomes: BatchingSender,
-    /// Back onto the worker's own queue.
-    tasks: BatchingSender,
-    /// Onto the queues of workers that serve models now which this one served.
-    rerouted: Mutex<BTreeMap<QueueName, BatchingSender>>,
+    sender: RetryingSender,
 }
 
 impl Reporter {
     /// A reporter of `worker`.
     pub(crate) fn start(
         queue: &Arc<dyn Queue>,
-        prefix: String,
+        queue_names: QueueNames,
         worker: &WorkerName,
         retry: RetryPolicy,
         throughput: Arc<ThroughputMeter>,
     ) -> Self {
         let clock = Arc::clone(&retry.clock);
-        let start =
-            |name, stage| BatchingSender::start(Arc::clone(queue), name, Arc::clone(&clock), stage);
         let stage = Stage::start("report", 1);
-        Self {
-            outcomes: start(QueueName::outcomes(&prefix), Some(stage)),
-            tasks: start(QueueName::tasks(&prefix, worker, Priority::Normal), None),
-            rerouted: Mutex::default(),
-            queue: Arc::clone(queue),
-            clock,
-            prefix,
-            retry,
-            throughput,
-        }
+        let sender = RetryingSender::new(Arc::clone(queue), Arc::clone(&clock), stage);
+        Self { worker: worker.clone(), queue_names, clock, retry, throughput, sender }
     }
 
     /// Sends the results of tasks of `delivery`. `Ok` means that all are durable.
@@ -99,12 +84,14 @@ impl Reporter {
         let rest = groups.map(|(tasks, delay)| tasks_message(message, tasks, delay));
         let rest = rest.collect::<PortResult<Vec<_>>>()?;
         let outcomes = outcomes_messages(delivery, &ended)?;
-        tokio::try_join!(self.outcomes.send(outcomes), self.tasks.send(rest))?;
+        let own = self.queue_names.tasks(&self.worker, message.priority);
+        let recorder = self.queue_names.outcomes();
+        tokio::try_join!(self.sender.send(&recorder, &outcomes), self.sender.send(&own, &rest))?;
         for (worker, tasks) in rerouted {
             metrics::rerouted(tasks.len());
-            let queue = QueueName::tasks(&self.prefix, &worker, message.priority);
+            let queue = self.queue_names.tasks(&worker, message.priority);
             let message = tasks_message(message, tasks, Duration::ZERO)?;
-            self.sender_to(queue).send(vec![message]).await?;
+            self.sender.send(&queue, &[message]).await?;
         }
         ended.iter().for_each(|task| self.log(message, task));
         Ok(())
@@ -117,21 +104,11 @@ impl Reporter {
         tries.map_or(Duration::ZERO, delay).min(MAX_MESSAGE_DELAY)
     }
 
-    /// To the queue of another worker.
-    fn sender_to(&self, queue: QueueName) -> BatchingSender {
-        let mut rerouted = self.rerouted.lock().expect("nothing panics under this lock");
-        let start = || {
-            let (queues, clock) = (Arc::clone(&self.queue), Arc::clone(&self.clock));
-            BatchingSender::start(queues, queue.clone(), clock, None)
-        };
-        rerouted.entry(queue.clone()).or_insert_with(start).clone()
-    }
-
     fn log(&self, message: &TasksMessage, task: &EndedTask) {
         metrics::ended(&task.model, &task.outcome);
         self.throughput.ended(&task.model);
         let TaskOutcome { n, outcome } = &task.outcome;
-        let id = message.origin.task(*n);
+        let id = message.source.task(*n);
         match &outcome.ending {
             Ending::Failed { code, message } => {
                 tracing::info!(task.id = %id, model = %task.model, %code, message,
@@ -171,8 +148,7 @@ fn tasks_message(
     delay: Duration,
 ) -> PortResult<NewMessage> {
     let rest = TasksMessage { tasks, client: message.client.clone(), ..*message };
-    let body = rest.encode().map_err(not_encoded)?;
-    Ok(NewMessage { delay, tasks: rest.task_counts(), ..new_message(body, message) })
+    Ok(NewMessage { delay, ..rest.to_new_message().map_err(not_encoded)? })
 }
 
 /// The messages for the recorder. If the tasks waited long on their queue, the outcomes may wait a little
@@ -186,7 +162,7 @@ fn outcomes_messages(delivery: &PackDelivery, ended: &[EndedTask]) -> PortResult
 
 /// A message of the client, the trace and the pack of `message`.
 fn new_message(body: String, message: &TasksMessage) -> NewMessage {
-    let (group, trace) = (message.client.to_string(), Some(message.origin.trace()));
+    let (group, trace) = (message.client.to_string(), Some(message.source.trace()));
     NewMessage { trace, pack: message.pack_key(), ..NewMessage::new(body, group) }
 }
 
@@ -220,7 +196,7 @@ fn outcomes_message(tasks: &TasksMessage, ended: &[EndedTask]) -> OutcomesMessag
     let predictions = ended.iter().filter_map(|task| task.prediction.as_deref());
     let aliases: BTreeSet<&Alias> = ended.iter().filter_map(|task| task.alias.as_ref()).collect();
     OutcomesMessage {
-        origin: tasks.origin,
+        source: tasks.source,
         round: tasks.round,
         pack: tasks.pack,
         outcomes: ended.iter().map(|task| task.outcome.clone()).collect(),

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    Alias, Code, DeadLetter, DeadLetterState, Ending, Fault, FetchRetries, ModelName, Origin,
-    Outcome, Prediction, Reason, Subject, TaskMessage, TaskOutcome, WorkerName, backoff,
+    Alias, Code, DeadLetter, DeadLetterState, Ending, Fault, FetchRetries, ModelName, Outcome,
+    Prediction, Reason, Subject, TaskMessage, TaskOutcome, TaskSource, WorkerName, backoff,
     ports::{Clock, Retry},
 };
 
@@ -151,12 +151,12 @@ impl RetryPolicy {
     /// The result of a task that would fail again. One of an upload event is dead-lettered, for no request
     /// records it, unless its object is gone or replaced: then there is no image to run it on.
     fn failed_for_good(&self, attempt: &Attempt<'_>, failure: Failure) -> TaskResult {
-        match attempt.delivery.message.origin {
-            Origin::Events(_) if failure.code != Code::FetchNotFound => {
+        match attempt.delivery.message.source {
+            TaskSource::Upload(_) if failure.code != Code::FetchNotFound => {
                 let faults = self.faults(attempt, &failure);
                 self.dead_lettered(attempt, Reason::Failed, failure, faults)
             }
-            Origin::Events(_) | Origin::Request(_) => {
+            TaskSource::Upload(_) | TaskSource::Request(_) => {
                 let ending = Ending::failed(failure.code, failure.message);
                 TaskResult::Ended(Box::new(self.ended(attempt, ending)))
             }
@@ -178,16 +178,16 @@ impl RetryPolicy {
     ) -> TaskResult {
         let ended = self.ended(attempt, Ending::failed(failure.code, failure.message.as_str()));
         let (n, tasks) = (attempt.task.n, &attempt.delivery.message);
-        let (task, round) = (tasks.origin.task(n), tasks.round);
-        let (model, image) = (attempt.task.model.clone(), attempt.task.image.clone());
+        let (task, round) = (tasks.source.task(n), tasks.round);
         let letter = DeadLetter {
-            id: DeadLetter::task_id(task.request, n, round),
-            subject: match tasks.origin {
-                Origin::Request(_) => Subject::Task { task, round, model, image },
-                Origin::Events(_) => {
-                    let (client, priority) = (tasks.client.clone(), tasks.priority);
-                    Subject::Upload { task, round, model, image, client, priority }
-                }
+            id: DeadLetter::id_of(task, round),
+            subject: Subject::Task {
+                task,
+                round,
+                model: attempt.task.model.clone(),
+                image: attempt.task.image.clone(),
+                client: tasks.client.clone(),
+                priority: tasks.priority,
             },
             reason,
             message: failure.message,

@@ -1,19 +1,20 @@
-//! Sends the messages of many callers in few calls, and tries again what fails.
+//! Sends messages, and tries again what fails. Those of several callers go in one call where the queue is paid by
+//! the call: that is the adapter's to do.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
 
 use flota_core::{
-    PortError, PortResult, QueueName, backoff,
+    PortResult, QueueName, backoff,
     limits::MAX_QUEUE_BATCH,
     ports::{Clock, NewMessage, Queue},
 };
 use futures::future::try_join_all;
-use tokio::sync::{mpsc, oneshot};
 
-use crate::stages::Stage;
+use crate::stages::{Busy, Stage};
 
-/// Messages that wait for the call before theirs to end; beyond that, the caller waits.
-const WAITING_COUNT: usize = 256;
 /// Tries of one message. With the waits below they last about as long as a lease: giving up earlier computes
 /// everything again, and isolated tasks would look like crashed ones.
 const SEND_TRIES: u32 = 100;
@@ -22,113 +23,80 @@ const LOUD_TRY: u32 = 8;
 const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_secs(20);
 
-/// Sends to one queue. Messages that wait while a call is under way go together in the next.
-#[derive(Clone)]
-pub(crate) struct BatchingSender {
-    waiting: mpsc::Sender<Entry>,
+/// Sends until what is sent is durable.
+pub(crate) struct RetryingSender {
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+    stage: Arc<Stage>,
+    /// That calls are under way, however many.
+    busy: Mutex<Weak<Busy>>,
 }
 
-struct Entry {
-    message: NewMessage,
-    tries: u32,
-    reply: oneshot::Sender<PortResult<()>>,
-}
-
-impl BatchingSender {
-    /// Starts to send, as the work of `stage`; it ends with the last handle.
-    pub(crate) fn start(
-        queue: Arc<dyn Queue>,
-        name: QueueName,
-        clock: Arc<dyn Clock>,
-        stage: Option<Arc<Stage>>,
-    ) -> Self {
-        let (waiting, entries) = mpsc::channel(WAITING_COUNT);
-        tokio::spawn(send_all(queue, name, clock, stage, entries));
-        Self { waiting }
+impl RetryingSender {
+    /// Sends to `queue` as the work of `stage`.
+    pub(crate) fn new(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, stage: Arc<Stage>) -> Self {
+        Self { queue, clock, stage, busy: Mutex::default() }
     }
 
-    /// Sends `messages`. `Ok` means that each is durable.
-    pub(crate) async fn send(&self, messages: Vec<NewMessage>) -> PortResult<()> {
-        try_join_all(messages.into_iter().map(|message| self.send_one(message))).await?;
+    /// Sends `messages` to the queue `name`. `Ok` means that each is durable.
+    pub(crate) async fn send(&self, name: &QueueName, messages: &[NewMessage]) -> PortResult<()> {
+        let calls =
+            messages.chunks(MAX_QUEUE_BATCH).map(|some| self.send_some(name, some.to_vec()));
+        try_join_all(calls).await?;
         Ok(())
     }
 
-    async fn send_one(&self, message: NewMessage) -> PortResult<()> {
-        let (reply, answer) = oneshot::channel();
-        let entry = Entry { message, tries: 0, reply };
-        let ended = |_| PortError::transient("sending a message", "the sending task has ended");
-        self.waiting.send(entry).await.map_err(|_| ended(()))?;
-        answer.await.map_err(|_| ended(()))?
-    }
-}
-
-async fn send_all(
-    queue: Arc<dyn Queue>,
-    name: QueueName,
-    clock: Arc<dyn Clock>,
-    stage: Option<Arc<Stage>>,
-    mut waiting: mpsc::Receiver<Entry>,
-) {
-    let mut batch: Vec<Entry> = Vec::with_capacity(MAX_QUEUE_BATCH);
-    loop {
-        let room = MAX_QUEUE_BATCH - batch.len();
-        if batch.is_empty() && waiting.recv_many(&mut batch, room).await == 0 {
-            return;
-        }
-        while batch.len() < MAX_QUEUE_BATCH
-            && let Ok(entry) = waiting.try_recv()
-        {
-            batch.push(entry);
-        }
-        let busy = stage.as_ref().map(Stage::enter);
-        batch = send_batch(queue.as_ref(), &name, batch).await;
-        drop(busy);
-        if let Some(tries) = batch.iter().map(|entry| entry.tries).max() {
-            let wait = backoff(tries, RETRY_BASE, RETRY_CAP, clock.random());
+    async fn send_some(&self, name: &QueueName, mut messages: Vec<NewMessage>) -> PortResult<()> {
+        for tries in 1.. {
+            let busy = self.enter();
+            let answers = match self.queue.send(name, &messages).await {
+                Ok(answers) => answers,
+                Err(error) => vec![Err(error); messages.len()],
+            };
+            drop(busy);
+            let (mut unsent, mut fault) = (Vec::new(), None);
+            for (message, answer) in messages.into_iter().zip(answers) {
+                match answer {
+                    Ok(()) => {}
+                    Err(error) if error.is_transient() && tries < SEND_TRIES => {
+                        unsent.push(message);
+                        fault = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some(error) = fault else { break };
+            match tries {
+                LOUD_TRY => tracing::warn!(queue = %name, tries, %error,
+                    "a send fails again and again, it is still tried"),
+                _ => tracing::debug!(queue = %name, tries, %error, "a send is tried again"),
+            }
+            messages = unsent;
+            let wait = backoff(tries, RETRY_BASE, RETRY_CAP, self.clock.random());
             tokio::time::sleep(wait).await;
         }
+        Ok(())
     }
-}
 
-/// Sends one batch, answers the callers whose messages were sent or refused, and returns the rest.
-async fn send_batch(queue: &dyn Queue, name: &QueueName, batch: Vec<Entry>) -> Vec<Entry> {
-    // A caller that no longer waits lost its lease: its message is dropped.
-    let batch: Vec<Entry> = batch.into_iter().filter(|entry| !entry.reply.is_closed()).collect();
-    if batch.is_empty() {
-        return batch;
+    fn enter(&self) -> Arc<Busy> {
+        let mut busy = self.busy.lock().expect("nothing panics under this lock");
+        busy.upgrade().unwrap_or_else(|| {
+            let entered = Arc::new(self.stage.enter());
+            *busy = Arc::downgrade(&entered);
+            entered
+        })
     }
-    let messages: Vec<NewMessage> = batch.iter().map(|entry| entry.message.clone()).collect();
-    let answers = match queue.send(name, &messages).await {
-        Ok(answers) => answers,
-        Err(error) => vec![Err(error); batch.len()],
-    };
-    let mut again = Vec::new();
-    for (mut entry, answer) in batch.into_iter().zip(answers) {
-        entry.tries += 1;
-        match answer {
-            Err(error) if error.is_transient() && entry.tries < SEND_TRIES => {
-                let tries = entry.tries;
-                match tries {
-                    LOUD_TRY => tracing::warn!(queue = %name, tries, %error,
-                        "a send fails again and again, it is still tried"),
-                    _ => tracing::debug!(queue = %name, tries, %error, "a send is tried again"),
-                }
-                again.push(entry);
-            }
-            answer => {
-                let _ = entry.reply.send(answer);
-            }
-        }
-    }
-    again
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::collections::BTreeSet;
 
     use async_trait::async_trait;
-    use flota_core::ports::{Delivery, Depth, ReceiptHandle};
+    use flota_core::{
+        PortError, QueueNames,
+        ports::{Delivery, Depth, ReceiptHandle},
+    };
     use flota_platform::SystemClock;
 
     use super::*;
@@ -191,15 +159,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn messages_go_together_and_a_passing_failure_is_tried_again() {
+    async fn what_fails_in_passing_is_tried_again_and_only_that() {
         let queue = Arc::new(Reluctant::default());
-        let name = QueueName::outcomes("flota");
-        let sender = BatchingSender::start(queue.clone(), name, Arc::new(SystemClock), None);
-        sender.send((0..25).map(message).collect()).await.unwrap();
-        let sizes: Vec<usize> = queue.calls.lock().unwrap().iter().map(Vec::len).collect();
-        assert_eq!(sizes, [10, 10, 10, 10, 5, 5]);
+        let name = QueueNames::new("flota").outcomes();
+        let stage = Stage::start("report", 1);
+        let sender = RetryingSender::new(queue.clone(), Arc::new(SystemClock), stage);
+        let messages: Vec<NewMessage> = (0..25).map(message).collect();
+        sender.send(&name, &messages).await.unwrap();
+        let calls = queue.calls.lock().unwrap().clone();
+        let mut sizes: Vec<usize> = calls.iter().map(Vec::len).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [5, 5, 10, 10, 10, 10]);
+        let bodies: BTreeSet<&String> = calls.iter().flatten().collect();
+        assert_eq!(bodies.len(), 25);
 
-        let refused = sender.send(vec![message("never"), message("later")]).await.unwrap_err();
+        let refused = sender.send(&name, &[message("never"), message("later")]).await.unwrap_err();
         assert!(!refused.is_transient());
+        assert_eq!(queue.calls.lock().unwrap().len(), calls.len() + 1, "that is for good");
     }
 }

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flota_core::{
-    Code, Fault, ModelName, PortResult, TaskMessage, WorkerName,
-    consume::Handled,
-    ports::{Models, Requests},
+    Code, Fault, ModelDirectory, ModelName, PortResult, TaskMessage, WorkerName, consume::Handled,
+    ports::Requests,
 };
 use flota_platform::Platform;
 use futures::future::{join_all, try_join_all};
@@ -30,7 +29,7 @@ pub(crate) struct TaskRunner {
     reporter: Reporter,
     retry: RetryPolicy,
     requests: Arc<dyn Requests>,
-    models: Arc<dyn Models>,
+    directory: ModelDirectory,
     /// Held by the one isolated group that fetches or runs.
     isolating: Mutex<()>,
 }
@@ -52,8 +51,9 @@ impl TaskRunner {
         reporter: Reporter,
         retry: RetryPolicy,
     ) -> Self {
-        let (requests, models) = (Arc::clone(&platform.requests), Arc::clone(&platform.models));
-        Self { worker, images, reporter, retry, requests, models, isolating: Mutex::default() }
+        let requests = Arc::clone(&platform.requests);
+        let directory = ModelDirectory::new(platform.models.clone(), platform.clock.clone());
+        Self { worker, images, reporter, retry, requests, directory, isolating: Mutex::default() }
     }
 
     /// Runs the tasks of a message that was not received before.
@@ -79,7 +79,7 @@ impl TaskRunner {
         let message = &delivery.message;
         let mut tasks = Vec::new();
         for task in &message.tasks {
-            let id = message.origin.task(task.n);
+            let id = message.source.task(task.n);
             tasks.push((self.requests.attempts(id, message.round).await?, task));
         }
         tasks.sort_by_key(|(counted, _)| *counted);
@@ -197,7 +197,7 @@ impl TaskRunner {
             }
             let message = &delivery.message;
             for attempt in runs.iter_mut().flat_map(|run| run.open_attempts()) {
-                let id = message.origin.task(attempt.task.n);
+                let id = message.source.task(attempt.task.n);
                 let counted = self.requests.count_attempt(id, message.round).await?;
                 attempt.number = attempt.task.tries + counted;
                 tracing::info!(task.id = %id, attempts = counted, "running the task isolated");
@@ -231,7 +231,7 @@ impl TaskRunner {
     /// # Errors
     /// If that cannot be looked up.
     async fn reroute(&self, task: &TaskMessage, delivery: &PackDelivery) -> PortResult<TaskResult> {
-        let registered = self.models.get(&task.model, self.retry.clock.now()).await?;
+        let registered = self.directory.get(&task.model).await?;
         let attempt = Attempt::new(task, delivery, task.tries, task.tries);
         Ok(match registered.map(|model| model.registration.worker) {
             Some(worker) if worker != self.worker.name => {

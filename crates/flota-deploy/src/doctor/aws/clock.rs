@@ -10,7 +10,7 @@ use aws_sdk_sqs::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_runtime_api::box_error::BoxError;
-use flota_core::{QueueName, ports::Clock, with_causes};
+use flota_core::{ports::Clock, with_causes};
 use flota_platform::{SystemClock, aws::Clients, settings::Settings};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 
@@ -45,7 +45,7 @@ impl Intercept for DateSeen {
 /// Asks AWS for something harmless and compares the date of its answer, whatever it says.
 pub(super) async fn check(clients: &Clients, settings: &Settings) -> Check {
     let seen = DateSeen::default();
-    let queue = QueueName::outcomes(&settings.prefix);
+    let queue = settings.queue_names().outcomes();
     let asking = clients.sqs.get_queue_url().queue_name(queue.as_str()).customize();
     let before = SystemClock.now();
     let answer = asking.interceptor(seen.clone()).send().await;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use flota_core::{Priority, QueueName, WorkerName};
+use flota_core::{QueueName, WorkerName};
 use flota_platform::{
     aws::tables::table_name,
     settings::{Role, Settings},
@@ -166,9 +166,10 @@ impl Right {
 impl Queues {
     /// Those of this kind in the fleet that has these workers.
     pub(super) fn names(self, settings: &Settings, workers: &[WorkerName]) -> Vec<QueueName> {
-        let prefix = &settings.prefix;
-        let (outcomes, events) = (QueueName::outcomes(prefix), QueueName::events(prefix));
-        let tasks = workers.iter().map(|worker| QueueName::tasks(prefix, worker, Priority::Normal));
+        let names = settings.queue_names();
+        let (outcomes, events) = (names.outcomes(), names.events());
+        let tasks =
+            workers.iter().flat_map(|worker| names.tasks_of(worker)).map(|(_, queue)| queue);
         match self {
             Tasks => tasks.collect(),
             Outcomes => vec![outcomes],

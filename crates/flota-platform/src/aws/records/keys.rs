@@ -56,7 +56,9 @@ pub(super) fn packs_prefix(round: u32) -> String {
 /// The key of a task's counted attempts in a round.
 pub(super) fn attempts_key(task: TaskId, round: u32) -> Item {
     let sort = format!("attempts#{round:010}#{:010}", task.n);
-    item([(PARTITION, text(task.request.to_string())), (SORT, text(sort))])
+    // Tasks of upload events have the partition of a request with their id, as programs before this one wrote it.
+    let partition = RequestId(task.source.uuid()).to_string();
+    item([(PARTITION, text(partition)), (SORT, text(sort))])
 }
 
 /// The key of what was submitted under a client's key.

@@ -164,7 +164,7 @@ impl Requests for DynamoRequests {
 
     /// One write unit. An answer that is lost counts one more: the limits are generous.
     async fn count_attempt(&self, task: TaskId, round: u32) -> PortResult<u32> {
-        let expiry = expiry(task.request, self.kept_for, SystemClock.now());
+        let expiry = expiry(RequestId(task.source.uuid()), self.kept_for, SystemClock.now());
         let set = if expiry.is_some() { "SET expires_at = :expiry " } else { "" };
         let mut change =
             Change::of(attempts_key(task, round), format!("{set}ADD attempt_count :one"))

@@ -15,7 +15,7 @@ async fn with_a_dead_letter(fixture: &Fixture) -> (RequestId, String) {
     fixture.send_outcomes(crate::testing::succeeded(&good).encode().unwrap()).await;
     fixture.send_outcomes(crashed(&bad).encode().unwrap()).await;
     finished(fixture, id).await;
-    let letter = flota_core::DeadLetter::task_id(id, 2, 1);
+    let letter = flota_core::DeadLetter::id_of(flota_core::TaskSource::Request(id).task(2), 1);
     (id, letter)
 }
 
@@ -260,7 +260,7 @@ async fn what_is_discarded_or_still_runs_is_not_replayed() {
     let id = fixture.submit(2, &["cat", "dog"], None).await;
     let tasks = fixture.take_tasks("cat").await.remove(0);
     fixture.send_outcomes(crashed(&tasks).encode().unwrap()).await;
-    let letter = flota_core::DeadLetter::task_id(id, 0, 1);
+    let letter = flota_core::DeadLetter::id_of(flota_core::TaskSource::Request(id).task(0), 1);
     until(async || fixture.get(&format!("/v1/dead-letters/{letter}")).await.status == 200).await;
     for body in ["", r#"{"dry_run": true}"#] {
         let answer = fixture.post(&format!("/v1/dead-letters/{letter}/replay"), body).await;

@@ -10,8 +10,8 @@ use std::{
 
 use axum::Router;
 use flota_core::{
-    ClientName, Ending, Manifest, Origin, OutcomesMessage, Priority, QueueName, RequestId, Sha256,
-    TaskMessage, TaskOutcome, TasksMessage, WorkerName,
+    ClientName, Ending, Manifest, OutcomesMessage, Priority, QueueName, QueueNames, RequestId,
+    Sha256, TaskMessage, TaskOutcome, TaskSource, TasksMessage, WorkerName,
     consume::{ConsumeSettings, Consumer},
     limits::MAX_QUEUE_BATCH,
     ports::{Clock, NewMessage, UPLOADED_PREFIX},
@@ -115,7 +115,7 @@ impl Fleet {
         let pipeline = Pipeline::start(Parts {
             platform: self.platform.clone(),
             worker: self.worker(),
-            prefix: self.settings.prefix.clone(),
+            queue_names: self.queue_names(),
             settings: self.settings.worker.clone(),
             copied_after: self.settings.sweeper.resend,
             fetch: self.settings.fetch.clone(),
@@ -129,7 +129,7 @@ impl Fleet {
         let settings = ConsumeSettings {
             wait: Duration::from_millis(20),
             drain: LONG,
-            ..self.settings.queue.consume(self.tasks_queue(), capacity)
+            ..self.settings.queue.consume(vec![self.tasks_queue().into()], capacity)
         };
         let Platform { queue, dead_letters, clock, .. } = self.platform.clone();
         let pipeline = Arc::new(pipeline.unwrap());
@@ -146,8 +146,12 @@ impl Fleet {
         WorkerName::from(&self.manifest.name)
     }
 
+    pub(super) fn queue_names(&self) -> QueueNames {
+        self.settings.queue_names()
+    }
+
     pub(super) fn tasks_queue(&self) -> QueueName {
-        QueueName::tasks(&self.settings.prefix, &self.worker(), Priority::Normal)
+        self.queue_names().tasks(&self.worker(), Priority::Normal)
     }
 
     pub(super) async fn upload(&self, color: Color) -> String {
@@ -181,7 +185,7 @@ impl Fleet {
 
     /// Waits for messages with `count` outcomes in all.
     pub(super) async fn outcomes(&self, count: usize) -> Vec<OutcomesMessage> {
-        let name = QueueName::outcomes(&self.settings.prefix);
+        let name = self.queue_names().outcomes();
         let wait = Duration::from_secs(20);
         let mut messages: Vec<OutcomesMessage> = Vec::new();
         while messages.iter().map(|message| message.outcomes.len()).sum::<usize>() < count {
@@ -213,7 +217,7 @@ pub(crate) fn pack(request: u128, images: &[&str]) -> TasksMessage {
         fetch_retries: None,
     };
     TasksMessage {
-        origin: Origin::Request(RequestId(Uuid::from_u128(request))),
+        source: TaskSource::Request(RequestId(Uuid::from_u128(request))),
         round: 1,
         pack: 0,
         copy: 0,

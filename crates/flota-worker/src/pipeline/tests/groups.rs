@@ -1,8 +1,8 @@
 use std::{io::Cursor, time::Duration};
 
 use flota_core::{
-    Alpha, Code, Fault, OutcomesMessage, Prediction, Priority, QueueName, Reason, Sha256,
-    TaskOutcome, TasksMessage, WorkerName,
+    Alpha, Code, Fault, OutcomesMessage, Prediction, Priority, Reason, Sha256, TaskOutcome,
+    TasksMessage, WorkerName,
     ports::{Registration, UPLOADED_PREFIX},
 };
 use image::{ImageFormat, RgbImage, RgbaImage};
@@ -149,8 +149,7 @@ async fn a_task_whose_model_has_moved_goes_to_its_worker() {
     message.tasks[2].model = "nobodys".parse().unwrap();
     fleet.start();
     fleet.send(&message).await;
-    let queue =
-        QueueName::tasks(&fleet.settings.prefix, &"photo".parse().unwrap(), Priority::Normal);
+    let queue = fleet.queue_names().tasks(&"photo".parse().unwrap(), Priority::Normal);
     let moved = fleet.receive_from(queue, Duration::from_secs(20)).await;
     assert_eq!(
         moved.iter().map(|m| m.tasks.clone()).collect::<Vec<_>>(),

@@ -19,7 +19,7 @@ async fn redelivered_tasks_run_isolated_least_begun_first_and_are_counted_before
     // A worker that died had it.
     assert_eq!(fleet.receive_once().await.len(), 1);
     let requests = &fleet.platform.requests;
-    let task = |n| message.origin.task(n);
+    let task = |n| message.source.task(n);
     for (n, times) in [(0, 2), (2, 3)] {
         for _ in 0..times {
             requests.count_attempt(task(n), 1).await.unwrap();
@@ -64,7 +64,7 @@ async fn a_first_receipt_counts_nothing() {
     fleet.send(&message).await;
     fleet.start();
     fleet.outcomes(1).await;
-    let task = message.origin.task(0);
+    let task = message.source.task(0);
     assert_eq!(fleet.platform.requests.attempts(task, 1).await.unwrap(), 0);
 }
 
@@ -82,7 +82,7 @@ async fn batches_of(counted: &[u32], attempts: usize) -> Vec<usize> {
     assert_eq!(fleet.receive_once().await.len(), 1);
     let requests = &fleet.platform.requests;
     for n in counted {
-        requests.count_attempt(message.origin.task(*n), 1).await.unwrap();
+        requests.count_attempt(message.source.task(*n), 1).await.unwrap();
     }
     let worker = fleet.start();
     let outcomes = fleet.outcomes(4).await;
@@ -91,7 +91,7 @@ async fn batches_of(counted: &[u32], attempts: usize) -> Vec<usize> {
     assert!(endings(&outcomes).iter().all(|(_, ending)| ending == "succeeded"));
     for n in 0..4 {
         let before = u32::from(counted.contains(&n));
-        let now = requests.attempts(message.origin.task(n), 1).await.unwrap();
+        let now = requests.attempts(message.source.task(n), 1).await.unwrap();
         assert_eq!(now, before + 1, "each is counted, once");
     }
     fleet.batches().iter().map(Vec::len).collect()

@@ -36,7 +36,7 @@ async fn what_a_lost_lease_left_running_keeps_isolated_tasks_waiting() {
     let worker = fleet.start();
     // The lease reaches its cap while the first run is held, and the message comes again.
     asked.acquire_many(2).await.unwrap().forget();
-    let task = message.origin.task(0);
+    let task = message.source.task(0);
     let requests = fleet.platform.requests.clone();
     assert_eq!(fleet.batches(), [[HELD]]);
     assert_eq!(requests.attempts(task, 1).await.unwrap(), 0);
@@ -70,5 +70,5 @@ async fn a_drain_finishes_what_has_begun_and_sends_the_rest_again() {
     let left = fleet.receive_once().await;
     let [rest] = left.as_slice() else { panic!("one message is left, not {}", left.len()) };
     assert_eq!(rest.tasks, message.tasks[1..]);
-    assert_eq!((rest.origin, rest.pack), (message.origin, message.pack));
+    assert_eq!((rest.source, rest.pack), (message.source, message.pack));
 }

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use flota_core::{
-    Code, EventsId, Origin, OutcomesMessage, PortResult, Reason, Sha256, Subject, TasksMessage,
+    Code, EventsId, OutcomesMessage, PortResult, Reason, Sha256, Subject, TaskSource, TasksMessage,
     ports::{FetchError, Images},
 };
 use uuid::Uuid;
@@ -76,7 +76,7 @@ async fn run(fleet: &Fleet, message: &TasksMessage) -> Vec<OutcomesMessage> {
 }
 
 fn uploads(images: &[&str]) -> TasksMessage {
-    TasksMessage { origin: Origin::Events(EventsId(Uuid::from_u128(5))), ..pack(5, images) }
+    TasksMessage { source: TaskSource::Upload(EventsId(Uuid::from_u128(5))), ..pack(5, images) }
 }
 
 fn aliases(told: &[OutcomesMessage]) -> Vec<(String, Sha256)> {
@@ -177,7 +177,8 @@ async fn an_upload_that_fails_leaves_a_dead_letter_unless_its_object_is_gone() {
         letters.iter().map(|letter| (letter.reason, letter.history[0].code)).collect();
     let failed = [Code::DecodeUnsupported, Code::FetchDenied].map(|code| (Reason::Failed, code));
     assert_eq!(codes, failed);
-    let Subject::Upload { task, image, round: 1, .. } = &letters[0].subject else { panic!() };
+    let Subject::Task { task, image, round: 1, .. } = &letters[0].subject else { panic!() };
+    assert_eq!(task.source, TaskSource::Upload(EventsId(Uuid::from_u128(5))));
     assert_eq!((task.n, image.as_str()), (0, A));
 
     // A request keeps that its tasks failed: nothing else has to.
@@ -197,13 +198,15 @@ async fn isolated_tasks_of_uploads_are_counted_and_dead_lettered() {
     assert_eq!(fleet.receive_once().await.len(), 1);
     let requests = &fleet.platform.requests;
     for _ in 0..3 {
-        requests.count_attempt(message.origin.task(0), 1).await.unwrap();
+        requests.count_attempt(message.source.task(0), 1).await.unwrap();
     }
     fleet.start();
     let told = fleet.outcomes(2).await;
     assert_eq!(endings(&told), wanted(&[(0, "WORKER_CRASHED"), (1, "succeeded")]));
-    assert_eq!(requests.attempts(message.origin.task(1), 1).await.unwrap(), 1);
+    assert_eq!(requests.attempts(message.source.task(1), 1).await.unwrap(), 1);
     let letter = told.iter().flat_map(|message| &message.dead_letters).next().unwrap();
     assert_eq!(letter.reason, Reason::WorkerCrashed);
-    assert!(matches!(letter.subject, Subject::Upload { .. }));
+    assert!(
+        matches!(&letter.subject, Subject::Task { task, .. } if *task == message.source.task(0))
+    );
 }

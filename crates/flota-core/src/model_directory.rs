@@ -1,0 +1,165 @@
+//! Which models there are, in which version, and which workers serve them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{
+    ModelName, ModelVersion, PortResult, Route, WorkerName,
+    limits::MAX_MESSAGE_AGE,
+    ports::{Clock, Models, RegisteredModel},
+};
+
+/// How long a read is reused. A model that moved meanwhile costs its tasks a detour.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// The registered models, read from the store at most once a second however many ask.
+pub struct ModelDirectory {
+    models: Arc<dyn Models>,
+    clock: Arc<dyn Clock>,
+    cached: Mutex<Cached>,
+    /// Held while the store is read: those who wait for it share the next read.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Cached {
+    read: Option<Read>,
+    /// How many reads were begun.
+    begun_count: u64,
+}
+
+struct Read {
+    /// Which of the reads it was.
+    number: u64,
+    begun_at: Instant,
+    known: KnownModels,
+}
+
+/// The models that were registered at one moment, each in its current version.
+#[derive(Debug, Clone, Default)]
+pub struct KnownModels(Arc<BTreeMap<ModelName, RegisteredModel>>);
+
+impl ModelDirectory {
+    /// The models in `models`.
+    pub fn new(models: Arc<dyn Models>, clock: Arc<dyn Clock>) -> Self {
+        Self { models, clock, cached: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// The models as they were within the last second.
+    ///
+    /// # Errors
+    /// If the store cannot be read; so for all calls.
+    pub async fn known(&self) -> PortResult<KnownModels> {
+        self.read(|_| true).await
+    }
+
+    /// As [`known`](Self::known), but read now where one of `names` is not among them.
+    pub async fn knowing<N: AsRef<str>>(&self, names: &[N]) -> PortResult<KnownModels> {
+        self.read(|known| names.iter().all(|name| known.named(name.as_ref()).is_some())).await
+    }
+
+    /// The current version of one model. One that is not cached is looked up now.
+    pub async fn get(&self, model: &ModelName) -> PortResult<Option<RegisteredModel>> {
+        Ok(self.knowing(&[model.as_str()]).await?.get(model).cloned())
+    }
+
+    /// The models as they are now.
+    pub async fn known_now(&self) -> PortResult<KnownModels> {
+        self.read(|_| false).await
+    }
+
+    /// What is cached, if it `is_enough`; else what a read says that begins after this call.
+    async fn read(&self, is_enough: impl Fn(&KnownModels) -> bool) -> PortResult<KnownModels> {
+        let reusable = |read: &&Read| read.begun_at.elapsed() < MAX_AGE && is_enough(&read.known);
+        let begun_before = {
+            let cached = self.cached();
+            if let Some(read) = cached.read.as_ref().filter(reusable) {
+                return Ok(read.known.clone());
+            }
+            cached.begun_count
+        };
+        let _turn = self.turn.lock().await;
+        let number = {
+            let mut cached = self.cached();
+            let shared = |read: &&Read| read.number > begun_before || reusable(read);
+            if let Some(read) = cached.read.as_ref().filter(shared) {
+                return Ok(read.known.clone());
+            }
+            cached.begun_count += 1;
+            cached.begun_count
+        };
+        let begun_at = Instant::now();
+        let known = KnownModels::from(self.models.list(self.clock.now()).await?);
+        self.cached().read = Some(Read { number, begun_at, known: known.clone() });
+        Ok(known)
+    }
+
+    fn cached(&self) -> MutexGuard<'_, Cached> {
+        self.cached.lock().expect("nothing panics under this lock")
+    }
+}
+
+impl KnownModels {
+    /// One of them.
+    pub fn get(&self, model: &ModelName) -> Option<&RegisteredModel> {
+        self.0.get(model)
+    }
+
+    /// The worker that serves `model`.
+    pub fn worker(&self, model: &ModelName) -> Option<&WorkerName> {
+        Some(&self.get(model)?.registration.worker)
+    }
+
+    /// The version in which `model` is served.
+    pub fn version(&self, model: &ModelName) -> Option<&ModelVersion> {
+        Some(&self.get(model)?.registration.manifest.version)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &RegisteredModel> {
+        self.0.values()
+    }
+
+    /// Each model with the worker that serves it.
+    pub fn routes(&self) -> Vec<Route> {
+        let route = |(model, known): (&ModelName, &RegisteredModel)| Route {
+            model: model.clone(),
+            worker: known.registration.worker.clone(),
+        };
+        self.0.iter().map(route).collect()
+    }
+
+    /// The workers that serve a model or did: on their queues tasks may lie.
+    pub fn workers(&self) -> BTreeSet<&WorkerName> {
+        self.iter().flat_map(|model| model.registration.workers()).collect()
+    }
+
+    /// Those of them that serve no model any more, and to whom messages were sent that may not have
+    /// outlived their age at `now`.
+    pub fn former_workers(&self, now: Timestamp) -> BTreeSet<&WorkerName> {
+        let serving: BTreeSet<_> = self.iter().map(|model| &model.registration.worker).collect();
+        let former = self.iter().flat_map(|model| &model.registration.former_workers);
+        let may_hold = |until: Timestamp| now.duration_since(until) < MAX_MESSAGE_AGE;
+        former
+            .filter(|(worker, until)| may_hold(**until) && !serving.contains(worker))
+            .map(|(worker, _)| worker)
+            .collect()
+    }
+
+    fn named(&self, name: &str) -> Option<&RegisteredModel> {
+        self.get(&name.parse().ok()?)
+    }
+}
+
+impl From<Vec<RegisteredModel>> for KnownModels {
+    fn from(models: Vec<RegisteredModel>) -> Self {
+        let named = |model: RegisteredModel| (model.registration.manifest.name.clone(), model);
+        Self(Arc::new(models.into_iter().map(named).collect()))
+    }
+}
