@@ -8,14 +8,11 @@ use super::{
     DecodeError, DecodedImage, ImageFormat,
     decoded_image::{ColorSettings, RGB_BYTES, check_memory, check_size},
     jpeg_color::Colors,
-    jpeg_frame::{Frame, corrupt},
+    jpeg_frame::{COEFFICIENT_BYTES, Frame, corrupt},
     jpeg_profile,
     jpeg_segments::{self, MAX_SCANS, Segments},
     jpeg_unusual, orientation,
 };
-
-/// Bytes of a coefficient, where all are kept until the last scan.
-pub(super) const COEFFICIENT_BYTES: u64 = 2;
 
 /// Decodes `bytes`, which begin like a JPEG, as `settings` ask for.
 pub(super) fn decode(

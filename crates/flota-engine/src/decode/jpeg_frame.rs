@@ -2,6 +2,8 @@
 
 use super::{DecodeError, ImageFormat, error::Cause};
 
+/// Bytes of a coefficient, where all are kept until the last scan.
+pub(super) const COEFFICIENT_BYTES: u64 = 2;
 /// Coefficients of a block.
 const BLOCK: usize = 64;
 

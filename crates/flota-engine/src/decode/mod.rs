@@ -5,8 +5,10 @@ mod bmp_header;
 mod bmp_runs;
 mod color;
 mod decoded_image;
+mod entry;
 mod error;
 mod exif;
+mod format;
 mod gif;
 mod jpeg;
 mod jpeg_color;
@@ -18,6 +20,7 @@ mod jpeg_unusual;
 mod orientation;
 mod png;
 mod raster;
+mod scaling;
 #[cfg(test)]
 mod tests;
 mod tiff;
@@ -26,8 +29,10 @@ mod turbo;
 mod unread;
 mod webp;
 
-pub use decoded_image::{
-    ColorSettings, DecodedImage, ImageFormat, JpegScaling, decode, decode_for,
-};
-pub(crate) use decoded_image::{EIGHTHS, RGB_BYTES};
+pub(crate) use decoded_image::RGB_BYTES;
+pub use decoded_image::{ColorSettings, DecodedImage};
+pub use entry::{decode, decode_for};
 pub use error::{Cause, DecodeError};
+pub use format::ImageFormat;
+pub(crate) use scaling::EIGHTHS;
+pub use scaling::JpegScaling;

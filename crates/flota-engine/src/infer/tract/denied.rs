@@ -9,7 +9,7 @@ use std::{borrow::Cow, collections::BTreeSet, sync::OnceLock};
 
 use tract_onnx::pb::{ModelProto, NodeProto, attribute_proto::AttributeType};
 
-use super::loader;
+use super::optimize::loader;
 
 /// Domains of operators that tract's loader means: it looks at names alone.
 const DOMAINS: [&str; 3] = ["", "ai.onnx", "ai.onnx.ml"];

@@ -30,7 +30,10 @@ use tract_onnx::{
     tensor::load_tensor,
 };
 
-use super::{denied, loader, optimized};
+use super::{
+    denied,
+    optimize::{loader, optimized},
+};
 
 const TABLE: &str = include_str!("../../../tests/nodes/tract.tsv");
 const PROVEN: &str = include_str!("proven.txt");
