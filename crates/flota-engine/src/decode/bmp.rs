@@ -11,7 +11,7 @@ use image::metadata::Orientation;
 
 use super::{
     DecodeError, ImageFormat,
-    bmp_header::{Encoding, Header},
+    bmp_header::{Encoding, Header, corrupt},
     bmp_runs,
     decoded_image::{RGB_BYTES, check_memory, check_size},
     raster::{Pixels, RGBA_BYTES, Stored},
@@ -47,11 +47,6 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeErro
         profile: header.profile(bytes),
         flags: BTreeSet::new(),
     })
-}
-
-/// A BMP that is cut off or damaged, and how that was seen.
-pub(super) fn corrupt(cause: &'static str) -> DecodeError {
-    DecodeError::corrupt(ImageFormat::Bmp, cause)
 }
 
 /// The rows of an image from its top, without what pads them to four bytes. The last row of a file

@@ -1,6 +1,6 @@
 //! The headers of a bitmap: what it is, or why it is not read.
 
-use super::{DecodeError, bmp::corrupt, color::Profile, decoded_image::RGB_BYTES};
+use super::{DecodeError, ImageFormat, color::Profile, decoded_image::RGB_BYTES};
 
 /// Bytes of the header of the file, before that of the bitmap.
 const FILE_HEADER_BYTES: usize = 14;
@@ -207,4 +207,9 @@ fn encoding(bits: u16, compression: u32, is_windows: bool) -> Result<Encoding, D
             "the BMP has compression {compression} with {bits} bits a pixel, which is not read"
         )),
     }
+}
+
+/// A BMP that is cut off or damaged, and how that was seen.
+pub(super) fn corrupt(cause: &'static str) -> DecodeError {
+    DecodeError::corrupt(ImageFormat::Bmp, cause)
 }

@@ -1,6 +1,9 @@
 //! Run lengths of bitmaps.
 
-use super::{DecodeError, bmp::corrupt, bmp_header::Header};
+use super::{
+    DecodeError,
+    bmp_header::{Header, corrupt},
+};
 
 /// Reads the indexes of an image from its top. What runs leave out has index 0, as in Pillow.
 ///

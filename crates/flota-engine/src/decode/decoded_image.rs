@@ -1,23 +1,16 @@
-//! The one way in: which decoder, within which limits, and what comes out.
+//! What decoding makes of an image, and how large that may be.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::{collections::BTreeSet, fmt};
 
 use flota_core::{Alpha, ColorManagement, ImageFlag, InputSpec, Limits};
 
-use super::{DecodeError, bmp, gif, jpeg, png, tiff, unread, webp};
+use super::{
+    DecodeError, ImageFormat,
+    scaling::{EIGHTHS, JpegScaling},
+};
 
 /// Bytes of a pixel of a [`DecodedImage`].
 pub(crate) const RGB_BYTES: usize = 3;
-
-/// Parts of a side that a JPEG can be decoded to.
-pub(crate) const EIGHTHS: u32 = 8;
-
-/// The formats that are read, for a sentence.
-const READ: &str = "JPEG, PNG, GIF, WebP, BMP and TIFF";
 
 /// An image as it is looked at: upright, opaque, red, green and blue in a byte each.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,15 +40,6 @@ pub struct DecodedImage {
     pub scaling: Option<JpegScaling>,
 }
 
-/// How large and how smooth libjpeg-turbo makes an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JpegScaling {
-    /// How many of eight pixels of a side are decoded.
-    pub eighths: u32,
-    /// Whether colour differences are repeated rather than interpolated.
-    pub is_fast: bool,
-}
-
 /// What an input asks of transparent pixels and of colour profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ColorSettings {
@@ -68,72 +52,6 @@ pub struct ColorSettings {
 impl From<&InputSpec> for ColorSettings {
     fn from(input: &InputSpec) -> Self {
         Self { alpha: input.alpha, management: input.color_profile }
-    }
-}
-
-/// A format that is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageFormat {
-    /// Baseline or progressive, of one, three or four components.
-    Jpeg,
-    /// Of any depth; of an animated one the first image.
-    Png,
-    /// The first frame.
-    Gif,
-    /// Lossy or lossless; of an animated one the first frame.
-    WebP,
-    /// Windows bitmap.
-    Bmp,
-    /// The first page.
-    Tiff,
-}
-
-impl ImageFormat {
-    /// The format's name in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Jpeg => "jpeg",
-            Self::Png => "png",
-            Self::Gif => "gif",
-            Self::WebP => "webp",
-            Self::Bmp => "bmp",
-            Self::Tiff => "tiff",
-        }
-    }
-
-    /// The format's name in a sentence.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Jpeg => "JPEG",
-            Self::Png => "PNG",
-            Self::Gif => "GIF",
-            Self::WebP => "WebP",
-            Self::Bmp => "BMP",
-            Self::Tiff => "TIFF",
-        }
-    }
-
-    fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
-        // BigTIFF, which the crate does not know.
-        if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") {
-            return Ok(Self::Tiff);
-        }
-        match image::guess_format(bytes) {
-            Ok(image::ImageFormat::Jpeg) => Ok(Self::Jpeg),
-            Ok(image::ImageFormat::Png) => Ok(Self::Png),
-            Ok(image::ImageFormat::Gif) => Ok(Self::Gif),
-            Ok(image::ImageFormat::WebP) => Ok(Self::WebP),
-            Ok(image::ImageFormat::Bmp) => Ok(Self::Bmp),
-            Ok(image::ImageFormat::Tiff) => Ok(Self::Tiff),
-            other => {
-                let what = match (unread::name(bytes), other) {
-                    (Some(name), _) => format!("this is {name}"),
-                    (None, Ok(other)) => format!("this is an image of {}", other.to_mime_type()),
-                    (None, Err(_)) => "this is not an image of a known format".to_owned(),
-                };
-                Err(DecodeError::unsupported(format!("{what}; only {READ} images are read")))
-            }
-        }
     }
 }
 
@@ -159,10 +77,7 @@ impl DecodedImage {
     /// any. So no prediction depends on which models share an image.
     pub fn suits(&self, input: &InputSpec) -> bool {
         #[cfg(feature = "turbojpeg")]
-        if self
-            .scaling
-            .is_some_and(|scaling| scaling != super::turbo::scaling(self.original, input))
-        {
+        if self.scaling.is_some_and(|scaling| scaling != JpegScaling::of(self.original, input)) {
             return false;
         }
         let asked = ColorSettings::from(input);
@@ -178,59 +93,10 @@ impl DecodedImage {
     }
 }
 
-impl fmt::Display for ImageFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl fmt::Debug for DecodedImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DecodedImage({} {}x{})", self.format, self.width, self.height)
     }
-}
-
-/// Decodes `bytes`, whatever they are: turned upright by EXIF, alpha over white, 16 bits to 8.
-/// What is too large by its header is refused before anything of its size is allocated.
-///
-/// # Errors
-/// See [`DecodeError`]; nothing is returned of a file that ends early.
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, DecodeError> {
-    decode_for(bytes, limits, None)
-}
-
-/// As [`decode`], but with alpha and colour profile as `input` asks, and a JPEG may come out smaller, as
-/// far as it allows. [`DecodedImage::suits`] says which other inputs the image is for.
-///
-/// # Errors
-/// As [`decode`].
-pub fn decode_for(
-    bytes: &[u8],
-    limits: &Limits,
-    input: Option<&InputSpec>,
-) -> Result<DecodedImage, DecodeError> {
-    if bytes.is_empty() {
-        return Err(DecodeError::Empty);
-    }
-    if bytes.len() as u64 > limits.max_bytes {
-        let (found, limit) = (bytes.len(), limits.max_bytes);
-        let what = format!("the image has {found} bytes, and the limit is {limit}");
-        return Err(DecodeError::too_large(what));
-    }
-    let format = ImageFormat::of(bytes)?;
-    let settings = input.map(ColorSettings::from).unwrap_or_default();
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
-        let stored = match format {
-            ImageFormat::Jpeg => return jpeg::decode(bytes, limits, input, settings),
-            ImageFormat::Png => png::decode(bytes, limits),
-            ImageFormat::Gif => gif::decode(bytes, limits),
-            ImageFormat::WebP => webp::decode(bytes, limits),
-            ImageFormat::Bmp => bmp::decode(bytes, limits),
-            ImageFormat::Tiff => tiff::decode(bytes, limits),
-        };
-        Ok(stored?.finish(settings))
-    }));
-    decoded.unwrap_or(Err(DecodeError::Panicked { format }))
 }
 
 /// Checks the size that the header of a `format` declares.

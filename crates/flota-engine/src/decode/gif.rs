@@ -29,6 +29,9 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeErro
         Some(frame) => on_its_screen(bytes, frame),
         None => Cow::Borrowed(bytes),
     };
+    if let Cow::Owned(copy) = &bytes {
+        description.copied_bytes = copy.capacity() as u64;
+    }
     raster::decode(&bytes, ImageFormat::Gif, limits, description)
 }
 

@@ -8,14 +8,11 @@ use super::{
     DecodeError, DecodedImage, ImageFormat,
     decoded_image::{ColorSettings, RGB_BYTES, check_memory, check_size},
     jpeg_color::Colors,
-    jpeg_frame::{Frame, corrupt},
+    jpeg_frame::{COEFFICIENT_BYTES, Frame, corrupt},
     jpeg_profile,
     jpeg_segments::{self, MAX_SCANS, Segments},
     jpeg_unusual, orientation,
 };
-
-/// Bytes of a coefficient, where all are kept until the last scan.
-pub(super) const COEFFICIENT_BYTES: u64 = 2;
 
 /// Decodes `bytes`, which begin like a JPEG, as `settings` ask for.
 pub(super) fn decode(
@@ -48,7 +45,7 @@ pub(super) fn decode_components(
 /// The upright image, its colours as they are stored.
 #[cfg_attr(not(feature = "turbojpeg"), expect(unused_variables, reason = "it is always whole"))]
 fn decode_segments(
-    segments: Segments,
+    mut segments: Segments,
     limits: &Limits,
     input: Option<&InputSpec>,
 ) -> Result<DecodedImage, DecodeError> {
@@ -70,6 +67,7 @@ fn decode_segments(
         return Ok(image);
     }
     // What libjpeg-turbo refuses or warns of is decided by the decoders that all builds have.
+    segments.check_scans()?;
     let pixels = match is_usual {
         true => usual(segments)?,
         false => jpeg_unusual::decode(segments)?,

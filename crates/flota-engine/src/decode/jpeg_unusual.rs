@@ -8,9 +8,8 @@ use jpeg_decoder::{ColorTransform, Decoder, Error};
 
 use super::{
     DecodeError, ImageFormat,
-    jpeg::COEFFICIENT_BYTES,
     jpeg_color::Colors,
-    jpeg_frame::{Frame, corrupt},
+    jpeg_frame::{COEFFICIENT_BYTES, Frame, corrupt},
     jpeg_segments::Segments,
 };
 

@@ -5,16 +5,13 @@ use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{
     DecodeError, DecodedImage, ImageFormat,
-    decoded_image::{EIGHTHS, JpegScaling, RGB_BYTES},
+    decoded_image::RGB_BYTES,
     jpeg_color::Colors,
     jpeg_frame::corrupt,
     jpeg_segments::{MAX_SCANS, Segments},
     orientation,
+    scaling::{EIGHTHS, JpegScaling},
 };
-use crate::preprocess::scaled_size;
-
-/// The parts of a side that libjpeg-turbo has fast code for, the smallest first.
-const FAST_EIGHTHS: [u32; 3] = [1, 2, 4];
 
 /// Whether this decoder reads images of such colours; others are left to the decoders that all
 /// builds have.
@@ -33,7 +30,7 @@ pub(super) fn decode(
         false => (frame.width, frame.height),
     };
     let whole = JpegScaling { eighths: EIGHTHS, is_fast: false };
-    let scaling = input.map_or(whole, |input| scaling(original, input));
+    let scaling = input.map_or(whole, |input| JpegScaling::of(original, input));
     let JpegScaling { eighths, is_fast } = scaling;
     let pixels_of = |side: u32| (side * eighths).div_ceil(EIGHTHS);
     let size = (pixels_of(frame.width), pixels_of(frame.height));
@@ -58,25 +55,4 @@ pub(super) fn decode(
     let format = ImageFormat::Jpeg;
     let whole = DecodedImage::whole((width, height), pixels, format);
     Ok(DecodedImage { original, eighths, is_turned_over, scaling: Some(scaling), ..whole })
-}
-
-/// What `input` asks of an image of `size`, upright.
-pub(super) fn scaling(size: (u32, u32), input: &InputSpec) -> JpegScaling {
-    JpegScaling { eighths: eighths(size, input), is_fast: input.jpeg.fast_upsampling }
-}
-
-/// How many of eight pixels of a side are enough for an image of `size`.
-fn eighths(size: (u32, u32), input: &InputSpec) -> u32 {
-    // Four neighbours of the whole image are not those of a smaller one.
-    if input.jpeg.min_scale == 0 || !input.filter.is_antialiased() {
-        return EIGHTHS;
-    }
-    let scaled = scaled_size(size, input);
-    let is_enough = |eighths: u32| {
-        [(size.0, scaled.0), (size.1, scaled.1)].into_iter().all(|(side, scaled)| {
-            let least = u64::from(scaled) * u64::from(input.jpeg.min_scale) * u64::from(EIGHTHS);
-            u64::from(side) * u64::from(eighths) >= least
-        })
-    };
-    FAST_EIGHTHS.into_iter().find(|eighths| is_enough(*eighths)).unwrap_or(EIGHTHS)
 }

@@ -5,7 +5,6 @@ use std::error::Error;
 use flota_core::{Code, OutputTooLarge};
 use thiserror::Error;
 
-use super::graph;
 use crate::Cause;
 
 /// A model that is not served: its files do not fit its manifest. A restart heals none of these.
@@ -23,13 +22,13 @@ pub enum LoadError {
     /// The ONNX file refers to files that are not among the weights.
     #[error(
         "the ONNX file keeps weights in {}: add `data: [{}]` to `weights`, beside `file`",
-        graph::quoted(.0), .0.join(", ")
+        quoted(.0), .0.join(", ")
     )]
     DataNotListed(Vec<String>),
     /// The ONNX file does not refer to files that are among the weights.
     #[error(
         "`data` lists {}, to which the ONNX file does not refer: take it off the list",
-        graph::quoted(.0)
+        quoted(.0)
     )]
     DataUnused(Vec<String>),
     /// The ONNX file refers to a place that may be outside of its folder.
@@ -230,4 +229,10 @@ fn in_full(error: &InferError) -> String {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     }
+}
+
+/// Names as a sentence lists them.
+pub(super) fn quoted(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }

@@ -2,7 +2,7 @@
 
 use flota_core::{ColorOrder, Dtype, InputSpec, Layout};
 
-use super::LoadError;
+use super::error::{LoadError, quoted};
 use crate::preprocess::shape_of;
 
 /// The place in `names` of the `role` that the manifest calls `wanted`, or of the only one.
@@ -131,11 +131,6 @@ fn shown(shape: &[Option<usize>]) -> String {
         .map(|axis| axis.map_or_else(|| "?".to_owned(), |length| length.to_string()))
         .collect();
     format!("[{}]", axes.join(", "))
-}
-
-pub(super) fn quoted(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
 }
 
 #[cfg(test)]

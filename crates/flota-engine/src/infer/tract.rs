@@ -53,7 +53,7 @@ impl TractEngine {
         let proto = onnx
             .proto_model_for_read(&mut Cursor::new(bytes))
             .map_err(|error| LoadError::NotOnnx(one_line(&error.to_string())))?;
-        if let Some(reason) = denied::find(&proto) {
+        if let Some(reason) = denied::find(&proto, &|name| has_operator(&onnx, name)) {
             return Err(LoadError::NeedsOnnxRuntime(reason));
         }
         let output_index = check_names(&proto, input, output)?;
@@ -138,6 +138,11 @@ impl TractSession {
 fn loader() -> Onnx {
     // Shapes that exporters note for inner values contradict a concrete batch.
     onnx().with_ignore_value_info(true)
+}
+
+/// Whether tract has an operator of this name.
+fn has_operator(onnx: &Onnx, name: &str) -> bool {
+    onnx.op_register.0.contains_key(name)
 }
 
 /// Convolutions run channel-last, which is what this engine does fastest: measured, a third less

@@ -11,6 +11,6 @@ mod tests;
 mod without_antialias;
 
 #[cfg(feature = "turbojpeg")]
-pub(crate) use tensor::scaled_size;
+pub(crate) use placement::scaled_size;
 pub(crate) use tensor::shape_of;
 pub use tensor::{Tensor, TensorData, preprocess};

@@ -68,6 +68,12 @@ impl Placement {
     }
 }
 
+/// The size that an image of `size` is resized to, what is cut off included.
+#[cfg(feature = "turbojpeg")]
+pub(crate) fn scaled_size(size: (u32, u32), spec: &InputSpec) -> (u32, u32) {
+    Placement::of(size, spec).scaled
+}
+
 /// The size to which an image of `size` is resized so that its shortest edge has `edge` pixels.
 fn scaled_to_edge(size: (u32, u32), edge: u32, rounding: Rounding) -> (u32, u32) {
     let shortest = size.0.min(size.1);

@@ -37,12 +37,6 @@ pub(crate) fn shape_of(spec: &InputSpec) -> [usize; 4] {
     }
 }
 
-/// The size that an image of `size` is resized to, what is cut off included.
-#[cfg(feature = "turbojpeg")]
-pub(crate) fn scaled_size(size: (u32, u32), spec: &InputSpec) -> (u32, u32) {
-    Placement::of(size, spec).scaled
-}
-
 /// Resizes, crops or pads, and normalises `image` as `spec` says. `spec` must have been checked,
 /// as every parsed manifest's is.
 pub fn preprocess(image: &DecodedImage, spec: &InputSpec) -> Tensor {

@@ -3,7 +3,7 @@
 use flota_core::{Code, Limits};
 use image::{Rgb, RgbImage};
 
-use super::{BASELINE, decoded, encoded, picture, pixel};
+use super::{BASELINE, code_within, decoded, encoded, picture, pixel};
 use crate::decode;
 
 /// EXIF with one orientation of a type: 3 is SHORT, 4 is LONG.
@@ -148,4 +148,19 @@ fn the_screen_of_a_gif_is_as_large_as_its_first_frame() {
         assert_eq!(found.height, expected.height.max(height.into()));
         assert!(found.pixels.starts_with(&expected.pixels));
     }
+}
+
+/// To enlarge the screen, the file is copied.
+#[test]
+fn the_memory_for_a_gif_with_a_larger_screen_holds_the_file_twice() {
+    let sound = encoded(picture(), image::ImageFormat::Gif);
+    let mut small = sound.clone();
+    small[6..10].copy_from_slice(&[1, 0, 1, 0]);
+    let within = |max_memory_bytes| Limits { max_memory_bytes, ..Limits::default() };
+    let is_enough = |max_bytes: &u64| decode(&sound, &within(*max_bytes)).is_ok();
+    let enough = (0..=1 << 20).find(is_enough).unwrap();
+    assert_eq!(code_within(&small, &within(enough)), Code::ImageTooLarge);
+    let copy_bytes = small.len() as u64;
+    assert_eq!(code_within(&small, &within(enough + copy_bytes - 1)), Code::ImageTooLarge);
+    assert!(decode(&small, &within(enough + copy_bytes)).is_ok());
 }

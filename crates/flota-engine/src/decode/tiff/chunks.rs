@@ -3,8 +3,8 @@
 use flota_core::Limits;
 
 use super::{
-    colors, compression, corrupt,
-    directory::File,
+    colors, compression,
+    directory::{File, corrupt},
     layout::{Compression, Layout, Opacity, Predictor},
     samples,
 };
@@ -86,7 +86,7 @@ fn picture_bytes(layout: &Layout<'_>) -> u64 {
 
 /// Memory of the rows of a chunk, of one row of samples, and of what undoing the compression copies.
 fn reading_bytes(layout: &Layout<'_>) -> u64 {
-    let row_bytes = row_bytes(layout) as u64;
+    let row_bytes = layout.row_bytes() as u64;
     let rows = u64::from(layout.chunk.1.min(layout.height));
     let chunk = rows.saturating_mul(row_bytes).saturating_mul(read_planes(layout));
     let samples = u64::from(layout.chunk.0.min(layout.width)) * layout.samples as u64;
@@ -128,7 +128,7 @@ pub(super) fn read(
             .collect::<Result<_, _>>()?;
         for y in 0..visible.1 {
             for (plane, bytes) in planes.iter().enumerate() {
-                let stored = &bytes[y * row_bytes(layout)..][..row_bytes(layout)];
+                let stored = &bytes[y * layout.row_bytes()..][..layout.row_bytes()];
                 let stride = if layout.is_planar { layout.samples } else { 1 };
                 let shown = &mut row[..visible.0 * layout.samples];
                 let targets = shown.iter_mut().skip(plane).step_by(stride);
@@ -155,14 +155,4 @@ fn read_planes(layout: &Layout<'_>) -> u64 {
         false => 1,
         true => layout.photometric.color_samples() as u64 + u64::from(layout.opacity.is_some()),
     }
-}
-
-/// Samples of a pixel that a chunk has.
-pub(super) fn chunk_samples(layout: &Layout<'_>) -> usize {
-    if layout.is_planar { 1 } else { layout.samples }
-}
-
-/// Bytes of a row of a chunk, once it is decompressed.
-pub(super) fn row_bytes(layout: &Layout<'_>) -> usize {
-    (layout.chunk.0 as usize * chunk_samples(layout) * layout.sample.bits()).div_ceil(8)
 }

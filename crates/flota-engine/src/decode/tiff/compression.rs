@@ -8,9 +8,7 @@ use flota_core::Limits;
 use weezl::{BitOrder, LzwStatus};
 
 use super::{
-    chunks::{chunk_samples, row_bytes},
-    corrupt,
-    directory::File,
+    directory::{File, corrupt},
     layout::{Compression, Layout, Photometric},
     samples,
 };
@@ -49,7 +47,7 @@ pub(super) fn chunk(
         true => Cow::Owned(stored.iter().map(|byte| byte.reverse_bits()).collect()),
         false => Cow::Borrowed(stored),
     };
-    let mut rows = vec![0; row_bytes(layout) * visible.1];
+    let mut rows = vec![0; layout.row_bytes() * visible.1];
     match layout.compression {
         Compression::None => {
             let whole = stored.get(..rows.len()).ok_or_else(|| corrupt("a strip cut off"))?;
@@ -119,14 +117,14 @@ fn unpack_bits(stored: &[u8], mut rows: &mut [u8]) -> Result<(), DecodeError> {
 
 /// Black is 1, as in libtiff.
 fn unfax(stored: &[u8], layout: &Layout<'_>, rows: &mut [u8]) -> Result<(), DecodeError> {
-    let is_bilevel = layout.sample.bits() == 1 && chunk_samples(layout) == 1;
+    let is_bilevel = layout.sample.bits() == 1 && layout.chunk_samples() == 1;
     let Some(width) = u16::try_from(layout.chunk.0).ok().filter(|_| is_bilevel) else {
         let what = "the TIFF has fax data of this size or depth, which are not read";
         return Err(DecodeError::unsupported(what));
     };
-    let row_count = rows.len() / row_bytes(layout);
+    let row_count = rows.len() / layout.row_bytes();
     let is_group3 = layout.compression == Compression::Group3;
-    let mut targets = rows.chunks_exact_mut(row_bytes(layout));
+    let mut targets = rows.chunks_exact_mut(layout.row_bytes());
     let line_count = Cell::new(0);
     let line = |transitions: &[u16]| {
         // Runs of Group 3 fill a line, unless it was cut off.
@@ -163,7 +161,7 @@ fn unfax(stored: &[u8], layout: &Layout<'_>, rows: &mut [u8]) -> Result<(), Deco
 fn joined(tables: &[u8], chunk: &[u8], layout: &Layout<'_>) -> Vec<u8> {
     let mut stream = Vec::with_capacity(tables.len() + chunk.len() + ADOBE.len() + 3);
     stream.extend(b"\xff\xd8");
-    if chunk_samples(layout) == RGB_BYTES {
+    if layout.chunk_samples() == RGB_BYTES {
         stream.extend_from_slice(ADOBE);
         stream.push(u8::from(layout.photometric == Photometric::YcbcrInJpeg));
     }
@@ -205,14 +203,14 @@ fn jpeg_rows(
     let max_pixels = limits.max_pixels.min(2 * side(layout.chunk.0) * side(layout.chunk.1));
     let limits = Limits { max_pixels, ..limits.clone() };
     let image =
-        jpeg::decode_components(stream, &limits, chunk_samples(layout)).map_err(from_jpeg)?;
+        jpeg::decode_components(stream, &limits, layout.chunk_samples()).map_err(from_jpeg)?;
     let (image_width, image_height) = (image.width as usize, image.height as usize);
     if image_width < width || image_height < height {
         return Err(corrupt("a JPEG inside that is smaller than its strip or tile"));
     }
-    let samples = chunk_samples(layout);
-    let mut rows = vec![0; row_bytes(layout) * height];
-    let targets = rows.chunks_exact_mut(row_bytes(layout));
+    let samples = layout.chunk_samples();
+    let mut rows = vec![0; layout.row_bytes() * height];
+    let targets = rows.chunks_exact_mut(layout.row_bytes());
     for (target, row) in targets.zip(image.pixels.chunks_exact(image_width * RGB_BYTES)) {
         let pixels = target.chunks_exact_mut(samples).zip(row.chunks_exact(RGB_BYTES));
         pixels.for_each(|(target, pixel)| target.copy_from_slice(&pixel[..samples]));

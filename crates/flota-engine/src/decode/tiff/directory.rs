@@ -2,8 +2,7 @@
 
 use std::slice::ChunksExact;
 
-use super::corrupt;
-use crate::DecodeError;
+use crate::{Cause, DecodeError, ImageFormat};
 
 /// Most fields of a directory: TIFF 6.0 knows fewer than a hundred.
 const MAX_FIELDS: u64 = 4_096;
@@ -185,4 +184,9 @@ fn kind_bytes(kind: u16) -> Option<usize> {
         5 | 10 | 12 | 16..=18 => Some(8),
         _ => None,
     }
+}
+
+/// A TIFF that is cut off or damaged, and how that was seen.
+pub(super) fn corrupt(cause: impl Into<Cause>) -> DecodeError {
+    DecodeError::corrupt(ImageFormat::Tiff, cause)
 }

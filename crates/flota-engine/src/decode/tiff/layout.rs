@@ -1,9 +1,6 @@
 //! What the fields of a TIFF say of its image, checked; what is not read is refused by name.
 
-use super::{
-    corrupt,
-    directory::{Directory, EXTRA_SAMPLES},
-};
+use super::directory::{Directory, EXTRA_SAMPLES, corrupt};
 use crate::DecodeError;
 
 const WIDTH: u16 = 256;
@@ -254,6 +251,16 @@ impl<'a> Layout<'a> {
         };
         self.chunk_places = offsets.into_iter().zip(lengths).collect();
         Ok(())
+    }
+
+    /// Samples of a pixel that a chunk has.
+    pub(super) fn chunk_samples(&self) -> usize {
+        if self.is_planar { 1 } else { self.samples }
+    }
+
+    /// Bytes of a row of a chunk, once it is decompressed.
+    pub(super) fn row_bytes(&self) -> usize {
+        (self.chunk.0 as usize * self.chunk_samples() * self.sample.bits()).div_ceil(8)
     }
 
     /// Chunks side by side, and one below the other.

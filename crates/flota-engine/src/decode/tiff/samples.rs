@@ -1,14 +1,13 @@
 //! From stored samples to bytes.
 
-use super::chunks::{chunk_samples, row_bytes};
 use super::layout::{Layout, Photometric, Predictor, Sample};
 use crate::DecodeError;
 
 /// Undoes what was done to the rows of a chunk before they were compressed.
 pub(super) fn undo_predictor(rows: &mut [u8], layout: &Layout<'_>, is_big_endian: bool) {
     let value_bytes = layout.sample.bits() / 8;
-    let stride = chunk_samples(layout);
-    for row in rows.chunks_exact_mut(row_bytes(layout)) {
+    let stride = layout.chunk_samples();
+    for row in rows.chunks_exact_mut(layout.row_bytes()) {
         match layout.predictor {
             Predictor::None => return,
             Predictor::Horizontal => accumulate(row, value_bytes, stride, is_big_endian),

@@ -17,7 +17,7 @@ use std::{
 use bytemuck::must_cast;
 
 use super::{
-    Picture, Rows,
+    rows::{Picture, Rows},
     weights::{HALF, WEIGHT_BITS, Weights},
 };
 use crate::decode::RGB_BYTES;
@@ -42,7 +42,7 @@ type Pair = [__m256i; RGB_BYTES];
 /// The upper and the lower parts of two weights, side by side as those of a [`Pair`].
 type PairWeights = [i32; 2];
 
-/// See [`super::along_rows`]; `None` where the processor lacks AVX2.
+/// See `resize.rs`; `None` where the processor lacks AVX2.
 #[expect(unsafe_code, reason = "the compiler cannot know which instructions the processor has")]
 pub(super) fn along_rows(
     picture: Picture<'_>,
@@ -53,7 +53,7 @@ pub(super) fn along_rows(
     is_x86_feature_detected!("avx2").then(|| unsafe { resize_rows(picture, lines, columns) })
 }
 
-/// See [`super::along_columns`]; `None` where the processor lacks AVX2 or a row does not fill a register.
+/// See `resize.rs`; `None` where the processor lacks AVX2 or a row does not fill a register.
 #[expect(unsafe_code, reason = "the compiler cannot know which instructions the processor has")]
 pub(super) fn along_columns(picture: Picture<'_>, first: usize, rows: &Weights) -> Option<Rows> {
     let can_run = picture.stride >= BYTES && is_x86_feature_detected!("avx2");

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    Picture, Rows,
+    rows::{Picture, Rows},
     weights::{HALF, WEIGHT_BITS, Weights},
 };
 use crate::decode::RGB_BYTES;
@@ -11,7 +11,7 @@ use crate::decode::RGB_BYTES;
 /// Bytes of a row that are summed up at a time.
 const CHUNK: usize = 16;
 
-/// See [`super::along_rows`].
+/// See `resize.rs`.
 pub(super) fn along_rows(picture: Picture<'_>, lines: &Range<usize>, columns: &Weights) -> Rows {
     let stride = columns.len() * RGB_BYTES;
     let mut bytes = Vec::with_capacity(lines.len() * stride);
@@ -31,7 +31,7 @@ pub(super) fn along_rows(picture: Picture<'_>, lines: &Range<usize>, columns: &W
     Rows { bytes, stride }
 }
 
-/// See [`super::along_columns`].
+/// See `resize.rs`.
 pub(super) fn along_columns(picture: Picture<'_>, first: usize, rows: &Weights) -> Rows {
     let stride = picture.stride;
     let mut bytes = vec![0; stride * rows.len()];

@@ -1,6 +1,9 @@
-use flota_core::Sha256;
+use flota_core::{Filter, Sha256};
 
-use super::*;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, portable, rows::Picture, weights::Weights};
+use super::{resize, weights::Axis};
+use crate::decode::RGB_BYTES;
 
 /// Of `tests/fixtures/transforms/resizes.py`, which asks Pillow.
 const RESIZES: &str = include_str!("../../../tests/fixtures/transforms/resizes.csv");
