@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, ClientName, Code, DeadLetterState, EventsId, Origin,
-    OutcomesMessage, PackKey, Priority, Reason, RequestId, Subject, TaskMessage, TasksMessage,
+    Callback, CallbackEvent, CallbackId, ClientName, Code, Counts, DeadLetterState, EventsId,
+    Origin, OutcomesMessage, PackKey, Priority, Reason, RequestId, Subject, TaskMessage,
+    TasksMessage,
     ports::{DeadLetterFilter, Finish},
 };
 use proptest::prelude::*;
@@ -44,7 +45,7 @@ async fn die_after(step_count: usize, fixture: &Fixture, message: &OutcomesMessa
         requests.record(key, &message.outcomes).await.unwrap();
     }
     if step_count > 2 {
-        requests.complete_pack(key).await.unwrap();
+        requests.complete_pack(key, Counts::default()).await.unwrap();
     }
     if step_count > 3 {
         let id = CallbackId { request: key.round.request, round: message.round };
