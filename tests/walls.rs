@@ -17,13 +17,18 @@ use crate::harness::project_dir;
 /// a worker's thin crate.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("flota-core", &[]),
+    ("flota-api", &["flota-core"]),
+    ("flota-client", &["flota-api", "flota-core"]),
     ("flota-engine", &["flota-core"]),
     ("flota-memory", &["flota-core"]),
     ("flota-platform", &["flota-core"]),
     ("flota-deploy", &["flota-core", "flota-platform"]),
     ("flota-worker", &["flota-core", "flota-engine", "flota-platform"]),
-    ("flota-server", &["flota-core", "flota-platform"]),
-    ("flota", &["flota-core", "flota-deploy", "flota-platform", "flota-server", "flota-worker"]),
+    ("flota-server", &["flota-api", "flota-core", "flota-platform"]),
+    (
+        "flota",
+        &["flota-client", "flota-core", "flota-deploy", "flota-platform", "flota-server", "flota-worker"],
+    ),
 ];
 /// What the thin crate of a model may use.
 const A_MODEL_MAY_DEPEND_ON: &[&str] = &["flota-engine", "flota-worker"];
@@ -35,7 +40,7 @@ const ENTERS_ONLY: &[(&str, &[&str])] = &[
     ("fax", &["flota-engine"]),
     ("image", &["flota-engine"]),
     ("moxcms", &["flota-engine"]),
-    ("reqwest", &["flota", "flota-platform", "flota-worker"]),
+    ("reqwest", &["flota", "flota-client", "flota-platform", "flota-worker"]),
     ("jpeg-decoder", &["flota-engine"]),
     ("ort", &["flota-engine"]),
     ("rusqlite", &["flota-platform"]),

@@ -292,8 +292,8 @@ async fn a_model_is_shown_images_without_a_fleet() {
     let [first, copy, torn] = answer["predictions"].as_array().expect("a list").as_slice() else {
         panic!("three images: {answer}")
     };
-    assert_eq!(first["output"]["scores"][0]["label"], "red");
-    assert_eq!(first["output"], copy["output"]);
+    assert_eq!(first["prediction"]["output"]["scores"][0]["label"], "red");
+    assert_eq!(first["prediction"], copy["prediction"]);
     assert!(torn["image"].as_str().is_some_and(|name| name.ends_with("torn.png")));
     assert!(torn["error"].as_str().is_some_and(|error| !error.is_empty()));
 

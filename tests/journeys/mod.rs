@@ -3,6 +3,7 @@
 mod aws;
 mod bad_input;
 mod checks;
+mod client;
 mod command;
 mod disk;
 mod embeddings;

@@ -63,7 +63,9 @@ pub struct CallbackTarget {
 }
 
 /// What a callback may tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
+)]
 pub enum CallbackEvent {
     /// Every task of the round has its outcome.
     #[serde(rename = "request.finished")]

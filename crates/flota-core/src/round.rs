@@ -78,7 +78,9 @@ pub struct Counts {
 }
 
 /// Where a request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
@@ -122,6 +124,29 @@ impl Counts {
         counts
     }
 
+    /// So many tasks of which none has ended.
+    pub fn all_open(total: u32) -> Self {
+        Self { total, open: total, ..Self::default() }
+    }
+
+    /// How many have ended.
+    pub fn ended(&self) -> u32 {
+        self.succeeded + self.failed + self.expired + self.canceled
+    }
+
+    /// These without `others`, which are among them.
+    #[must_use]
+    pub fn without(self, others: Self) -> Self {
+        Self {
+            total: self.total.saturating_sub(others.total),
+            open: self.open.saturating_sub(others.open),
+            succeeded: self.succeeded.saturating_sub(others.succeeded),
+            failed: self.failed.saturating_sub(others.failed),
+            expired: self.expired.saturating_sub(others.expired),
+            canceled: self.canceled.saturating_sub(others.canceled),
+        }
+    }
+
     /// What they add up to.
     pub fn status(&self) -> Status {
         match self {
@@ -136,6 +161,17 @@ impl Counts {
     }
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, others: Self) {
+        self.total += others.total;
+        self.open += others.open;
+        self.succeeded += others.succeeded;
+        self.failed += others.failed;
+        self.expired += others.expired;
+        self.canceled += others.canceled;
+    }
+}
+
 impl Round {
     /// The first round of a request, due at `due_at` should its tasks not have been sent by then.
     pub fn first(request: &Request, due_at: Timestamp) -> Self {
@@ -147,6 +183,11 @@ impl Round {
             opened_at: request.created_at,
             finished_at: None,
         }
+    }
+
+    /// Whether it runs task `n`.
+    pub fn runs(&self, n: u32) -> bool {
+        self.replayed.as_ref().is_none_or(|replayed| replayed.contains(&n))
     }
 
     /// The packs of `request` that this round runs, with only the tasks that it runs.
@@ -171,6 +212,11 @@ impl PackRecord {
     /// Whether every task of `pack` has its outcome.
     pub fn is_complete(&self, pack: &Pack) -> bool {
         pack.tasks.iter().all(|n| self.outcomes.contains_key(n))
+    }
+
+    /// How many tasks of `pack` stand where.
+    pub fn counts(&self, pack: &Pack) -> Counts {
+        Counts::of(pack.tasks.iter().map(|n| self.outcomes.get(n)))
     }
 
     /// Sets each outcome that is absent and returns the numbers of those that it set: a late

@@ -8,7 +8,7 @@ use flota_core::{
     Manifest, ModelDirectory, ModelName, Sha256, WorkerName,
     ports::{Clock, Models, Registration},
 };
-use flota_platform::memory::{self, SeededClock};
+use flota_memory::SeededClock;
 use tokio::time;
 
 struct Fleet {
@@ -20,7 +20,7 @@ struct Fleet {
 impl Fleet {
     fn new() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SeededClock::new(1));
-        let models = memory::open(clock.clone()).models;
+        let models = flota_memory::open(clock.clone()).models;
         let directory = ModelDirectory::new(models.clone(), clock.clone());
         Self { models, clock, directory }
     }

@@ -5,8 +5,9 @@ use std::{
 
 use async_trait::async_trait;
 use flota_core::{
-    Callback, CallbackId, ClientName, Ending, PackKey, PackRecord, PortError, PortResult,
-    PredictionKey, Request, RequestId, Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
+    Callback, CallbackId, ClientName, Counts, Ending, Pack, PackKey, PackRecord, PortError,
+    PortResult, PredictionKey, Request, RequestId, Resend, Round, RoundKey, Sha256, TaskId,
+    TaskOutcome,
     ports::{
         Accept, Accepted, Finish, Recorded, Requests, queue_bounds::CLOCK_TOLERANCE, uploaded,
     },
@@ -148,6 +149,31 @@ impl Requests for MemoryRequests {
         Ok(packs.map(|(key, pack)| (key.pack, pack.clone())).collect())
     }
 
+    async fn outcomes(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Vec<TaskOutcome>> {
+        let tables = self.tables();
+        let mut outcomes = Vec::new();
+        for pack in packs {
+            let Some(record) = tables.packs.get(&PackKey { round: key, pack: pack.index }) else {
+                continue;
+            };
+            let of_task = |n: &u32| Some((*n, record.outcomes.get(n)?.clone()));
+            let found = pack.tasks.iter().filter_map(of_task);
+            outcomes.extend(found.map(|(n, outcome)| TaskOutcome { n, outcome }));
+        }
+        outcomes.sort_by_key(|outcome| outcome.n);
+        Ok(outcomes)
+    }
+
+    async fn counts(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Counts> {
+        let tables = self.tables();
+        let mut counts = Counts::default();
+        for pack in packs {
+            let record = tables.packs.get(&PackKey { round: key, pack: pack.index });
+            counts += record.unwrap_or(&PackRecord::default()).counts(pack);
+        }
+        Ok(counts)
+    }
+
     async fn record(&self, key: PackKey, outcomes: &[TaskOutcome]) -> PortResult<Recorded> {
         let mut tables = self.tables();
         if outcomes.is_empty() {
@@ -159,7 +185,7 @@ impl Requests for MemoryRequests {
         Ok(Recorded { pack: pack.clone(), set })
     }
 
-    async fn complete_pack(&self, key: PackKey) -> PortResult<Round> {
+    async fn complete_pack(&self, key: PackKey, _: Counts) -> PortResult<Round> {
         let mut tables = self.tables();
         let round = tables.round(key.round)?;
         round.complete.insert(key.pack);

@@ -5,9 +5,9 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use flota_core::{
-    ClientName, Ending, ImageFacts, ImageRef, LabelScore, ModelVersion, Outcome, Output, PackKey,
-    Prediction, PredictionKey, Priority, Request, RequestId, RoundKey, Route, Sha256, TaskOutcome,
-    Timings,
+    ClientName, Counts, Ending, ImageFacts, ImageRef, LabelScore, ModelVersion, Outcome, Output,
+    PackKey, Prediction, PredictionKey, Priority, Request, RequestId, RoundKey, Route, Sha256,
+    TaskOutcome, Timings,
     ports::{Accept, Clock, Finish, Store, StoredKind},
 };
 use flota_memory::ManualClock;
@@ -76,7 +76,7 @@ async fn finished(store: &Store, id: u128, clock: &ManualClock) {
     store.requests.accept(&Accept { request, due_at: now, idempotency: None }).await.unwrap();
     store.predictions.put(&predictions).await.unwrap();
     store.requests.record(PackKey { round, pack: 0 }, &outcomes).await.unwrap();
-    store.requests.complete_pack(PackKey { round, pack: 0 }).await.unwrap();
+    store.requests.complete_pack(PackKey { round, pack: 0 }, Counts::default()).await.unwrap();
     let finish = Finish { key: round, at: now, callback: None };
     store.requests.finish(&finish).await.unwrap();
 }

@@ -6,14 +6,13 @@ use std::{
     time::Duration,
 };
 
+use flota_api::ModelBacklog;
 use flota_core::{
     ModelDirectory, ModelName, PortResult, QueueName, QueueNames, WorkerName,
     ports::{Backlog, Clock, Depth, Models, Queue, RegisteredModel, Throughput, WorkerHeartbeat},
 };
 use jiff::Timestamp;
-use serde::Serialize;
 use tracing::warn;
-use utoipa::ToSchema;
 
 /// Arrivals are measured from one measurement to another that is about so much later,
 const ARRIVAL_WINDOW: Duration = Duration::from_secs(60);
@@ -52,25 +51,6 @@ pub(crate) struct Measurement {
     pub(crate) models: Vec<RegisteredModel>,
     /// Their work; none where a queue of theirs could not be read.
     pub(crate) backlogs: BTreeMap<ModelName, ModelBacklog>,
-}
-
-/// The work of one model that waits for its worker.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
-#[schema(as = Backlog)]
-pub(crate) struct ModelBacklog {
-    /// Tasks without an outcome: those that wait, wait to be tried again, or are in flight. Those on queues of
-    /// workers that served the model before count too. Exact on one machine; on SQS, which counts messages,
-    /// an estimate by how many tasks its messages held lately.
-    pub(crate) tasks: u64,
-    /// Age of the oldest message that waits, in seconds; null where none does. On SQS it is known by what the
-    /// workers receive.
-    pub(crate) oldest_age_seconds: Option<f64>,
-    /// Tasks that arrive each second, about the last minute's mean; null until it was measured twice.
-    pub(crate) arrival_per_second: Option<f64>,
-    /// Tasks that its workers end in each second in which they have some, by the last minute.
-    pub(crate) service_per_second: f64,
-    /// Seconds until the tasks that wait now are done, at this rate; null where none is done.
-    pub(crate) drain_seconds: Option<f64>,
 }
 
 /// What one queue holds.

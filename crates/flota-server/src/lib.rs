@@ -26,7 +26,6 @@ mod submissions;
 mod sweeper;
 #[cfg(test)]
 mod testing;
-mod views;
 
 pub use notifier::{SecretError, SigningSecrets, read_callback_secret};
 pub use server::run;

@@ -14,6 +14,7 @@ use flota_core::{
     WorkerName,
     ports::{Depth, StoredKind},
 };
+use flota_api::ModelBacklog;
 use jiff::Timestamp;
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
@@ -24,7 +25,6 @@ pub(crate) use self::described::{GAUGES, METRICS};
 use self::described::{
     CALLBACK_SECONDS, HTTP_SECONDS, REQUEST_SECONDS, STAGE_SECONDS, TASK_SECONDS,
 };
-use crate::backlog::ModelBacklog;
 
 /// What became of an upload event.
 #[derive(Debug, Clone, Copy, strum::IntoStaticStr)]

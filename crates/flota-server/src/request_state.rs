@@ -1,44 +1,101 @@
-//! Where a request stands: the latest outcome of each task over its rounds.
+//! Where a request stands, and pages of its outcomes. Each reads what it gives, and no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use flota_core::{Counts, Outcome, PortResult, Request, RequestId, Round, Status, ports::Requests};
+use flota_api::OutcomeView;
+use flota_core::{
+    Counts, Ending, Outcome, PortResult, Prediction, PredictionKey, Request, RequestId, Round,
+    Status,
+    ports::{Predictions, Requests},
+};
 use jiff::Timestamp;
 
-/// A request with all that is recorded of it. There is at least one round.
+/// A request and how far its rounds are: all that is read of it but for its outcomes. There is at least one round.
 pub(crate) struct RequestState {
     pub(crate) request: Request,
     pub(crate) rounds: Vec<Round>,
-    /// The outcomes of each of `rounds`, by the task's number.
-    outcomes: Vec<BTreeMap<u32, Outcome>>,
+    /// How many of the tasks that each of `rounds` runs stand where.
+    pub(crate) round_counts: Vec<Counts>,
+    /// How many tasks stand where, each by the last round that runs it.
+    pub(crate) counts: Counts,
+}
+
+/// Which outcomes are wanted.
+pub(crate) struct Page {
+    /// Of tasks after this one.
+    pub(crate) after: Option<u32>,
+    /// At most so many, and at least one.
+    pub(crate) limit: usize,
+    /// As they were recorded in this round; `None`: the latest of each task.
+    pub(crate) round: Option<u32>,
+}
+
+/// How a task ended in a round.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ended {
+    pub(crate) n: u32,
+    pub(crate) round: u32,
+    pub(crate) outcome: Outcome,
+}
+
+/// Outcomes by their tasks' numbers.
+#[derive(Debug, PartialEq)]
+pub(crate) struct EndedPage {
+    pub(crate) ended: Vec<Ended>,
+    /// There are more, after the task of this number.
+    pub(crate) next_after: Option<u32>,
 }
 
 impl RequestState {
-    /// Reads what is recorded of `id`; `None` where there is no such request.
+    /// Reads where `id` stands; `None` where there is no such request.
     pub(crate) async fn load(requests: &dyn Requests, id: RequestId) -> PortResult<Option<Self>> {
+        Self::load_until(requests, id, u32::MAX).await
+    }
+
+    /// As it stood when `last_round` was the last one.
+    pub(crate) async fn load_until(
+        requests: &dyn Requests,
+        id: RequestId,
+        last_round: u32,
+    ) -> PortResult<Option<Self>> {
         let Some(request) = requests.request(id).await? else { return Ok(None) };
         // Rounds first: what is read as finished then has all its outcomes.
-        let rounds = requests.rounds(id).await?;
-        let mut outcomes = Vec::with_capacity(rounds.len());
+        let mut rounds = requests.rounds(id).await?;
+        rounds.truncate((last_round as usize).max(1));
+        let mut round_counts = Vec::with_capacity(rounds.len());
         for round in &rounds {
-            let packs = requests.packs(round.key).await?;
-            outcomes.push(packs.into_iter().flat_map(|(_, record)| record.outcomes).collect());
+            round_counts.push(requests.counts(round.key, &round.packs(&request)).await?);
         }
-        Ok(Some(Self { request, rounds, outcomes }))
+        let mut state = Self { request, rounds, round_counts, counts: Counts::default() };
+        state.counts = state.latest_counts(requests).await?;
+        Ok(Some(state))
     }
 
     /// A request of which nothing is recorded yet but that it was accepted.
     pub(crate) fn accepted(request: Request) -> Self {
         let first = Round::first(&request, request.created_at);
-        Self { request, rounds: vec![first], outcomes: vec![BTreeMap::new()] }
+        let counts = Counts::all_open(request.task_count());
+        Self { request, rounds: vec![first], round_counts: vec![counts], counts }
     }
 
-    /// As it stood when `round` was the last one.
-    pub(crate) fn cut_after(mut self, round: u32) -> Self {
-        let len = (round as usize).clamp(1, self.rounds.len());
-        self.rounds.truncate(len);
-        self.outcomes.truncate(len);
-        self
+    /// The counts of all rounds, without those of tasks that a later round runs again.
+    async fn latest_counts(&self, requests: &dyn Requests) -> PortResult<Counts> {
+        let mut counts = Counts::default();
+        for (index, round_counts) in self.round_counts.iter().enumerate() {
+            counts += *round_counts;
+            let later = self.rounds[index + 1..].iter().filter_map(|round| round.replayed.as_ref());
+            let later: BTreeSet<u32> = later.flatten().copied().collect();
+            let again: Vec<u32> =
+                later.into_iter().filter(|n| self.rounds[index].runs(*n)).collect();
+            if again.is_empty() {
+                continue;
+            }
+            let ended = self.outcomes_in(requests, index, &again).await?;
+            let ended: BTreeMap<u32, Outcome> =
+                ended.into_iter().map(|ended| (ended.n, ended.outcome)).collect();
+            counts = counts.without(Counts::of(again.iter().map(|n| ended.get(n))));
+        }
+        Ok(counts)
     }
 
     /// The last round.
@@ -46,39 +103,12 @@ impl RequestState {
         self.rounds.last().expect("a request is kept with its first round")
     }
 
-    /// The outcome of task `n` in the last round that runs it, with that round's number; `None`
-    /// while it is open there.
-    pub(crate) fn latest(&self, n: u32) -> Option<(u32, &Outcome)> {
-        let index = self.rounds.iter().rposition(|round| runs(round, n))?;
-        let outcome = self.outcomes[index].get(&n)?;
-        Some((self.rounds[index].key.round, outcome))
-    }
-
-    /// The outcome of task `n` in `round`.
-    pub(crate) fn in_round(&self, round: u32, n: u32) -> Option<(u32, &Outcome)> {
-        let index = self.rounds.iter().position(|r| r.key.round == round)?;
-        Some((round, self.outcomes[index].get(&n)?))
-    }
-
-    /// How many tasks stand where.
-    pub(crate) fn counts(&self) -> Counts {
-        let all = 0..self.request.task_count();
-        Counts::of(all.map(|n| self.latest(n).map(|(_, outcome)| outcome)))
-    }
-
-    /// How many of the tasks that the `index`th round runs stand where.
-    pub(crate) fn counts_of(&self, index: usize) -> Counts {
-        let all = 0..self.request.task_count();
-        let run = all.filter(|n| runs(&self.rounds[index], *n));
-        Counts::of(run.map(|n| self.outcomes[index].get(&n)))
-    }
-
-    /// What `counts` add up to. Terminal only once the last round is marked finished: what a
+    /// What the counts add up to. Terminal only once the last round is marked finished: what a
     /// client reads as finished is called back and can be replayed.
-    pub(crate) fn status(&self, counts: &Counts) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match self.finished_at() {
-            None if counts.open == 0 => Status::Processing,
-            None | Some(_) => counts.status(),
+            None if self.counts.open == 0 => Status::Processing,
+            None | Some(_) => self.counts.status(),
         }
     }
 
@@ -86,9 +116,109 @@ impl RequestState {
     pub(crate) fn finished_at(&self) -> Option<Timestamp> {
         self.last().finished_at
     }
+
+    /// Every outcome, each of the last round that runs its task.
+    pub(crate) async fn all(&self, requests: &dyn Requests) -> PortResult<Vec<Ended>> {
+        self.ended(requests, &(0..self.request.task_count()).collect::<Vec<_>>(), None).await
+    }
+
+    /// The outcomes of `page`. Where nothing is open exactly those are read; else the tasks after them too, until
+    /// it is known whether one has an outcome.
+    pub(crate) async fn page(&self, requests: &dyn Requests, page: &Page) -> PortResult<EndedPage> {
+        let round = page.round.and_then(|number| self.index_of(number));
+        let counts = round.map_or(&self.counts, |index| &self.round_counts[index]);
+        let first = page.after.map_or(0, |n| n.saturating_add(1));
+        let is_run = |n: &u32| round.is_none_or(|index| self.rounds[index].runs(*n));
+        let tasks: Vec<u32> = (first..self.request.task_count()).filter(is_run).collect();
+        let mut ended = Vec::new();
+        if counts.ended() == 0 {
+            return Ok(EndedPage { ended, next_after: None });
+        }
+        let wanted = page.limit + usize::from(counts.open > 0);
+        let (mut rest, mut window) = (tasks.as_slice(), wanted);
+        while !rest.is_empty() && ended.len() < wanted {
+            let (read, left) = rest.split_at(window.min(rest.len()));
+            ended.extend(self.ended(requests, read, page.round).await?);
+            rest = left;
+            window = window.saturating_mul(2);
+        }
+        let has_more = ended.len() > page.limit || counts.open == 0 && !rest.is_empty();
+        ended.truncate(page.limit);
+        let next_after = ended.last().map(|ended| ended.n).filter(|_| has_more);
+        Ok(EndedPage { ended, next_after })
+    }
+
+    /// The outcomes of `tasks` in `round`, or in the last round that runs each.
+    async fn ended(
+        &self,
+        requests: &dyn Requests,
+        tasks: &[u32],
+        round: Option<u32>,
+    ) -> PortResult<Vec<Ended>> {
+        let mut by_round: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for n in tasks {
+            let index = match round {
+                Some(number) => self.index_of(number),
+                None => self.rounds.iter().rposition(|round| round.runs(*n)),
+            };
+            if let Some(index) = index {
+                by_round.entry(index).or_default().push(*n);
+            }
+        }
+        let mut ended = Vec::new();
+        for (index, tasks) in by_round {
+            ended.extend(self.outcomes_in(requests, index, &tasks).await?);
+        }
+        ended.sort_by_key(|ended| ended.n);
+        Ok(ended)
+    }
+
+    /// The outcomes of `tasks`, in ascending order, in the `index`th round.
+    async fn outcomes_in(
+        &self,
+        requests: &dyn Requests,
+        index: usize,
+        tasks: &[u32],
+    ) -> PortResult<Vec<Ended>> {
+        let round = &self.rounds[index];
+        let mut packs = round.packs(&self.request);
+        packs.iter_mut().for_each(|pack| pack.tasks.retain(|n| tasks.binary_search(n).is_ok()));
+        packs.retain(|pack| !pack.tasks.is_empty());
+        let outcomes = requests.outcomes(round.key, &packs).await?.into_iter();
+        let number = round.key.round;
+        Ok(outcomes.map(|it| Ended { n: it.n, round: number, outcome: it.outcome }).collect())
+    }
+
+    fn index_of(&self, number: u32) -> Option<usize> {
+        self.rounds.iter().position(|round| round.key.round == number)
+    }
 }
 
-/// Whether `round` runs task `n`.
-pub(crate) fn runs(round: &Round, n: u32) -> bool {
-    round.replayed.as_ref().is_none_or(|replayed| replayed.contains(&n))
+/// The outcomes as clients read them, with their predictions.
+pub(crate) async fn views(
+    predictions: &dyn Predictions,
+    request: &Request,
+    ended: &[Ended],
+) -> PortResult<Vec<OutcomeView>> {
+    let mut keys: Vec<PredictionKey> = ended.iter().filter_map(key).cloned().collect();
+    keys.sort();
+    keys.dedup();
+    let known = if keys.is_empty() { Vec::new() } else { predictions.get(&keys).await? };
+    let known: HashMap<PredictionKey, Prediction> =
+        known.into_iter().map(|prediction| (prediction.key.clone(), prediction)).collect();
+    let view = |ended: &Ended| {
+        let prediction = key(ended).and_then(|key| known.get(key));
+        Some(OutcomeView::new(&request.task(ended.n)?, ended.round, &ended.outcome, prediction))
+    };
+    Ok(ended.iter().filter_map(view).collect())
 }
+
+fn key(ended: &Ended) -> Option<&PredictionKey> {
+    match &ended.outcome.ending {
+        Ending::Succeeded { prediction, .. } => Some(prediction),
+        Ending::Failed { .. } | Ending::Expired | Ending::Canceled => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

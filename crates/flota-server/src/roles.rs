@@ -26,7 +26,7 @@ use crate::{
     evidence::Evidence,
     ingest,
     notifications::Notifications,
-    notifier::{Attempts, Notifier, SigningSecrets},
+    notifier::{Attempts, Bodies, Notifier, SigningSecrets},
     recorder::{Recorder, Recording},
     replay::{ReplayRunner, Replayer},
     rerouting::Rerouting,
@@ -147,6 +147,7 @@ impl Roles {
             secrets,
             public_url: public_url(&settings, address),
             settings: settings.notifier.clone(),
+            bodies: Bodies::default(),
         };
         let notifier =
             Notifier { attempts: Arc::new(attempts), notifications: notifications.clone() };

@@ -142,10 +142,10 @@ impl Sweeper {
         let packs = round.packs(request);
         let mut latest = round.clone();
         for pack in &packs {
-            let is_complete = record(pack).is_some_and(|record| record.is_complete(pack));
-            if is_complete && !latest.complete.contains(&pack.index) {
+            let record = record(pack).filter(|record| record.is_complete(pack));
+            if let Some(record) = record.filter(|_| !latest.complete.contains(&pack.index)) {
                 let key = PackKey { round: round.key, pack: pack.index };
-                latest = self.recording.complete(request, key).await?;
+                latest = self.recording.complete(request, key, record.counts(pack)).await?;
             }
         }
         self.recording.finish(request, &latest).await?;
@@ -192,7 +192,7 @@ impl Sweeper {
 
 #[cfg(test)]
 mod tests {
-    use flota_core::ports::Finish;
+    use flota_core::{Counts, ports::Finish};
 
     use super::*;
     use crate::testing::{Fixture, register, succeeded};
@@ -272,7 +272,7 @@ mod tests {
                 let key = PackKey { round: message.round().unwrap(), pack: message.pack };
                 requests.record(key, &succeeded(message).outcomes).await.unwrap();
                 if step_count > 1 {
-                    requests.complete_pack(key).await.unwrap();
+                    requests.complete_pack(key, Counts::default()).await.unwrap();
                 }
             }
             let path = format!("/v1/requests/{id}");

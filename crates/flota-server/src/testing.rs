@@ -1,6 +1,7 @@
 //! A server in memory, on a clock that follows tokio's paused time, for this crate's tests.
 
 mod counting_queue;
+mod counting_requests;
 
 use std::{
     collections::HashMap,
@@ -30,7 +31,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-pub(crate) use self::counting_queue::CountingQueue;
+pub(crate) use self::{counting_queue::CountingQueue, counting_requests::CountingRequests};
 
 use crate::{metrics::METRICS, notifier::SigningSecrets, roles::Roles};
 

@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_has_not_polled_lives_and_is_not_ready() {
         let health = Health {
-            polls: Arc::default(),
+            polls: Arc::new(PollHealth::new(1)),
             metrics: Metrics::install().unwrap(),
             stop: CancellationToken::new(),
         };

@@ -183,8 +183,9 @@ mod tests {
         let clock = Arc::new(SeededClock::new(1));
         let store = flota_memory::open(clock.clone());
         let platform = Platform::over(store, &Settings::default(), clock).unwrap();
-        let queues = QueueNames::new("flota").tasks_of(&"cat".parse().unwrap());
-        let queues: Vec<WeightedQueue> = queues.map(|(_, queue)| queue.into()).collect();
+        let (names, worker) = (QueueNames::new("flota"), "cat".parse().unwrap());
+        let queues: Vec<WeightedQueue> =
+            names.tasks_of(&worker).map(|(_, queue)| queue.into()).collect();
         let start = async |version: &str| {
             let all = vec![registration(&platform, version)];
             let superseded = register(&platform, all, &queues).await.unwrap();

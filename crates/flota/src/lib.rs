@@ -1,9 +1,9 @@
 //! The command `flota`: it starts the fleet, asks it, and checks models.
 
+mod advice;
 mod built_in;
 mod check;
 mod cli;
-mod client;
 mod commands;
 mod demo;
 mod fleet;

@@ -12,6 +12,7 @@ use flota_platform::{
 use flota_worker::{WorkerFlags, WorkerProcess, disable_telemetry};
 
 use crate::{
+    advice,
     built_in::{self, Unpacked},
     check,
     cli::{Cli, Command, ModelCommand, WorkerArgs},
@@ -130,7 +131,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref().is_some_and(OutputError::is_closed) {
         return ExitCode::SUCCESS;
     }
-    let mut said = print::with_causes(error).into_iter();
+    let mut said = advice::with_causes(error).into_iter();
     print::error(&said.next().unwrap_or_default());
     said.for_each(|cause| print::note(format!("  because: {cause}")));
     ExitCode::FAILURE

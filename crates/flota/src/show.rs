@@ -1,20 +1,23 @@
 //! What people read on a terminal.
 
+use flota_client::{Ended, OutcomeView};
 use flota_core::{LabelScore, Output};
-
-use crate::client::EndingAnswer;
 
 /// Most labels of a prediction that a cell shows, where they are sorted by their scores.
 const MAX_LABELS: usize = 3;
 
 /// How a task ended, in a cell of a table.
-pub(crate) fn ending(ending: &EndingAnswer) -> String {
-    match ending {
-        EndingAnswer::Succeeded { prediction: Some(prediction), .. } => output(&prediction.output),
-        EndingAnswer::Succeeded { prediction: None, .. } => "succeeded".to_owned(),
-        EndingAnswer::Failed { code, message } => format!("{code}: {message}"),
-        EndingAnswer::Expired => "expired".to_owned(),
-        EndingAnswer::Canceled => "canceled".to_owned(),
+pub(crate) fn outcome(outcome: &OutcomeView) -> String {
+    match outcome {
+        OutcomeView::Succeeded(succeeded) => match &succeeded.prediction {
+            Some(prediction) => output(&prediction.output),
+            None => "succeeded".to_owned(),
+        },
+        OutcomeView::Failed(failed) => format!("{}: {}", failed.code, failed.message),
+        OutcomeView::Ended(ended) => match ended.outcome {
+            Ended::Expired => "expired".to_owned(),
+            Ended::Canceled => "canceled".to_owned(),
+        },
     }
 }
 
@@ -39,20 +42,17 @@ pub(crate) fn output(output: &Output) -> String {
 }
 
 /// What a model measured, where that is what it does.
-pub(crate) fn values(ending: &EndingAnswer) -> Option<&[LabelScore]> {
-    match ending {
-        EndingAnswer::Succeeded { prediction: Some(prediction), .. } => match &prediction.output {
-            Output::Regression { scores } => Some(scores),
-            _ => None,
-        },
+pub(crate) fn values(outcome: &OutcomeView) -> Option<&[LabelScore]> {
+    match &outcome.prediction()?.output {
+        Output::Regression { scores } => Some(scores),
         _ => None,
     }
 }
 
 /// Whether one of a task's scores is flagged.
-pub(crate) fn has_flag(ending: &EndingAnswer) -> bool {
-    let EndingAnswer::Succeeded { prediction: Some(prediction), .. } = ending else { return false };
-    prediction.output.scores().iter().any(is_flagged)
+pub(crate) fn has_flag(outcome: &OutcomeView) -> bool {
+    let prediction = outcome.prediction();
+    prediction.is_some_and(|prediction| prediction.output.scores().iter().any(is_flagged))
 }
 
 /// A score, with a mark where it is flagged.

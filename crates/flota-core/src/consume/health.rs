@@ -27,7 +27,8 @@ struct Drained {
 }
 
 impl PollHealth {
-    pub(super) fn new(queue_count: usize) -> Self {
+    /// Of this many queues, none of which was polled yet.
+    pub fn new(queue_count: usize) -> Self {
         Self { queues: (0..queue_count).map(|_| QueueHealth::default()).collect() }
     }
 

@@ -221,7 +221,7 @@ impl QueueLoop {
 /// Acknowledges a message. It does not retry: a message that stays comes back, and what it says a second time
 /// changes nothing.
 async fn ack(queue: &dyn Queue, name: &QueueName, receipt: ReceiptHandle) {
-    let acked = match time::timeout(CALL_BOUND, queue.ack(name, &[receipt])).await {
+    let acked: PortResult<()> = match time::timeout(CALL_BOUND, queue.ack(name, &[receipt])).await {
         Ok(acked) => acked.and_then(|results| results.into_iter().collect()),
         Err(late) => Err(PortError::transient("the acknowledgement had no answer", late)),
     };

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    Alias, Callback, CallbackAttempt, CallbackId, CallbackState, ClientName, ModelName,
-    ObjectIdentity, PackKey, PackRecord, PortResult, Prediction, PredictionKey, Request, RequestId,
-    Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
+    Alias, Callback, CallbackAttempt, CallbackId, CallbackState, ClientName, Counts, ModelName,
+    ObjectIdentity, Pack, PackKey, PackRecord, PortResult, Prediction, PredictionKey, Request,
+    RequestId, Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
 };
 
 /// Requests, their rounds, and the outcomes of their packs. `Ok` of a write means durable.
@@ -27,11 +27,19 @@ pub trait Requests: Send + Sync {
     /// What is recorded of a round's packs, by the pack's index.
     async fn packs(&self, key: RoundKey) -> PortResult<Vec<(u32, PackRecord)>>;
 
+    /// The outcomes that are recorded in a round of the tasks of `packs`, by number. It reads those packs alone,
+    /// and where a store can tell, those tasks alone.
+    async fn outcomes(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Vec<TaskOutcome>>;
+
+    /// How many tasks of a round stand where; `packs` are [all that it runs](Round::packs). Where a pack is one
+    /// record, complete packs are not read: the round says how their tasks ended.
+    async fn counts(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Counts>;
+
     /// Sets each outcome that is absent and reads the pack back.
     async fn record(&self, key: PackKey, outcomes: &[TaskOutcome]) -> PortResult<Recorded>;
 
-    /// Adds a pack to the round's complete ones and reads the round back.
-    async fn complete_pack(&self, key: PackKey) -> PortResult<Round>;
+    /// Adds a pack, whose tasks ended as `ended` says, to the round's complete ones and reads the round back.
+    async fn complete_pack(&self, key: PackKey, ended: Counts) -> PortResult<Round>;
 
     /// Marks a round finished and makes its callback, each if absent, in one transaction. False
     /// where it was finished before.

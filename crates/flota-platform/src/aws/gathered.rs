@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use flota_core::{
     BatchLimits, Batcher, PortError, PortResult, QueueName,
     limits::MAX_QUEUE_BATCH,
-    ports::{Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle},
+    ports::{Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle, queue_bounds::check_batch},
 };
 use futures::{
     FutureExt,
@@ -16,7 +16,6 @@ use futures::{
 };
 
 use super::messages;
-use crate::queue_bounds::check_batch;
 
 /// What one call takes, and how many calls are made at once to one queue.
 const LIMITS: BatchLimits =

@@ -2,8 +2,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use flota_core::{
-    PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey, TaskId,
-    TaskOutcome,
+    Counts, Pack, PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey,
+    TaskId, TaskOutcome,
     ports::{Accept, Accepted, Finish, IdempotencyKey, Recorded, Requests},
 };
 use jiff::Timestamp;
@@ -67,6 +67,19 @@ impl Requests for EmbeddedRequests {
         self.database.read("reading a round's packs", read).await
     }
 
+    async fn outcomes(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Vec<TaskOutcome>> {
+        let packs = packs.to_vec();
+        let read = move |connection: &_| rounds::outcomes(connection, key, &packs);
+        self.database.read("reading outcomes", read).await
+    }
+
+    async fn counts(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Counts> {
+        let task_count: usize = packs.iter().map(|pack| pack.tasks.len()).sum();
+        let total = u32::try_from(task_count).expect("a request is bounded");
+        let read = move |connection: &_| rounds::counts(connection, key, total);
+        self.database.read("counting outcomes", read).await
+    }
+
     async fn record(&self, key: PackKey, outcomes: &[TaskOutcome]) -> PortResult<Recorded> {
         let outcomes = outcomes.to_vec();
         let write = move |connection: &_| {
@@ -76,7 +89,7 @@ impl Requests for EmbeddedRequests {
         self.database.write("recording outcomes", write).await
     }
 
-    async fn complete_pack(&self, key: PackKey) -> PortResult<Round> {
+    async fn complete_pack(&self, key: PackKey, _: Counts) -> PortResult<Round> {
         let write = move |connection: &_| rounds::complete_pack(connection, key);
         self.database.write("completing a pack", write).await
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use flota_core::{
-    PackKey, PackRecord, PortError, Resend, Round, RoundKey, TaskOutcome, ports::Finish,
+    Counts, Pack, PackKey, PackRecord, PortError, Resend, Round, RoundKey, TaskOutcome,
+    ports::Finish,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -176,6 +177,56 @@ pub(super) fn packs(
         packs.entry(row.get(0)?).or_default().resent = Some(resend);
     }
     Ok(packs)
+}
+
+/// The outcomes that are recorded of the tasks of `packs`, by number. One statement for each pack, and its rows alone.
+pub(super) fn outcomes(
+    connection: &Connection,
+    key: RoundKey,
+    packs: &[Pack],
+) -> Result<Vec<TaskOutcome>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT n, record FROM outcomes
+         WHERE request = ?1 AND round = ?2 AND pack = ?3 AND n BETWEEN ?4 AND ?5",
+    )?;
+    let mut outcomes = Vec::new();
+    for Pack { index, tasks, .. } in packs {
+        let (Some(first), Some(last)) = (tasks.first(), tasks.last()) else { continue };
+        let mut rows = select.query(params![blob(key.request), key.round, index, first, last])?;
+        while let Some(row) = rows.next()? {
+            let n = row.get(0)?;
+            if tasks.contains(&n) {
+                outcomes.push(TaskOutcome { n, outcome: record(row, 1)? });
+            }
+        }
+    }
+    outcomes.sort_by_key(|outcome| outcome.n);
+    Ok(outcomes)
+}
+
+/// How many of the `total` tasks of a round stand where. The file counts, and no outcome leaves it.
+pub(super) fn counts(connection: &Connection, key: RoundKey, total: u32) -> Result<Counts, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT record ->> '$.outcome', count(*) FROM outcomes
+         WHERE request = ?1 AND round = ?2 GROUP BY 1",
+    )?;
+    let mut counts = Counts { total, ..Counts::default() };
+    let mut rows = select.query(params![blob(key.request), key.round])?;
+    while let Some(row) = rows.next()? {
+        let count: u32 = row.get(1)?;
+        match row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? {
+            "succeeded" => counts.succeeded += count,
+            "failed" => counts.failed += count,
+            "expired" => counts.expired += count,
+            "canceled" => counts.canceled += count,
+            other => {
+                let why = format!("an outcome is `{other}`");
+                return Err(PortError::permanent("counting outcomes", why).into());
+            }
+        }
+    }
+    counts.open = total.saturating_sub(counts.ended());
+    Ok(counts)
 }
 
 /// Notes a copy, unless a later one is noted.

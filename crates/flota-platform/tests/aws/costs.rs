@@ -1,5 +1,5 @@
 use flota_core::{
-    Alias, CallbackAttempt, CallbackState, ClientName, ImageFacts, ImageRef, LabelScore,
+    Alias, CallbackAttempt, CallbackState, ClientName, Counts, ImageFacts, ImageRef, LabelScore,
     ModelVersion, Output, Prediction, PredictionKey, Request, RequestId, RoundKey, Route, Sha256,
     TaskOutcome, Timings,
     ports::{Accept, Finish, IdempotencyKey},
@@ -109,7 +109,8 @@ async fn twenty_tasks_take_fifty_write_units() {
     assert_eq!(took(), 20, "aliases");
     requests.record(pack(key, 0), &outcomes(now)).await.unwrap();
     assert_eq!(took(), 2, "the pack");
-    requests.complete_pack(pack(key, 0)).await.unwrap();
+    let ended = Counts { total: TWENTY, succeeded: TWENTY, ..Counts::default() };
+    requests.complete_pack(pack(key, 0), ended).await.unwrap();
     assert_eq!(took(), 1, "the round's complete packs");
     requests.finish(&Finish { key, at: now, callback: None }).await.unwrap();
     assert_eq!(took(), 2, "the round, which leaves the index");

@@ -9,8 +9,8 @@ use std::{
 };
 
 use flota_core::{
-    CallbackAttempt, CallbackState, ClientName, DeadLetterSelection, Replay, ReplayId, ReplayPlan,
-    ReplayProgress, ReplayState, RoundKey, Sha256,
+    CallbackAttempt, CallbackState, ClientName, Counts, DeadLetterSelection, Replay, ReplayId,
+    ReplayPlan, ReplayProgress, ReplayState, RoundKey, Sha256,
     ports::{Accept, Accepted, IdempotencyKey, ReplayStart},
 };
 use jiff::Timestamp;
@@ -81,7 +81,16 @@ async fn a_round_goes_its_way() {
     let round = accepted(&*store.requests, 1, now).await;
     let recorded = store.requests.record(pack(round, 0), &[succeeded(0, now)]).await.unwrap();
     assert_eq!(recorded.pack.outcomes.len(), 1);
-    assert_eq!(store.requests.complete_pack(pack(round, 0)).await.unwrap().complete.len(), 1);
+    assert_eq!(
+        store
+            .requests
+            .complete_pack(pack(round, 0), Counts::default())
+            .await
+            .unwrap()
+            .complete
+            .len(),
+        1
+    );
     store.requests.finish(&finish(round, now)).await.unwrap();
     let id = callback(round, now).id;
     let attempt = CallbackAttempt { at: now, status: Some(500), error: None, duration_ms: 1 };

@@ -1,5 +1,5 @@
 use flota_core::{
-    ClientName, PackRecord, Resend, Round, Sha256, TaskId, TaskSource,
+    ClientName, Counts, Pack, PackRecord, Resend, Round, RoundKey, Sha256, TaskId, TaskSource,
     ports::{Accept, Accepted, IdempotencyKey},
 };
 
@@ -17,6 +17,9 @@ pub async fn every_promise(fresh: Factory) {
     racing_outcomes_are_set_once(fresh()).await;
     the_last_copy_is_noted(fresh()).await;
     packs_are_read_by_round(fresh()).await;
+    outcomes_are_read_by_task(fresh()).await;
+    outcomes_are_counted_as_they_come(fresh()).await;
+    a_pack_counts_once(fresh()).await;
     attempts_are_counted_by_task_and_round(fresh()).await;
 }
 
@@ -155,6 +158,73 @@ async fn packs_are_read_by_round(fresh: Fresh) {
         .collect();
     assert_eq!(numbers, [(0, vec![3]), (1, vec![20, 21])]);
     assert_eq!(packs[1].1, requests.pack(pack(one, 1)).await.unwrap());
+}
+
+fn of_pack(index: u32, tasks: &[u32]) -> Pack {
+    Pack { index, worker: "cat".parse().unwrap(), tasks: tasks.to_vec() }
+}
+
+async fn outcomes_are_read_by_task(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let (one, other) = (accepted(&**requests, 1, now).await, accepted(&**requests, 2, now).await);
+    let kept = [failed(3, "a", now), failed(7, "b", now), succeeded(9, now), failed(25, "c", now)];
+    requests.record(pack(one, 0), &kept[..3]).await.unwrap();
+    requests.record(pack(one, 1), &kept[3..]).await.unwrap();
+    requests.record(pack(other, 0), &[failed(3, "d", now)]).await.unwrap();
+    for (packs, wanted) in [
+        (vec![of_pack(0, &[3, 4, 9])], vec![0, 2]),
+        (vec![of_pack(1, &[24, 25]), of_pack(0, &[7])], vec![1, 3]),
+        (vec![of_pack(1, &[20])], vec![]),
+        (vec![of_pack(2, &[40])], vec![]),
+        (vec![], vec![]),
+    ] {
+        let read = requests.outcomes(one, &packs).await.unwrap();
+        let wanted: Vec<_> = wanted.into_iter().map(|place: usize| kept[place].clone()).collect();
+        assert_eq!(read, wanted, "{packs:?}");
+    }
+    let second = RoundKey { round: 2, ..one };
+    assert_eq!(requests.outcomes(second, &[of_pack(0, &[3])]).await.unwrap(), []);
+}
+
+async fn outcomes_are_counted_as_they_come(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    let key = accepted(&**requests, 1, now).await;
+    let packs = request(1, now).packs();
+    let counts = async || requests.counts(key, &packs).await.unwrap();
+    assert_eq!(counts().await, Counts::all_open(30));
+    requests.record(pack(key, 1), &[failed(20, "a", now), succeeded(21, now)]).await.unwrap();
+    let some = Counts { total: 30, open: 28, succeeded: 1, failed: 1, ..Counts::default() };
+    assert_eq!(counts().await, some);
+    let first: Vec<_> = (0..20).map(|n| succeeded(n, now)).collect();
+    let recorded = requests.record(pack(key, 0), &first).await.unwrap();
+    let more = Counts { open: 8, succeeded: 21, ..some };
+    assert_eq!(counts().await, more, "before the pack is marked complete");
+    let ended = recorded.pack.counts(&packs[0]);
+    requests.complete_pack(pack(key, 0), ended).await.unwrap();
+    assert_eq!(counts().await, more, "and after");
+    let rest: Vec<_> = (22..30).map(|n| failed(n, "b", now)).collect();
+    let recorded = requests.record(pack(key, 1), &rest).await.unwrap();
+    requests.complete_pack(pack(key, 1), recorded.pack.counts(&packs[1])).await.unwrap();
+    let all = Counts { total: 30, succeeded: 21, failed: 9, ..Counts::default() };
+    assert_eq!(counts().await, all);
+}
+
+/// A recorder that dies repeats its steps, and one of an earlier version does not say how a pack's tasks ended.
+async fn a_pack_counts_once(fresh: Fresh) {
+    let (requests, now) = (&fresh.store.requests, fresh.now());
+    for (id, says) in [(1, true), (2, false)] {
+        let key = accepted(&**requests, id, now).await;
+        let packs = request(id, now).packs();
+        let outcomes: Vec<_> = (0..20).map(|n| succeeded(n, now)).collect();
+        let recorded = requests.record(pack(key, 0), &outcomes).await.unwrap();
+        let ended = recorded.pack.counts(&packs[0]);
+        for ended in [if says { ended } else { Counts::default() }, ended, ended] {
+            let round = requests.complete_pack(pack(key, 0), ended).await.unwrap();
+            assert_eq!(round.complete.len(), 1);
+            let wanted = Counts { total: 30, open: 10, succeeded: 20, ..Counts::default() };
+            assert_eq!(requests.counts(key, &packs).await.unwrap(), wanted);
+        }
+    }
 }
 
 async fn attempts_are_counted_by_task_and_round(fresh: Fresh) {

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use flota_core::{
-    Alias, CallbackAttempt, CallbackState, DeadLetterSelection, DeadLetterState, ImageRef,
+    Alias, CallbackAttempt, CallbackState, Counts, DeadLetterSelection, DeadLetterState, ImageRef,
     PredictionKey, Reason, Replay, ReplayId, ReplayPlan, ReplayProgress, ReplayState, Request,
     RoundKey, Sha256, TaskSource,
     ports::{Accepted, Finish, IdempotencyKey, NewMessage, StoredKind, UPLOADED_PREFIX},
@@ -54,7 +54,7 @@ async fn finished(fresh: &Fresh, id: u128) -> RoundKey {
     let requests = &fresh.store.requests;
     let round = accepted(requests.as_ref(), id, fresh.now()).await;
     requests.record(pack(round, 0), &[succeeded(1, fresh.now())]).await.unwrap();
-    requests.complete_pack(pack(round, 0)).await.unwrap();
+    requests.complete_pack(pack(round, 0), Counts::default()).await.unwrap();
     let finish = Finish { callback: None, ..finish(round, fresh.now()) };
     requests.finish(&finish).await.unwrap();
     round
@@ -82,7 +82,7 @@ async fn a_finished_request_goes_with_all_that_belongs_to_it(fresh: Fresh) {
     let task = TaskSource::Request(request.id).task(2);
     requests.count_attempt(task, 1).await.unwrap();
     requests.record(pack(round, 0), &[failed(2, "broken", fresh.now())]).await.unwrap();
-    requests.complete_pack(pack(round, 0)).await.unwrap();
+    requests.complete_pack(pack(round, 0), Counts::default()).await.unwrap();
     requests.finish(&finish(round, fresh.now())).await.unwrap();
     let claim = fresh.now() + MINUTE;
     let due = callbacks.claim_due(fresh.now(), claim, 10).await.unwrap();

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use flota_core::{
-    Round, RoundKey,
+    Counts, Round, RoundKey,
     ports::{Finish, Requests},
 };
 
@@ -55,9 +55,9 @@ async fn round(requests: &dyn Requests, key: RoundKey) -> Round {
 async fn a_pack_is_complete_once(fresh: Fresh) {
     let requests = &fresh.store.requests;
     let key = accepted(&**requests, 1, fresh.now()).await;
-    requests.complete_pack(pack(key, 1)).await.unwrap();
-    requests.complete_pack(pack(key, 0)).await.unwrap();
-    let read_back = requests.complete_pack(pack(key, 1)).await.unwrap();
+    requests.complete_pack(pack(key, 1), Counts::default()).await.unwrap();
+    requests.complete_pack(pack(key, 0), Counts::default()).await.unwrap();
+    let read_back = requests.complete_pack(pack(key, 1), Counts::default()).await.unwrap();
     assert_eq!(read_back.complete, BTreeSet::from([0, 1]));
     assert_eq!(read_back, round(&**requests, key).await);
     assert!(read_back.is_complete(&request(1, fresh.now())));
@@ -123,7 +123,7 @@ async fn a_replay_follows_a_finished_round(fresh: Fresh) {
     };
     assert_eq!((rounds.len(), &rounds[1]), (2, &expected));
     assert!(finished(&rounds[0]));
-    requests.complete_pack(pack(second, 0)).await.unwrap();
+    requests.complete_pack(pack(second, 0), Counts::default()).await.unwrap();
     assert!(round(&**requests, first).await.complete.is_empty(), "rounds do not mix");
 
     assert!(requests.finish(&finish(second, later)).await.unwrap());
@@ -239,7 +239,9 @@ async fn only_open_rounds_become_due(fresh: Fresh) {
 async fn a_round_that_is_not_there_is_an_error(fresh: Fresh) {
     let (requests, now) = (&fresh.store.requests, fresh.now());
     let key = RoundKey { request: request(1, now).id, round: 1 };
-    assert!(!requests.complete_pack(pack(key, 0)).await.unwrap_err().is_transient());
+    assert!(
+        !requests.complete_pack(pack(key, 0), Counts::default()).await.unwrap_err().is_transient()
+    );
     assert!(!requests.finish(&finish(key, now)).await.unwrap_err().is_transient());
     assert!(!requests.set_due(key, now).await.unwrap_err().is_transient());
     assert!(!requests.open_round(key, &BTreeSet::new(), now, now).await.unwrap());

@@ -1,16 +1,16 @@
 use axum::{Json, extract::State};
+use flota_api::{DeadLetterGroup, DeadLetterGroups, DeadLetterPage, DeadLetterView};
 use flota_core::{
     Code, DeadLetter, DeadLetterSelection, MAX_SEARCH_CHARS, ModelName, Reason,
     ports::DeadLetterFilter,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
-    dead_letter_view::DeadLetterView,
     extract::{Id, Params},
-    problem::{self, Problem, ProblemCode},
+    problem::{Problem, ProblemCode},
     state::Api,
 };
 use crate::groups::{Group, Groups};
@@ -42,57 +42,13 @@ pub(crate) struct ListParams {
     until: Option<Timestamp>,
     /// In which this stands: in an id, the last error, the image's address, the queue or the body.
     text: Option<String>,
-    /// Also those that were include_resolved about.
+    /// Also those that were replayed or discarded.
     #[serde(default)]
     include_resolved: bool,
     /// Those after this id.
     after: Option<String>,
     /// At most so many: 50 if absent, 200 at most.
     limit: Option<usize>,
-}
-
-/// A page of dead letters, the oldest first.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeadLetterPage)]
-pub(crate) struct DeadLetterPageView {
-    /// Fewer than asked for, even none, where many had to be looked at.
-    dead_letters: Vec<DeadLetterView>,
-    /// There may be more: ask for those `?after=` this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_after: Option<String>,
-}
-
-/// How many dead letters there are.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeadLetterGroups)]
-pub(crate) struct GroupsView {
-    /// By model and reason, the largest group first.
-    pub(super) groups: Vec<GroupView>,
-    /// How many there are.
-    pub(super) count: u64,
-    /// False where there are more than were counted.
-    pub(super) complete: bool,
-}
-
-/// Dead letters of one model and reason.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeadLetterGroup)]
-pub(crate) struct GroupView {
-    /// The model; absent of messages that hold no task.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<String>,
-    /// The reason.
-    reason: String,
-    /// How many.
-    count: u64,
-    /// When the first of them was dead-lettered.
-    #[schema(value_type = String, format = DateTime)]
-    oldest_at: Timestamp,
-    /// When the last of them was dead-lettered.
-    #[schema(value_type = String, format = DateTime)]
-    newest_at: Timestamp,
-    /// The last error of the last of them.
-    message: String,
 }
 
 /// Lists dead letters, the oldest first.
@@ -102,14 +58,14 @@ pub(crate) struct GroupView {
     tag = "dead letters",
     params(ListParams),
     responses(
-        (status = 200, description = "A page", body = DeadLetterPageView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = 200, description = "A page", body = DeadLetterPage),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn list_dead_letters(
     State(api): State<Api>,
     Params(params): Params<ListParams>,
-) -> Result<Json<DeadLetterPageView>, Problem> {
+) -> Result<Json<DeadLetterPage>, Problem> {
     let filter = DeadLetterFilter {
         include_resolved: params.include_resolved,
         limit: params.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE),
@@ -118,7 +74,7 @@ pub(crate) async fn list_dead_letters(
     };
     let page = api.platform.dead_letters.list(&filter).await?;
     let dead_letters = page.letters.into_iter().map(DeadLetterView::from).collect();
-    Ok(Json(DeadLetterPageView { dead_letters, next_after: page.next_after }))
+    Ok(Json(DeadLetterPage { dead_letters, next_after: page.next_after }))
 }
 
 /// Counts dead letters by model and reason.
@@ -128,14 +84,14 @@ pub(crate) async fn list_dead_letters(
     tag = "dead letters",
     params(ListParams),
     responses(
-        (status = 200, description = "The groups", body = GroupsView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = 200, description = "The groups", body = DeadLetterGroups),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn group_dead_letters(
     State(api): State<Api>,
     Params(params): Params<ListParams>,
-) -> Result<Json<GroupsView>, Problem> {
+) -> Result<Json<DeadLetterGroups>, Problem> {
     let include_resolved = params.include_resolved;
     if params.after.is_some() || params.limit.is_some() {
         let detail = "groups are not paged: neither `after` nor `limit` is taken here";
@@ -143,7 +99,7 @@ pub(crate) async fn group_dead_letters(
     }
     let selection = params.selection()?;
     let dead_letters = api.platform.dead_letters.as_ref();
-    Ok(Json(Groups::count(dead_letters, &selection, include_resolved).await?.into()))
+    Ok(Json(groups_view(Groups::count(dead_letters, &selection, include_resolved).await?)))
 }
 
 /// Shows a dead letter.
@@ -154,7 +110,7 @@ pub(crate) async fn group_dead_letters(
     params(("id" = String, Path, description = "`dead_…`")),
     responses(
         (status = 200, description = "The dead letter", body = DeadLetterView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn show_dead_letter(
@@ -184,18 +140,17 @@ impl ListParams {
     }
 }
 
-impl From<Groups> for GroupsView {
-    fn from(groups: Groups) -> Self {
-        let view = |group: Group| GroupView {
-            model: group.model.map(String::from),
-            reason: group.reason.to_string(),
-            count: group.count,
-            oldest_at: group.oldest_at,
-            newest_at: group.newest_at,
-            message: group.message,
-        };
-        let count = groups.count_all();
-        let complete = groups.is_complete;
-        Self { groups: groups.groups.into_iter().map(view).collect(), count, complete }
-    }
+/// The groups as clients read them.
+pub(super) fn groups_view(groups: Groups) -> DeadLetterGroups {
+    let view = |group: Group| DeadLetterGroup {
+        model: group.model,
+        reason: group.reason.into(),
+        count: group.count,
+        oldest_at: group.oldest_at,
+        newest_at: group.newest_at,
+        message: group.message,
+    };
+    let count = groups.count_all();
+    let complete = groups.is_complete;
+    DeadLetterGroups { groups: groups.groups.into_iter().map(view).collect(), count, complete }
 }

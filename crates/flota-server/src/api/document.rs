@@ -1,8 +1,7 @@
 //! What `/openapi.json` says beside the calls themselves: their problems, the callback, and examples.
 
 use flota_core::{
-    CallbackEvent, Code, MAX_BY_CHARS, MAX_SEARCH_CHARS, Priority, Reason,
-    limits::MAX_IDEMPOTENCY_KEY_BYTES,
+    Code, MAX_BY_CHARS, MAX_SEARCH_CHARS, Priority, Reason, limits::MAX_IDEMPOTENCY_KEY_BYTES,
 };
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
@@ -49,10 +48,6 @@ pub(super) fn complete(document: OpenApi) -> Value {
     let replay = &mut document["components"]["schemas"]["ReplayBody"];
     replay["required"] = json!(["model"]);
     replay["properties"]["model"]["type"] = "string".into();
-    let events = "/components/schemas/SubmittedCallback/properties/events/items";
-    if let Some(event) = document.pointer_mut(events) {
-        event["enum"] = json!([CallbackEvent::RequestFinished.to_string()]);
-    }
     document["components"]["responses"] = json!({
         "Problem": {
             "description": "What is wrong (RFC 9457)",

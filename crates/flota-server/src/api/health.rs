@@ -6,6 +6,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use flota_api::ModelBacklog;
 use flota_core::{
     ModelName, PortResult, QueueName,
     ports::{Depth, RegisteredModel},
@@ -17,13 +18,10 @@ use utoipa::ToSchema;
 
 use super::{
     planned::missing,
-    problem::{self, Problem, ProblemCode},
+    problem::{Problem, ProblemCode},
     state::{Api, Poll},
 };
-use crate::{
-    backlog::ModelBacklog,
-    metrics::{self, GAUGES},
-};
+use crate::metrics::{self, GAUGES};
 
 /// How much older than its wait the last poll of a role may be: polls end early or in time, and a
 /// stuck one is given up after ten seconds and tried again after a back-off of thirty at most.
@@ -54,7 +52,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     tag = "operation",
     responses(
         (status = 200, description = "It is ready", body = Health),
-        (status = 503, description = "It is not", body = problem::Body, content_type = "application/problem+json"),
+        (status = 503, description = "It is not", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {

@@ -3,32 +3,20 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
+use flota_api::UploadedImage;
 use flota_core::ports::UPLOADED_PREFIX;
 use flota_platform::{
     DecodeError, Staged, StagedImage,
     content_encoding::{ContentEncodings, EncodingError},
 };
-use serde::Serialize;
 use tokio::time;
-use utoipa::ToSchema;
 
 use super::{
     body::{Arriving, Incoming, ROOM_WAIT, no_room},
-    problem::{self, Problem, ProblemCode},
+    problem::{Problem, ProblemCode},
     state::Api,
 };
 use crate::metrics;
-
-/// An image that was uploaded.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct UploadedImage {
-    /// Its address, for requests: `flota://sha256/…`.
-    url: String,
-    /// The SHA-256 of its bytes, without their content encoding.
-    sha256: String,
-    /// How many bytes it has, without their content encoding.
-    size_bytes: u64,
-}
 
 /// Uploads an image: its bytes are the body, of any content type but `multipart/…`. A `Content-Encoding` of
 /// `gzip`, `deflate` or `br` is undone; the limit holds for what comes out.
@@ -39,9 +27,9 @@ pub(crate) struct UploadedImage {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 201, description = "Kept; the same bytes have the same address", body = UploadedImage),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "There is no room for its bytes; try again after `Retry-After`", body = problem::Body, content_type = "application/problem+json"),
-        (status = 507, description = "Nothing was stored: the disk is full, or only its reserve for accepted requests is left", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
+        (status = 503, description = "There is no room for its bytes; try again after `Retry-After`", body = flota_api::Problem, content_type = "application/problem+json"),
+        (status = 507, description = "Nothing was stored: the disk is full, or only its reserve for accepted requests is left", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn upload_image(
@@ -81,7 +69,7 @@ pub(crate) async fn upload_image(
     };
     metrics::image_uploaded();
     let url = format!("{UPLOADED_PREFIX}{sha256}");
-    Ok((StatusCode::CREATED, Json(UploadedImage { url, sha256: sha256.to_string(), size_bytes })))
+    Ok((StatusCode::CREATED, Json(UploadedImage { url, sha256, size_bytes })))
 }
 
 /// The content encodings of an upload, if it is no form.

@@ -1,7 +1,7 @@
 //! The HTTP calls.
 
+mod acting;
 mod body;
-mod dead_letter_view;
 mod dead_letters;
 mod document;
 mod extract;
@@ -14,11 +14,9 @@ mod planned;
 mod predictions;
 mod problem;
 mod replays;
-mod request_view;
 mod requests;
 mod resolutions;
 mod router;
-pub(crate) mod schemas;
 mod starts;
 mod state;
 mod submission;

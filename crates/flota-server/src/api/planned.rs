@@ -1,22 +1,12 @@
 //! Workers that are to run and do not.
 
+use flota_api::MissingWorker;
 use flota_core::{ModelName, ports::RegisteredModel};
 use flota_platform::settings::ModelGroup;
 
 /// The sentences for those of `planned` of whose models some is not known, or has no worker.
 pub(crate) fn missing(planned: &[ModelGroup], known: &[RegisteredModel]) -> Vec<MissingWorker> {
     planned.iter().filter_map(|worker| look(worker, known)).collect()
-}
-
-/// A worker that is to run and does not.
-#[derive(Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub(crate) struct MissingWorker {
-    /// Its name.
-    pub(crate) worker: String,
-    /// The models that it is to serve.
-    pub(crate) models: Vec<String>,
-    /// What is missing.
-    pub(crate) reason: String,
 }
 
 fn look(planned: &ModelGroup, known: &[RegisteredModel]) -> Option<MissingWorker> {
@@ -34,8 +24,7 @@ fn look(planned: &ModelGroup, known: &[RegisteredModel]) -> Option<MissingWorker
         }
         (None, None) => return None,
     };
-    let models = models.iter().map(ToString::to_string).collect();
-    Some(MissingWorker { worker: worker.to_string(), models, reason })
+    Some(MissingWorker { worker: worker.clone(), models: models.clone(), reason })
 }
 
 #[cfg(test)]

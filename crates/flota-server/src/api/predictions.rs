@@ -1,16 +1,14 @@
 use axum::{Json, extract::State};
-use flota_core::{
-    ModelName, OBJECT_PREFIX, ObjectIdentity, Prediction, Sha256, ports::UPLOADED_PREFIX,
-};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use flota_api::{CachedImage, CachedPrediction};
+use flota_core::{ModelName, OBJECT_PREFIX, ObjectIdentity, Sha256, ports::UPLOADED_PREFIX};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     extract::Params,
-    problem::{self, Problem, ProblemCode},
+    problem::{Problem, ProblemCode},
     state::Api,
 };
-use crate::views::PredictionView;
 
 /// The query of `GET /v1/predictions`.
 #[derive(Deserialize, IntoParams)]
@@ -24,27 +22,6 @@ pub(crate) struct PredictionParams {
     model: Option<String>,
 }
 
-/// What is known of an image.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CachedImage {
-    /// The SHA-256 of its bytes; absent of an object that no model has seen yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
-    /// What the models say, the newest first.
-    predictions: Vec<CachedPrediction>,
-}
-
-/// What one model version says.
-#[derive(Debug, Serialize, ToSchema)]
-struct CachedPrediction {
-    /// The model.
-    model: String,
-    /// Its version.
-    version: String,
-    #[serde(flatten)]
-    prediction: PredictionView,
-}
-
 /// Lists the predictions of an image's content, under any name and by any client.
 #[utoipa::path(
     get,
@@ -53,7 +30,7 @@ struct CachedPrediction {
     params(PredictionParams),
     responses(
         (status = 200, description = "What is known, perhaps nothing", body = CachedImage),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn list_predictions(
@@ -67,7 +44,7 @@ pub(crate) async fn list_predictions(
     };
     let known = api.platform.predictions.of_image(sha256, model.as_ref()).await?;
     let predictions = known.into_iter().map(CachedPrediction::from).collect();
-    Ok(Json(CachedImage { sha256: Some(sha256.to_string()), predictions }))
+    Ok(Json(CachedImage { sha256: Some(sha256), predictions }))
 }
 
 /// The content that `image` names; `None` where it is an object whose content is not known.
@@ -90,14 +67,4 @@ async fn content(api: &Api, image: &str) -> Result<Option<Sha256>, Problem> {
 
 fn invalid(field: &str, message: String) -> Problem {
     Problem::new(ProblemCode::InvalidQuery, format!("`{field}`: {message}"))
-}
-
-impl From<Prediction> for CachedPrediction {
-    fn from(prediction: Prediction) -> Self {
-        Self {
-            model: prediction.key.model.to_string(),
-            version: prediction.key.version.to_string(),
-            prediction: prediction.into(),
-        }
-    }
 }

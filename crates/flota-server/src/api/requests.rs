@@ -1,15 +1,21 @@
 use axum::{Json, extract::State, http::StatusCode};
-use flota_core::{Callback, RequestId};
+use flota_api::{CallbackView, OutcomeView, RequestTimings, RequestView, RoundView};
+use flota_core::{Callback, Counts, Request, RequestId, Round};
 use serde::Deserialize;
 use tracing::info;
 use utoipa::IntoParams;
 
 use super::{
     extract::{Id, MAX_WAIT_SECONDS, Params, bounded_wait},
-    problem::{self, Problem, ProblemCode},
-    request_view::{CallbackView, DEFAULT_PAGE, MAX_PAGE, Page, RequestView, not_found},
+    problem::{Problem, ProblemCode},
     state::Api,
 };
+use crate::request_state::{EndedPage, Page, RequestState, views};
+
+/// Outcomes of a page where the client does not say.
+const DEFAULT_PAGE: usize = 100;
+/// Most outcomes of a page: with the largest predictions it has a few megabytes.
+const MAX_PAGE: usize = 200;
 
 /// The query of `GET /v1/requests/{id}`.
 #[derive(Deserialize, IntoParams)]
@@ -43,7 +49,7 @@ pub(crate) struct RedeliverParams {
     params(("id" = String, Path, description = "`req_…`"), ShowParams),
     responses(
         (status = 200, description = "Where it stands", body = RequestView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn show_request(
@@ -61,7 +67,7 @@ pub(crate) async fn show_request(
         api.until_finished(id, bounded_wait(seconds)).await?;
     }
     let page = Page { after: params.after, limit, round: params.round };
-    Ok(Json(RequestView::load(&api, id, page).await?))
+    Ok(Json(load(&api, id, page).await?))
 }
 
 /// Delivers a finished round's callback once more, at once, with the same `webhook-id`.
@@ -72,7 +78,7 @@ pub(crate) async fn show_request(
     params(("id" = String, Path, description = "`req_…`"), RedeliverParams),
     responses(
         (status = 202, description = "It is due now", body = CallbackView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn redeliver_callback(
@@ -107,4 +113,83 @@ fn parse_id(text: &str) -> Result<RequestId, Problem> {
     text.parse().map_err(|error: flota_core::IdError| {
         Problem::new(ProblemCode::RequestNotFound, error.to_string())
     })
+}
+
+impl Page {
+    /// The first page of the latest outcomes.
+    pub(crate) fn first() -> Self {
+        Self { after: None, limit: DEFAULT_PAGE, round: None }
+    }
+}
+
+/// A request that was accepted just now, of which nothing is recorded.
+pub(super) fn accepted(request: Request) -> RequestView {
+    view(RequestState::accepted(request), Vec::new(), Vec::new(), None)
+}
+
+/// Reads where the request stands, and a page of its outcomes.
+pub(super) async fn load(api: &Api, id: RequestId, page: Page) -> Result<RequestView, Problem> {
+    let (requests, predictions) = (api.platform.requests.as_ref(), &api.platform.predictions);
+    let Some(state) = RequestState::load(requests, id).await? else {
+        return Err(not_found(id));
+    };
+    let round_count = state.last().key.round;
+    if page.round.is_some_and(|round| !(1..=round_count).contains(&round)) {
+        return Err(round_not_found(round_count));
+    }
+    let EndedPage { ended, next_after } = state.page(requests, &page).await?;
+    let outcomes = views(predictions.as_ref(), &state.request, &ended).await?;
+    let callbacks = api.platform.callbacks.of_request(id).await?;
+    Ok(view(state, callbacks, outcomes, next_after))
+}
+
+fn view(
+    state: RequestState,
+    callbacks: Vec<Callback>,
+    outcomes: Vec<OutcomeView>,
+    next_after: Option<u32>,
+) -> RequestView {
+    let status = state.status();
+    let Round { opened_at, finished_at, .. } = state.last();
+    let took = finished_at.map(|finished_at| finished_at.duration_since(*opened_at).as_millis());
+    let timings = RequestTimings {
+        created_at: state.request.created_at,
+        finished_at: *finished_at,
+        duration_ms: took.map(|ms| u64::try_from(ms).unwrap_or(0)),
+    };
+    let round = |(round, counts): (&Round, &Counts)| RoundView {
+        round: round.key.round,
+        opened_at: round.opened_at,
+        finished_at: round.finished_at,
+        counts: *counts,
+    };
+    let rounds = state.rounds.iter().zip(&state.round_counts).map(round).collect();
+    let RequestState { request, counts, .. } = state;
+    RequestView {
+        id: request.id,
+        status,
+        terminal: status.is_terminal(),
+        counts,
+        models: request.routes.into_iter().map(|route| route.model).collect(),
+        image_count: request.images.len(),
+        priority: request.priority,
+        metadata: request.metadata,
+        timings,
+        rounds,
+        callbacks: callbacks.into_iter().map(CallbackView::from).collect(),
+        outcomes,
+        next_after,
+    }
+}
+
+fn not_found(id: RequestId) -> Problem {
+    Problem::new(ProblemCode::RequestNotFound, format!("`{id}` is not known"))
+}
+
+fn round_not_found(round_count: u32) -> Problem {
+    let detail = match round_count {
+        1 => "the request has round 1 alone".to_owned(),
+        _ => format!("the request has the rounds 1 to {round_count}"),
+    };
+    Problem::new(ProblemCode::RoundNotFound, detail)
 }

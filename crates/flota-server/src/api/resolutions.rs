@@ -1,84 +1,19 @@
 use axum::{Json, extract::State};
-use flota_core::{
-    ClientName, Code, DeadLetterSelection, DeadLetterState, MAX_BY_CHARS, MAX_SEARCH_CHARS,
-    ModelName, Reason, ports::DeadLetterFilter,
-};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use flota_api::{DeadLetterView, DiscardAnswer, DiscardBody, FieldError, ReplayOne, Resolution};
+use flota_core::{DeadLetterSelection, DeadLetterState, MAX_SEARCH_CHARS, ports::DeadLetterFilter};
 use tracing::info;
-use utoipa::ToSchema;
 
 use super::{
-    body::Incoming,
-    dead_letter_view::DeadLetterView,
+    acting::ActedBy,
     dead_letters::find,
-    extract::{Id, read_optional_json},
-    json::whole,
-    problem::{self, FieldError, Problem, ProblemCode},
+    extract::Id,
+    problem::{Problem, ProblemCode},
     state::Api,
 };
 use crate::replay::ReplayResult;
 
 /// Most dead letters that one call discards: the call stays short, and can be repeated.
 const MAX_DISCARD: usize = 1_000;
-
-/// Who decides about a dead letter.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Resolution {
-    /// Whom to name in the record.
-    pub(super) by: Option<String>,
-}
-
-/// Who has a dead letter's task run again.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ReplayOne {
-    /// Whom to name in the record.
-    by: Option<String>,
-    /// Only say whether it would run.
-    dry_run: bool,
-}
-
-/// Which dead letters are to be given up; one condition at least.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct DiscardBody {
-    /// Of this model.
-    #[schema(value_type = Option<String>)]
-    model: Option<ModelName>,
-    /// For this reason.
-    #[schema(value_type = Option<String>)]
-    reason: Option<Reason>,
-    /// With this code: of the failed outcome, or of the last fault.
-    #[schema(value_type = Option<String>)]
-    code: Option<Code>,
-    /// Dead-lettered at this time (RFC 3339) or later.
-    #[schema(value_type = Option<String>)]
-    since: Option<Timestamp>,
-    /// Dead-lettered before this time.
-    #[schema(value_type = Option<String>)]
-    until: Option<Timestamp>,
-    /// In which this stands: in an id, the last error, the image's address, the queue or the body.
-    text: Option<String>,
-    /// Those after this id.
-    after: Option<String>,
-    /// At most so many: 1000 if absent, and at most.
-    #[serde(deserialize_with = "whole")]
-    limit: Option<u32>,
-    /// Whom to name in the record.
-    by: Option<String>,
-}
-
-/// How many dead letters were given up.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DiscardAnswer {
-    /// So many.
-    discarded_count: usize,
-    /// There may be more: give up those `after` this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_after: Option<String>,
-}
 
 /// Runs the task of a dead letter again, in a new round of its request, or sends a message again.
 #[utoipa::path(
@@ -89,16 +24,15 @@ pub(crate) struct DiscardAnswer {
     request_body = ReplayOne,
     responses(
         (status = 200, description = "Its task runs again, or would", body = DeadLetterView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn replay_dead_letter(
     State(api): State<Api>,
     Id(id): Id,
-    body: Incoming,
+    call: ActedBy<ReplayOne>,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let ReplayOne { by, dry_run } = read_optional_json(body).await?;
-    let by = who(by)?;
+    let ActedBy { by, body: ReplayOne { dry_run, .. } } = call;
     let letter = find(&api, &id).await?;
     if !letter.is_open() && !letter.awaits_end() {
         return Err(already_resolved(&id));
@@ -127,15 +61,15 @@ pub(crate) async fn replay_dead_letter(
     request_body = Resolution,
     responses(
         (status = 200, description = "It is given up", body = DeadLetterView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn discard_dead_letter(
     State(api): State<Api>,
     Id(id): Id,
-    body: Incoming,
+    call: ActedBy<Resolution>,
 ) -> Result<Json<DeadLetterView>, Problem> {
-    let by = who(read_optional_json::<Resolution>(body).await?.by)?;
+    let by = call.by;
     find(&api, &id).await?;
     let discarded = DeadLetterState::Discarded { at: api.platform.clock.now(), by: by.clone() };
     if !api.platform.dead_letters.decide(&id, &discarded).await? {
@@ -153,16 +87,15 @@ pub(crate) async fn discard_dead_letter(
     request_body = DiscardBody,
     responses(
         (status = 200, description = "They are given up", body = DiscardAnswer),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn discard_dead_letters(
     State(api): State<Api>,
-    body: Incoming,
+    call: ActedBy<DiscardBody>,
 ) -> Result<Json<DiscardAnswer>, Problem> {
-    let DiscardBody { model, reason, code, since, until, text, after, limit, by } =
-        read_optional_json(body).await?;
-    let by = who(by)?;
+    let ActedBy { by, body } = call;
+    let DiscardBody { model, reason, code, since, until, text, after, limit, .. } = body;
     let selection = checked(DeadLetterSelection { model, reason, code, since, until, text })?;
     if selection == DeadLetterSelection::default() {
         let detail = "name one condition at least: nothing is given up by mistake";
@@ -174,21 +107,10 @@ pub(crate) async fn discard_dead_letters(
     let state = DeadLetterState::Discarded { at: api.platform.clock.now(), by: by.clone() };
     let mut discarded_count = 0;
     for letter in &page.letters {
-        discarded_count += usize::from(api.platform.dead_letters.decide(&letter.id, &state).await?);
+        discarded_count += u64::from(api.platform.dead_letters.decide(&letter.id, &state).await?);
     }
     info!(by, discarded_count, selection = ?filter.selection, "dead letters discarded");
     Ok(Json(DiscardAnswer { discarded_count, next_after: page.next_after }))
-}
-
-/// Who decides, as the caller says.
-pub(super) fn who(by: Option<String>) -> Result<String, Problem> {
-    let by = by.unwrap_or_else(|| ClientName::default().to_string());
-    if by.is_empty() || by.chars().count() > MAX_BY_CHARS {
-        let message = format!("1 to {MAX_BY_CHARS} characters are wanted");
-        let wrong = vec![FieldError::new("by", message)];
-        return Err(Problem::fields(ProblemCode::InvalidValue, wrong));
-    }
-    Ok(by)
 }
 
 /// A selection whose text is of a length that is looked for.

@@ -12,6 +12,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
+use flota_api::CallbackBody;
 use flota_platform::settings::Role;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::{Span, error, info_span};
@@ -31,7 +32,7 @@ use super::{
     state::Api,
     submit,
 };
-use crate::{metrics::measure_http, notifier::CallbackBody};
+use crate::metrics::measure_http;
 
 /// All calls, or those of operation alone where this process has not the role of the API. What goes
 /// wrong, whatever it is, is answered with a problem.

@@ -4,25 +4,20 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use flota_api::{DeadLetterView, FieldError, ReplayBody, ReplayDryRun, ReplayView};
 use flota_core::{
-    Code, DeadLetterSelection, ModelName, ModelVersion, Reason, Replay, ReplayId, ReplayPlan,
-    ReplayProgress, ReplayState,
+    DeadLetterSelection, ModelName, ModelVersion, Replay, ReplayId, ReplayPlan, ReplayProgress,
+    ReplayState,
     ports::{DeadLetterFilter, ReplayStart},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tracing::info;
-use utoipa::ToSchema;
 
 use super::{
-    body::Incoming,
-    dead_letter_view::DeadLetterView,
-    dead_letters::GroupsView,
-    extract::read_optional_json,
-    json::whole,
-    problem::{self, FieldError, Problem, ProblemCode},
-    replays::ReplayView,
-    resolutions::{checked, refusal, who},
+    acting::ActedBy,
+    dead_letters::groups_view,
+    problem::{Problem, ProblemCode},
+    resolutions::{checked, refusal},
     state::Api,
 };
 use crate::groups::Groups;
@@ -36,53 +31,6 @@ const SAMPLE: usize = 10;
 /// Highest rate that can be asked for: no replay is faster.
 const MAX_RATE_PER_SECOND: u32 = 10_000;
 
-/// Which dead letters of a model are to be replayed, and how.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ReplayBody {
-    /// Of this model; it must be named.
-    #[schema(value_type = Option<String>)]
-    model: Option<ModelName>,
-    /// For this reason.
-    #[schema(value_type = Option<String>)]
-    reason: Option<Reason>,
-    /// With this code: of the failed outcome, or of the last fault.
-    #[schema(value_type = Option<String>)]
-    code: Option<Code>,
-    /// Dead-lettered at this time (RFC 3339) or later.
-    #[schema(value_type = Option<String>)]
-    since: Option<Timestamp>,
-    /// Dead-lettered before this time.
-    #[schema(value_type = Option<String>)]
-    until: Option<Timestamp>,
-    /// In which this stands: in an id, the last error, the image's address, the queue or the body.
-    text: Option<String>,
-    /// At most so many.
-    #[serde(deserialize_with = "whole")]
-    #[schema(minimum = 1)]
-    limit: Option<u32>,
-    /// At most so many in a second.
-    #[serde(deserialize_with = "whole")]
-    #[schema(minimum = 1, maximum = 10_000)]
-    rate_per_second: Option<u32>,
-    /// The version of the model that is to run: refused where it is not the current one.
-    to_version: Option<String>,
-    /// Only say which ones it would be.
-    dry_run: bool,
-    /// Whom to name in the record.
-    by: Option<String>,
-}
-
-/// What a replay would do.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DryRun {
-    /// How many dead letters it would take; a `limit` is not counted in.
-    #[serde(flatten)]
-    groups: GroupsView,
-    /// The first of them.
-    sample: Vec<DeadLetterView>,
-}
-
 /// Starts a replay of a model's dead letters, or only says what it would do. One runs at a time for
 /// each model; any server goes on with it.
 #[utoipa::path(
@@ -92,16 +40,16 @@ pub(crate) struct DryRun {
     request_body = ReplayBody,
     responses(
         (status = 202, description = "It was started; `Location` says where it can be seen", body = ReplayView),
-        (status = 200, description = "What it would do", body = DryRun),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
+        (status = 200, description = "What it would do", body = ReplayDryRun),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn replay_dead_letters(
     State(api): State<Api>,
-    body: Incoming,
+    call: ActedBy<ReplayBody>,
 ) -> Result<Response, Problem> {
-    let body: ReplayBody = read_optional_json(body).await?;
-    let (by, is_dry) = (who(body.by.clone())?, body.dry_run);
+    let ActedBy { by, body } = call;
+    let is_dry = body.dry_run;
     let now = api.platform.clock.now();
     let (model, plan) = plan(body, now)?;
     if let Some(wanted) = &plan.to_version {
@@ -183,7 +131,7 @@ async fn check_version(api: &Api, model: &ModelName, wanted: &ModelVersion) -> R
     Err(Problem::new(ProblemCode::VersionNotCurrent, detail))
 }
 
-async fn dry_run(api: &Api, selection: DeadLetterSelection) -> Result<DryRun, Problem> {
+async fn dry_run(api: &Api, selection: DeadLetterSelection) -> Result<ReplayDryRun, Problem> {
     let dead_letters = api.platform.dead_letters.as_ref();
     let groups = Groups::count(dead_letters, &selection, false).await?;
     let mut filter =
@@ -193,7 +141,7 @@ async fn dry_run(api: &Api, selection: DeadLetterSelection) -> Result<DryRun, Pr
         let page = dead_letters.list(&filter).await?;
         for letter in page.letters.into_iter().take(SAMPLE - sample.len()) {
             let refused = api.runner.refusal(&letter).await?.and_then(refusal);
-            let refusal = refused.map(|(code, _)| code.into());
+            let refusal = refused.map(|(code, _)| code);
             sample.push(DeadLetterView::new(letter, refusal));
         }
         filter.after = page.next_after;
@@ -201,5 +149,5 @@ async fn dry_run(api: &Api, selection: DeadLetterSelection) -> Result<DryRun, Pr
             break;
         }
     }
-    Ok(DryRun { groups: groups.into(), sample })
+    Ok(ReplayDryRun { groups: groups_view(groups), sample })
 }

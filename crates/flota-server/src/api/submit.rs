@@ -4,6 +4,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use flota_api::{RequestView, Submission};
 use flota_core::{
     ClientName, Request, RequestId,
     limits::MAX_IDEMPOTENCY_KEY_BYTES,
@@ -13,12 +14,12 @@ use flota_core::{
 use super::{
     body::Incoming,
     extract::{preferred_wait, read_json},
-    problem::{self, Problem, ProblemCode},
-    request_view::{Page, RequestView},
+    problem::{Problem, ProblemCode},
+    requests::{accepted, load},
     state::Api,
-    submission::{Checked, Submission},
+    submission::{Checked, check, fingerprint},
 };
-use crate::submissions::Taken;
+use crate::{request_state::Page, submissions::Taken};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -36,8 +37,8 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
     responses(
         (status = 202, description = "Kept", body = RequestView),
         (status = 200, description = "Kept and finished within the wait", body = RequestView),
-        (status = "4XX", description = "A problem", body = problem::Body, content_type = "application/problem+json"),
-        (status = 507, description = "Nothing was stored: the disk is full, or only its reserve for accepted requests is left", body = problem::Body, content_type = "application/problem+json"),
+        (status = "4XX", description = "A problem", body = flota_api::Problem, content_type = "application/problem+json"),
+        (status = 507, description = "Nothing was stored: the disk is full, or only its reserve for accepted requests is left", body = flota_api::Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn submit_request(
@@ -58,14 +59,14 @@ pub(crate) async fn submit_request(
         wait = None;
     }
     let view = match is_new && !taken.is_begun && wait.is_none() {
-        true => RequestView::accepted(request),
-        false => match RequestView::load(&api, id, Page::first()).await {
+        true => accepted(request),
+        false => match load(&api, id, Page::first()).await {
             // It is accepted whatever the store answers now: a problem would make the client submit it again.
-            Err(_) if is_new => RequestView::accepted(request),
+            Err(_) if is_new => accepted(request),
             view => view?,
         },
     };
-    let is_done = wait.is_some() && view.is_terminal();
+    let is_done = wait.is_some() && view.terminal;
     let status = if is_done { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = (status, Json(view)).into_response();
     let location = HeaderValue::try_from(format!("/v1/requests/{id}"));
@@ -91,9 +92,9 @@ async fn accept(
     let client = ClientName::default();
     let idempotency = idempotency_key(headers, &client, &submission)?;
     let now = api.platform.clock.now();
-    let known = api.directory.knowing(submission.models()).await?.routes();
+    let known = api.directory.knowing(&submission.models).await?.routes();
     let Checked { images, routes, callback, priority, metadata } =
-        submission.check(&known, &api.policy, api.settings.backend)?;
+        check(submission, &known, &api.policy, api.settings.backend)?;
     let request = Request {
         id: RequestId(api.platform.clock.uuid()),
         client,
@@ -133,6 +134,6 @@ fn idempotency_key(
         );
         return Err(Problem::new(ProblemCode::InvalidHeader, detail));
     }
-    let (client, fingerprint) = (client.clone(), submission.fingerprint());
+    let (client, fingerprint) = (client.clone(), fingerprint(submission));
     Ok(Some(IdempotencyKey { client, key: key.to_owned(), fingerprint }))
 }

@@ -10,7 +10,9 @@ use tracing::{info, warn};
 use url::Url;
 
 use super::{
-    SigningSecrets, body,
+    SigningSecrets,
+    bodies::Bodies,
+    body,
     schedule::{Verdict, verdict},
 };
 use crate::metrics::{self, CallbackResult};
@@ -25,6 +27,7 @@ pub(crate) struct Attempts {
     pub(crate) secrets: SigningSecrets,
     pub(crate) public_url: Url,
     pub(crate) settings: NotifierSettings,
+    pub(crate) bodies: Bodies,
 }
 
 impl Attempts {
@@ -48,11 +51,12 @@ impl Attempts {
     }
 
     async fn try_attempt(&self, callback: &Callback) -> PortResult<Verdict> {
-        let (requests, predictions) = (self.requests.as_ref(), self.predictions.as_ref());
-        let max_bytes = self.settings.max_body_bytes;
-        let body = body::of(callback, requests, predictions, &self.public_url, max_bytes).await?;
+        let body = match self.bodies.get(callback.id) {
+            Some(body) => Some(body),
+            None => self.body(callback).await?,
+        };
         let (at, begun) = (self.clock.now(), Instant::now());
-        let answer = match body {
+        let answer = match &body {
             Some(body) => self.post(callback, body).await,
             None => Err(PostError::Failed("the request is not known any more".to_owned())),
         };
@@ -67,22 +71,32 @@ impl Attempts {
         let claim = callback.due_at.unwrap_or(now);
         let next = (verdict.state, verdict.due_at);
         self.callbacks.attempted(callback.id, claim, &attempt, next).await?;
+        match (verdict.state, body) {
+            (CallbackState::Pending, Some(body)) => self.bodies.put(callback.id, body),
+            _ => self.bodies.remove(callback.id),
+        }
         Ok(verdict)
     }
 
-    async fn post(&self, callback: &Callback, body: String) -> Result<PostAnswer, PostError> {
+    async fn body(&self, callback: &Callback) -> PortResult<Option<String>> {
+        let (requests, predictions) = (self.requests.as_ref(), self.predictions.as_ref());
+        let max_bytes = self.settings.max_body_bytes;
+        body::of(callback, requests, predictions, &self.public_url, max_bytes).await
+    }
+
+    async fn post(&self, callback: &Callback, body: &str) -> Result<PostAnswer, PostError> {
         let id = callback.id.to_string();
         let now = self.clock.now();
         let headers = vec![
             ("content-type".to_owned(), "application/json".to_owned()),
-            ("webhook-signature".to_owned(), self.secrets.sign(&id, now, &body)),
+            ("webhook-signature".to_owned(), self.secrets.sign(&id, now, body)),
             ("webhook-timestamp".to_owned(), now.as_second().to_string()),
             ("webhook-id".to_owned(), id),
         ];
         let request = PostRequest {
             url: callback.url.clone(),
             headers,
-            body: body.into_bytes(),
+            body: body.as_bytes().to_vec(),
             deadline: self.settings.timeout,
         };
         self.poster.post(request).await

@@ -1,6 +1,7 @@
 //! Delivers callbacks: signed, on a schedule, and so that one dead receiver harms no other.
 
 mod attempt;
+mod bodies;
 mod body;
 mod notifier_loop;
 mod receivers;
@@ -10,6 +11,6 @@ mod secrets;
 mod tests;
 
 pub(crate) use attempt::Attempts;
-pub(crate) use body::Event as CallbackBody;
+pub(crate) use bodies::Bodies;
 pub(crate) use notifier_loop::Notifier;
 pub use secrets::{SecretError, SigningSecrets, read_callback_secret};

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, DeadLetter, Ending, OutcomesMessage, Pack, PackKey,
+    Callback, CallbackEvent, CallbackId, Counts, DeadLetter, Ending, OutcomesMessage, Pack, PackKey,
     PackRecord, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome, TaskSource,
     ports::{Aliases, Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
 };
@@ -73,7 +73,7 @@ impl Recording {
             }
         }
         if recorded.pack.is_complete(pack) {
-            self.complete(request, key).await?;
+            self.complete(request, key, recorded.pack.counts(pack)).await?;
         }
         Ok(recorded.pack)
     }
@@ -114,9 +114,14 @@ impl Recording {
         Ok(())
     }
 
-    /// Adds a pack that is complete to its round, and finishes the round if it was the last.
-    pub(crate) async fn complete(&self, request: &Request, key: PackKey) -> PortResult<Round> {
-        let round = self.requests.complete_pack(key).await?;
+    /// Adds a pack that is complete, as `ended` says, to its round, and finishes the round if it was the last.
+    pub(crate) async fn complete(
+        &self,
+        request: &Request,
+        key: PackKey,
+        ended: Counts,
+    ) -> PortResult<Round> {
+        let round = self.requests.complete_pack(key, ended).await?;
         self.finish(request, &round).await?;
         Ok(round)
     }

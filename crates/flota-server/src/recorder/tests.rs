@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, ClientName, Code, DeadLetterState, EventsId,
+    Callback, CallbackEvent, CallbackId, ClientName, Code, Counts, DeadLetterState, EventsId,
     OutcomesMessage, PackKey, Priority, Reason, RequestId, TaskMessage, TaskSource, TasksMessage,
     ports::{DeadLetterFilter, Finish},
 };
@@ -44,7 +44,7 @@ async fn die_after(step_count: usize, fixture: &Fixture, message: &OutcomesMessa
         requests.record(key, &message.outcomes).await.unwrap();
     }
     if step_count > 2 {
-        requests.complete_pack(key).await.unwrap();
+        requests.complete_pack(key, Counts::default()).await.unwrap();
     }
     if step_count > 3 {
         let id = CallbackId { request: key.round.request, round: message.round };

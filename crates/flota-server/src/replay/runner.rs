@@ -20,7 +20,6 @@ use crate::{
     dispatch::{Copies, Dispatcher, open_packs},
     metrics,
     queues::fleet_queues,
-    request_state::runs,
 };
 
 /// Runs dead tasks again, all of one request in one round.
@@ -128,7 +127,7 @@ impl ReplayRunner {
         // A crash between the opening of a round and the decision leaves a letter open whose task
         // runs, or ran, again: it is decided now and not run twice.
         let later =
-            |of: &OfRequest<'_>| rounds.iter().find(|r| r.key.round > of.died_in && runs(r, of.n));
+            |of: &OfRequest<'_>| rounds.iter().find(|r| r.key.round > of.died_in && r.runs(of.n));
         let mut runner = Vec::new();
         let mut new = Vec::new();
         for of in letters {

@@ -1,8 +1,9 @@
 use std::process::ExitCode;
 
+use flota_client::{Client, ModelView};
+
 use crate::{
     cli::ModelsArgs,
-    client::{Client, ModelAnswer},
     print::{print, print_json},
     table::{Table, terminal_width},
     times,
@@ -29,7 +30,7 @@ pub(crate) async fn models(args: ModelsArgs) -> anyhow::Result<ExitCode> {
 const DIGEST_CHARS: usize = 12;
 
 /// A row for each model. People read times in words; programs get seconds, and headings that say so.
-fn table(models: &[ModelAnswer], is_terminal: bool) -> Table {
+fn table(models: &[ModelView], is_terminal: bool) -> Table {
     let [oldest, arrival, throughput, drain] = match is_terminal {
         true => ["oldest", "arrival rate", "throughput", "time to drain"],
         false => ["oldest (s)", "arrival rate (/s)", "throughput (/s)", "time to drain (s)"],
@@ -51,7 +52,7 @@ fn table(models: &[ModelAnswer], is_terminal: bool) -> Table {
         table.add([
             model.name.to_string(),
             model.version.to_string(),
-            model.digest.get(..DIGEST_CHARS).unwrap_or(&model.digest).to_owned(),
+            model.digest.to_string().chars().take(DIGEST_CHARS).collect(),
             model.worker.to_string(),
             model.workers_alive.to_string(),
             cell(backlog.map(|backlog| backlog.tasks.to_string())),
@@ -74,9 +75,13 @@ mod tests {
     fn times_are_words_on_a_terminal_and_seconds_for_programs() {
         let backlog = json!({"tasks": 1500, "oldest_age_seconds": 200.4, "arrival_per_second": null,
             "service_per_second": 2.04, "drain_seconds": 7300.0});
-        let model = |name: &str, backlog| json!({"name": name, "version": "1", "digest": "0123456789abcdef", "worker": name, "workers_alive": 2, "backlog": backlog});
+        let model = |name: &str, backlog| {
+            json!({"name": name, "version": "1", "digest": "0123456789abcdef".repeat(4),
+                "worker": name, "workers_alive": 2, "alive_by_version": {"1": 2}, "queue": null,
+                "backlog": backlog, "registered_at": "2026-11-21T10:00:00Z", "manifest": {}})
+        };
         let models = json!([model("cat", backlog), model("dog", json!(null))]);
-        let models: Vec<ModelAnswer> = serde_json::from_value(models).unwrap();
+        let models: Vec<ModelView> = serde_json::from_value(models).unwrap();
         let wide = table(&models, true).draw(Some(120));
         for part in ["┆ oldest ", "┆ 3 mins ", "┆ 2.0/s ", "┆ time to drain", "┆ 2 hrs ", "┆ 1500 "]
         {

@@ -34,8 +34,14 @@ struct Line {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Seen {
-    Output(Output),
+    Prediction(Prediction),
     Error(String),
+}
+
+/// What the model says, in the place where the API has it.
+#[derive(Serialize)]
+struct Prediction {
+    output: Output,
 }
 
 /// Shows images to a model and prints what it says of each; exit code 1 where one cannot be read.
@@ -62,7 +68,10 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
 
 fn look(predict: impl FnOnce(&[u8]) -> anyhow::Result<Output>, file: &Path) -> Line {
     let said = fs::read(file).context("cannot be read").and_then(|bytes| predict(&bytes));
-    let seen = said.map_or_else(|error| Seen::Error(format!("{error:#}")), Seen::Output);
+    let seen = match said {
+        Ok(output) => Seen::Prediction(Prediction { output }),
+        Err(error) => Seen::Error(format!("{error:#}")),
+    };
     Line { image: file.display().to_string(), seen }
 }
 
@@ -70,7 +79,7 @@ fn table(predictions: &[Line]) -> Table {
     let mut table = Table::new(&["image", "prediction"]);
     for line in predictions {
         let cell = match &line.seen {
-            Seen::Output(output) => show::output(output),
+            Seen::Prediction(prediction) => show::output(&prediction.output),
             Seen::Error(error) => error.clone(),
         };
         table.add([line.image.as_str(), &cell]);

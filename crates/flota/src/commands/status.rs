@@ -1,10 +1,10 @@
 use std::{process::ExitCode, time::Duration};
 
+use flota_client::{Client, OutcomeView, RequestView};
 use flota_core::Counts;
 
 use crate::{
     cli::StatusArgs,
-    client::{Client, EndingAnswer, OutcomeAnswer, RequestAnswer},
     print::{print, print_json},
     show,
     table::{Table, terminal_width},
@@ -25,10 +25,7 @@ pub(crate) async fn status(args: StatusArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes where a request stands, and a line for each task that ended.
-pub(crate) fn print_request(
-    request: &RequestAnswer,
-    outcomes: &[OutcomeAnswer],
-) -> anyhow::Result<()> {
+pub(crate) fn print_request(request: &RequestView, outcomes: &[OutcomeView]) -> anyhow::Result<()> {
     let parts = parts(&request.counts, outcomes);
     let submitted = times::shown(request.timings.created_at);
     let took = match request.timings.duration_ms {
@@ -43,18 +40,16 @@ pub(crate) fn print_request(
     }
     let mut table = Table::new(&["image", "model", "outcome"]);
     for outcome in outcomes {
-        let image = outcome.image.id.as_deref().unwrap_or(&outcome.image.url);
-        table.add([image, outcome.model.as_str(), &show::ending(&outcome.ending)]);
+        let task = outcome.task();
+        let image = task.image.id.as_deref().unwrap_or(&task.image.url);
+        table.add([image, task.model.as_str(), &show::outcome(outcome)]);
     }
     Ok(print(table.draw(terminal_width()))?)
 }
 
 /// How many tasks stand where, and how many of them were answered from the cache.
-fn parts(counts: &Counts, outcomes: &[OutcomeAnswer]) -> String {
-    let is_cached = |outcome: &&OutcomeAnswer| {
-        matches!(outcome.ending, EndingAnswer::Succeeded { cached: true, .. })
-    };
-    let cached = outcomes.iter().filter(is_cached).count();
+fn parts(counts: &Counts, outcomes: &[OutcomeView]) -> String {
+    let cached = outcomes.iter().filter(|outcome| outcome.is_cached()).count();
     let parts = [
         (counts.open as usize, "open"),
         (counts.succeeded as usize, "succeeded"),
@@ -79,10 +74,11 @@ mod tests {
         let counts = json!({"total": 4, "open": 1, "succeeded": 2, "failed": 1, "expired": 0, "canceled": 0});
         let counts: Counts = serde_json::from_value(counts).unwrap();
         let outcome = |cached: bool| {
-            json!({"n": 0, "image": {"url": "https://a/b"}, "model": "cat",
-            "outcome": "succeeded", "version": "1", "cached": cached, "prediction": null})
+            json!({"task": "task_1-0", "n": 0, "round": 1, "image": {"url": "https://a/b"},
+                "model": "cat", "attempts": 0, "timings": {}, "ended_at": "2026-11-21T10:00:00Z",
+                "outcome": "succeeded", "sha256": "0".repeat(64), "version": "1", "cached": cached})
         };
-        let outcomes = |cached: [bool; 2]| -> Vec<OutcomeAnswer> {
+        let outcomes = |cached: [bool; 2]| -> Vec<OutcomeView> {
             serde_json::from_value(json!(cached.map(outcome))).unwrap()
         };
         let some = parts(&counts, &outcomes([true, false]));

@@ -8,9 +8,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
+use flota_client::Webhooks;
 use flota_core::RequestId;
-use serde::Deserialize;
-use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook};
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -36,7 +35,7 @@ pub(crate) struct Receiver {
 }
 
 struct Shelf {
-    webhook: Webhook,
+    webhooks: Webhooks,
     arrived: watch::Sender<Arrived>,
 }
 
@@ -46,11 +45,11 @@ impl Receiver {
     /// # Errors
     /// If there is no port, or the secret is none.
     pub async fn start(secret: &str) -> anyhow::Result<Self> {
-        let webhook = Webhook::new(secret).context("the secret for callbacks is invalid")?;
+        let webhooks = Webhooks::new([secret])?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for callbacks")?;
         let address = listener.local_addr().context("no port for callbacks")?;
         let (sender, arrived) = watch::channel(Arrived::default());
-        let shelf = Arc::new(Shelf { webhook, arrived: sender });
+        let shelf = Arc::new(Shelf { webhooks, arrived: sender });
         let routes = Router::new().route("/callbacks", post(take)).with_state(shelf);
         let mut serving = JoinSet::new();
         let _: AbortHandle = serving.spawn(async move {
@@ -81,23 +80,14 @@ impl Receiver {
 }
 
 async fn take(State(shelf): State<Arc<Shelf>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    #[derive(Deserialize)]
-    struct Told {
-        data: Data,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        request: RequestId,
-    }
-    let id = headers.get(HEADER_WEBHOOK_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let is_verified = shelf.webhook.verify(&body, &headers).is_ok();
-    let told: Option<Told> = serde_json::from_slice(&body).ok();
+    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let verified = shelf.webhooks.verify(&headers, &body);
     shelf.arrived.send_modify(|arrived| {
         arrived.delivered.insert(id.to_owned());
-        if let (true, Some(told)) = (is_verified, told) {
+        if let Ok(callback) = &verified {
             arrived.verified.insert(id.to_owned());
-            arrived.requests.insert(told.data.request);
+            arrived.requests.insert(callback.data.request);
         }
     });
-    if is_verified { StatusCode::NO_CONTENT } else { StatusCode::BAD_REQUEST }
+    if verified.is_ok() { StatusCode::NO_CONTENT } else { StatusCode::BAD_REQUEST }
 }

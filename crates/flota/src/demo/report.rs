@@ -1,13 +1,9 @@
-use flota_core::{LabelScore, ModelName};
-use serde::Serialize;
+use flota_client::{Ended, Failed, OutcomeView, PredictionView, Succeeded, Word};
+use flota_core::{Code, LabelScore, ModelName, ModelVersion};
+use serde::{Serialize, Serializer};
 
 use super::receiver::Arrived;
-use crate::{
-    client::{EndingAnswer, OutcomeAnswer},
-    print::plain,
-    show,
-    table::Table,
-};
+use crate::{print::plain, show, table::Table};
 
 /// What stands in place of values where there are none; a sentence under the tables says why.
 const FAILED: &str = "failed";
@@ -42,37 +38,83 @@ pub(super) struct Callbacks {
     pub verified: usize,
 }
 
-/// How a task ended.
-#[derive(Debug, Serialize)]
+/// How a task ended. Its JSON has the names of the API, except that the image is called by its file.
+#[derive(Debug)]
 pub(super) struct Line {
     /// The image's file.
     pub image: String,
-    /// The model.
-    pub model: ModelName,
-    /// How it ended: `outcome`, and what belongs to it.
+    /// What the API says.
+    pub outcome: OutcomeView,
+}
+
+#[derive(Serialize)]
+struct LineFields<'a> {
+    image: &'a str,
+    model: &'a ModelName,
     #[serde(flatten)]
-    pub ending: EndingAnswer,
+    ending: EndingFields<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum EndingFields<'a> {
+    Succeeded {
+        outcome: Succeeded,
+        version: &'a ModelVersion,
+        cached: bool,
+        prediction: Option<&'a PredictionView>,
+    },
+    Failed {
+        outcome: Failed,
+        code: &'a Word<Code>,
+        message: &'a str,
+    },
+    Ended {
+        outcome: Ended,
+    },
+}
+
+impl Line {
+    fn model(&self) -> &ModelName {
+        &self.outcome.task().model
+    }
+}
+
+impl Serialize for Line {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ending = match &self.outcome {
+            OutcomeView::Succeeded(succeeded) => EndingFields::Succeeded {
+                outcome: succeeded.outcome,
+                version: &succeeded.version,
+                cached: succeeded.cached,
+                prediction: succeeded.prediction.as_ref(),
+            },
+            OutcomeView::Failed(failed) => EndingFields::Failed {
+                outcome: failed.outcome,
+                code: &failed.code,
+                message: &failed.message,
+            },
+            OutcomeView::Ended(ended) => EndingFields::Ended { outcome: ended.outcome },
+        };
+        LineFields { image: &self.image, model: self.model(), ending }.serialize(serializer)
+    }
 }
 
 impl Report {
     /// Adds up what happened. `outcomes` stand beside the names of their images.
     pub fn new(
         images: usize,
-        outcomes: Vec<(String, OutcomeAnswer)>,
+        outcomes: Vec<(String, OutcomeView)>,
         arrived: &Arrived,
         seconds: f64,
     ) -> Self {
-        let line = |(image, outcome): (String, OutcomeAnswer)| Line {
-            image,
-            model: outcome.model,
-            ending: outcome.ending,
-        };
+        let line = |(image, outcome): (String, OutcomeView)| Line { image, outcome };
         let predictions: Vec<_> = outcomes.into_iter().map(line).collect();
-        let count = |counts: fn(&EndingAnswer) -> bool| {
-            predictions.iter().filter(|line| counts(&line.ending)).count()
+        let count = |counts: fn(&OutcomeView) -> bool| {
+            predictions.iter().filter(|line| counts(&line.outcome)).count()
         };
-        let succeeded = count(|ending| matches!(ending, EndingAnswer::Succeeded { .. }));
-        let from_cache = count(|e| matches!(e, EndingAnswer::Succeeded { cached: true, .. }));
+        let succeeded = count(|outcome| matches!(outcome, OutcomeView::Succeeded(_)));
+        let from_cache = count(OutcomeView::is_cached);
         Self {
             images,
             tasks: predictions.len(),
@@ -99,7 +141,7 @@ impl Report {
 
     /// A table for each model that measures several values, and one for all the others.
     fn tables(&self, width: Option<u16>) -> Vec<Table> {
-        let mut models: Vec<&ModelName> = self.predictions.iter().map(|line| &line.model).collect();
+        let mut models: Vec<&ModelName> = self.predictions.iter().map(Line::model).collect();
         models.sort();
         models.dedup();
         let (measuring, naming): (Vec<_>, Vec<_>) =
@@ -117,8 +159,8 @@ impl Report {
 
     /// What `model` measures; empty where it does something else.
     fn labels(&self, model: &ModelName) -> Vec<String> {
-        let of_model = self.predictions.iter().filter(|line| line.model == *model);
-        let values = of_model.filter_map(|line| show::values(&line.ending)).next();
+        let of_model = self.predictions.iter().filter(|line| line.model() == model);
+        let values = of_model.filter_map(|line| show::values(&line.outcome)).next();
         values.into_iter().flatten().map(|score| score.label.to_string()).collect()
     }
 
@@ -128,9 +170,9 @@ impl Report {
         let headings = labels.iter().map(|label| label.replace('_', " "));
         let headings: Vec<String> = std::iter::once(model.to_string()).chain(headings).collect();
         let mut table = Table::new(&headings);
-        for line in self.predictions.iter().filter(|line| line.model == *model) {
+        for line in self.predictions.iter().filter(|line| line.model() == model) {
             let image = std::iter::once(self.short(&line.image).to_owned());
-            match show::values(&line.ending) {
+            match show::values(&line.outcome) {
                 Some(values) => {
                     table.add(image.chain(values.iter().map(|score| cell(values, score))))
                 }
@@ -144,8 +186,8 @@ impl Report {
     /// for all of them.
     fn table_of_flags(&self, model: &ModelName) -> Table {
         let mut table = Table::new(&[model.as_str(), "flagged"]);
-        for line in self.predictions.iter().filter(|line| line.model == *model) {
-            let flagged = show::values(&line.ending).map(show::flagged);
+        for line in self.predictions.iter().filter(|line| line.model() == model) {
+            let flagged = show::values(&line.outcome).map(show::flagged);
             table.add([self.short(&line.image), flagged.as_deref().unwrap_or(FAILED)]);
         }
         table
@@ -153,9 +195,10 @@ impl Report {
 
     /// A sentence for each task without a prediction.
     fn failures(&self) -> Vec<String> {
-        let has_none = |line: &&Line| !matches!(line.ending, EndingAnswer::Succeeded { .. });
-        let sentence =
-            |line: &Line| format!("{}, {}: {}", line.image, line.model, show::ending(&line.ending));
+        let has_none = |line: &&Line| !matches!(line.outcome, OutcomeView::Succeeded(_));
+        let sentence = |line: &Line| {
+            format!("{}, {}: {}", line.image, line.model(), show::outcome(&line.outcome))
+        };
         let sentence = |line| plain(&sentence(line)).into_owned();
         self.predictions.iter().filter(has_none).map(sentence).collect()
     }
@@ -174,10 +217,10 @@ impl Report {
         let headings = std::iter::once("image").chain(models.iter().map(|model| model.as_str()));
         let mut table = Table::new(&headings.collect::<Vec<_>>());
         // The lines of an image follow each other, and each model looks at it once.
-        for lines in self.predictions.chunk_by(|a, b| a.image == b.image && a.model < b.model) {
+        for lines in self.predictions.chunk_by(|a, b| a.image == b.image && a.model() < b.model()) {
             let cell = |model: &&ModelName| {
-                let line = lines.iter().find(|line| line.model == **model);
-                line.map(|line| show::ending(&line.ending)).unwrap_or_default()
+                let line = lines.iter().find(|line| line.model() == *model);
+                line.map(|line| show::outcome(&line.outcome)).unwrap_or_default()
             };
             let image = lines.iter().map(|line| self.short(&line.image).to_owned()).take(1);
             table.add(image.chain(models.iter().map(cell)));
@@ -192,7 +235,7 @@ impl Report {
             true => "every signature verified".to_owned(),
             false => format!("only {verified} with a valid signature"),
         };
-        let is_flagged = self.predictions.iter().any(|line| show::has_flag(&line.ending));
+        let is_flagged = self.predictions.iter().any(|line| show::has_flag(&line.outcome));
         let legend = match is_flagged {
             true => "! marks scores beyond the threshold in the model's manifest\n",
             false => "",
@@ -238,11 +281,13 @@ mod tests {
             let scores: Vec<_> = names.iter().enumerate().map(score).collect();
             let output: Output =
                 serde_json::from_value(json!({ "kind": "regression", "scores": scores })).unwrap();
-            let facts = json!({ "format": "png", "width": 8, "height": 8, "size_bytes": 9,
-                "sha256": "0".repeat(64) });
-            let line = json!({ "n": 0, "image": { "url": "https://a/b" }, "model": "quality",
-                "outcome": "succeeded", "version": "1", "cached": false,
-                "prediction": { "output": output, "image": facts } });
+            let facts = json!({ "format": "png", "width": 8, "height": 8, "size_bytes": 9 });
+            let at = "2026-11-21T10:00:00Z";
+            let line = json!({ "task": "task_1-0", "n": 0, "round": 1,
+                "image": { "url": "https://a/b" }, "model": "quality", "attempts": 1, "timings": {},
+                "ended_at": at, "outcome": "succeeded", "sha256": "0".repeat(64), "version": "1",
+                "cached": false,
+                "prediction": { "output": output, "image": facts, "computed_at": at } });
             (image.to_owned(), serde_json::from_value(line).unwrap())
         };
         let outcomes = vec![line("d/street.jpg", "noisy"), line("d/a\u{1b}[2J.jpg", "")];

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use flota_client::{Client, OutcomeView, Submission};
 use flota_core::{ModelName, RequestId};
 use flota_platform::settings::{Secret, Settings};
 use flota_server::read_callback_secret;
@@ -16,7 +17,6 @@ use super::{receiver::Receiver, report::Report};
 use crate::{
     built_in,
     cli::{DemoArgs, SettingsArgs},
-    client::{Client, OutcomeAnswer, Submission},
     commands::{choose, workers},
     fleet::{self, Fleet, FoundModel, Plan, PlannedWorker, Stop},
     image_files,
@@ -144,7 +144,8 @@ impl Demo {
         let images = upload_all(client, &self.files, || bar.inc(1)).await?;
         bar.finish_and_clear();
         let mut requests = Vec::new();
-        for submission in Submission::cut(&images, &names, Some(&receiver.url())) {
+        for images in images.chunks(Submission::max_images(names.len())) {
+            let submission = Submission::new(images.to_vec(), &names).with_callback(receiver.url());
             requests.push((client.submit(&submission, None).await?.id, submission.images.len()));
         }
         let ids: Vec<RequestId> = requests.iter().map(|(id, _)| *id).collect();
@@ -196,14 +197,14 @@ impl Demo {
         client: &Client,
         requests: &[(RequestId, usize)],
         model_count: usize,
-    ) -> anyhow::Result<Vec<(String, OutcomeAnswer)>> {
+    ) -> anyhow::Result<Vec<(String, OutcomeView)>> {
         let mut named = Vec::new();
         let mut files = self.files.as_slice();
         for (id, image_count) in requests {
             let (of_request, rest) = files.split_at(*image_count);
             files = rest;
             for outcome in client.outcomes(*id).await? {
-                let index = outcome.n as usize / model_count;
+                let index = outcome.task().n as usize / model_count;
                 let file =
                     of_request.get(index).context("an outcome has an unknown image index")?;
                 let name = file.strip_prefix(&self.examples).unwrap_or(file);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use flota_client::Client;
 use flota_platform::SystemClock;
 use flota_worker::ReadyReport;
 use reqwest::Url;
@@ -22,7 +23,7 @@ use super::{
     plan::{log_file, set},
     supervisor::{Ended, ReadyReports, Supervisor},
 };
-use crate::{client::Client, print::note};
+use crate::print::note;
 
 /// What `flota serve` writes before its address once it listens.
 pub(crate) const LISTENING: &str = "listening on ";

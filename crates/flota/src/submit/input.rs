@@ -1,6 +1,7 @@
 //! What is to be submitted, found bit by bit while the rest is under way.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, BufRead, BufReader, IsTerminal, Read},
     path::{Path, PathBuf},
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::{
-    client::UploadSource,
     image_files::{Entry, search},
     print::plain,
 };
@@ -25,6 +25,30 @@ const AHEAD: usize = 64;
 const MAX_STDIN_BYTES: u64 = 256 * 1024 * 1024;
 /// Most bytes of a line of a list: a URL has 2 KiB at most, a path 4 KiB.
 const MAX_LINE_BYTES: u64 = 16 * 1024;
+
+/// An image to upload.
+#[derive(Debug, Clone)]
+pub(super) enum UploadSource {
+    /// The file there.
+    File(PathBuf),
+    /// These bytes.
+    Memory {
+        /// What people call it.
+        name: String,
+        /// The bytes.
+        bytes: Bytes,
+    },
+}
+
+impl UploadSource {
+    /// Its name for people.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::File(path) => plain(&path.to_string_lossy()).into_owned().into(),
+            Self::Memory { name, .. } => plain(name),
+        }
+    }
+}
 
 /// One thing to submit, in the order in which it was given.
 #[derive(Debug, Clone)]

@@ -1,11 +1,11 @@
 //! Cuts what is found into parts, one for each request.
 
+use flota_client::Submission;
 use flota_core::{ModelName, limits::MAX_API_BODY_BYTES};
 use futures::{Stream, stream};
 use tokio::sync::mpsc;
 
 use super::input::Input;
-use crate::client::Submission;
 
 /// What an image takes in a body beside a long URL: its address in the fleet, an id of 128 bytes, and the
 /// names of the fields.
@@ -26,7 +26,7 @@ pub(super) fn parts(
     found: mpsc::Receiver<Input>,
     models: &[ModelName],
 ) -> impl Stream<Item = Part> + use<> {
-    let cutter = Cutter { found, max_images: Submission::max_images(models), next: None };
+    let cutter = Cutter { found, max_images: Submission::max_images(models.len()), next: None };
     stream::unfold(cutter, async |mut cutter| {
         let part = cutter.next_part().await?;
         Some((part, cutter))

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
+use flota_client::Error;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{client::Refusal, print::note};
+use crate::print::note;
 
 /// Most failures that are named: more would hide what comes after.
 const MAX_NAMED: u64 = 1_000;
@@ -85,7 +86,7 @@ impl Progress {
     }
 
     /// Says once that calls are made again, and whether the command can be interrupted meanwhile.
-    pub fn waits(&self, error: &anyhow::Error, is_remembered: bool) {
+    pub fn waits(&self, error: &Error, is_remembered: bool) {
         if self.has_waited.swap(true, Relaxed) {
             return;
         }
@@ -108,8 +109,8 @@ impl Progress {
     }
 }
 
-fn waiting(error: &anyhow::Error, is_remembered: bool) -> String {
-    let why = match error.downcast_ref::<Refusal>() {
+fn waiting(error: &Error, is_remembered: bool) -> String {
+    let why = match error.refusal() {
         Some(refusal) => format!("the fleet is overloaded: {refusal}"),
         None => "the fleet does not answer".to_owned(),
     };
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_wait_is_said_to_be_safe_to_interrupt_only_where_it_is() {
-        let lost = anyhow::anyhow!("connection refused");
+        let source = std::io::Error::other("no refusal of a server");
+        let lost = Error::File { path: "a".into(), source };
         let safe = "the fleet does not answer; retrying for 5 minutes (Ctrl-C is safe: the same command resumes)";
         assert_eq!(waiting(&lost, true), safe);
         assert!(waiting(&lost, false).ends_with("for 5 minutes"));

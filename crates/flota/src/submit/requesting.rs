@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use flota_client::{Error, FieldError, SubmittedImage};
+
 use super::sending::{Sender, Sent};
-use crate::{
-    client::{FieldError, Refusal, SubmittedImage},
-    print::plain,
-    show::count,
-};
+use crate::{print::plain, show::count};
 
 /// An image of a request, and what people call it.
 #[derive(Debug)]
@@ -55,8 +53,8 @@ impl Sender {
 
 /// The places of the images that the server refuses out of `count`, and why; `None` where it refuses something
 /// else.
-fn refused_images(error: &anyhow::Error, count: usize) -> Option<BTreeMap<usize, String>> {
-    let refusal = error.downcast_ref::<Refusal>()?;
+fn refused_images(error: &Error, count: usize) -> Option<BTreeMap<usize, String>> {
+    let refusal = error.refusal()?;
     if refusal.status != 422 || refusal.errors.is_empty() {
         return None;
     }
@@ -67,8 +65,8 @@ fn refused_images(error: &anyhow::Error, count: usize) -> Option<BTreeMap<usize,
 }
 
 /// The error of a request that is refused for more than its images: it says which field is wrong.
-fn explained(error: anyhow::Error, image_count: usize) -> anyhow::Error {
-    let Some(refusal) = error.downcast_ref::<Refusal>() else { return error };
+fn explained(error: Error, image_count: usize) -> anyhow::Error {
+    let Some(refusal) = error.refusal() else { return error.into() };
     let images = count(image_count, "image");
     let other = refusal.errors.iter().find(|error| error.image().is_none());
     let sentence = match other {
@@ -77,7 +75,7 @@ fn explained(error: anyhow::Error, image_count: usize) -> anyhow::Error {
         }
         _ => format!("cannot submit a request of {images}"),
     };
-    error.context(sentence)
+    anyhow::Error::from(error).context(sentence)
 }
 
 #[cfg(test)]
@@ -90,6 +88,7 @@ mod tests {
         http::{HeaderMap, StatusCode},
         routing::post,
     };
+    use flota_client::Client;
     use serde_json::{Value, json};
     use tokio::{net::TcpListener, sync::Semaphore, task::AbortHandle};
 
@@ -97,7 +96,6 @@ mod tests {
         super::{input::Input, parts::Part, progress::Progress, unfinished::Run},
         *,
     };
-    use crate::client::Client;
 
     type Taken = Arc<Mutex<Vec<(String, Vec<String>)>>>;
 
@@ -127,7 +125,8 @@ mod tests {
         let counts = json!({"total": 1, "open": 1, "succeeded": 0, "failed": 0, "expired": 0,
             "canceled": 0});
         let answer = json!({"id": "req_01a1fc26bc9979c9a01869fe472fb51e", "status": "queued",
-            "terminal": false, "counts": counts, "timings": {"created_at": "2026-11-21T10:00:00Z"},
+            "terminal": false, "counts": counts, "models": ["a"], "image_count": 1, "priority": "normal",
+            "timings": {"created_at": "2026-11-21T10:00:00Z"}, "rounds": [], "callbacks": [],
             "outcomes": []});
         (StatusCode::ACCEPTED, Json(answer))
     }

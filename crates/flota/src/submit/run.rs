@@ -1,6 +1,7 @@
 use std::{env, process::ExitCode};
 
 use anyhow::{Context, bail};
+use flota_client::{Client, ModelView};
 use flota_core::{ModelName, RequestId, Sha256, limits::MAX_CLIENT_WAIT};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
@@ -14,7 +15,6 @@ use super::{
 };
 use crate::{
     cli::SubmitArgs,
-    client::{Client, ModelAnswer},
     commands::print_request,
     fleet::Stop,
     print::{note, print, print_json},
@@ -98,7 +98,7 @@ pub(crate) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The models of the fleet. Refuses those that it does not know before anything is uploaded.
-async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<Vec<ModelAnswer>> {
+async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<Vec<ModelView>> {
     let models = client.models().await?;
     let known: Vec<&ModelName> = models.iter().map(|model| &model.name).collect();
     match wanted.iter().find(|name| !known.contains(name)) {
@@ -115,8 +115,8 @@ async fn check_models(client: &Client, wanted: &[ModelName]) -> anyhow::Result<V
 }
 
 /// Those of the `wanted` models that no running worker serves.
-fn without_worker<'a>(models: &'a [ModelAnswer], wanted: &[ModelName]) -> Vec<&'a ModelName> {
-    let waits = |model: &&ModelAnswer| model.workers_alive == 0 && wanted.contains(&model.name);
+fn without_worker<'a>(models: &'a [ModelView], wanted: &[ModelName]) -> Vec<&'a ModelName> {
+    let waits = |model: &&ModelView| model.workers_alive == 0 && wanted.contains(&model.name);
     models.iter().filter(waits).map(|model| &model.name).collect()
 }
 
@@ -249,9 +249,13 @@ mod tests {
 
     #[test]
     fn a_submitted_model_without_a_running_worker_is_named() {
-        let model = |name: &str, alive: u32| json!({"name": name, "version": "1", "digest": "00", "worker": name, "workers_alive": alive, "backlog": null});
+        let model = |name: &str, alive: u32| {
+            json!({"name": name, "version": "1", "digest": "0".repeat(64), "worker": name,
+                "workers_alive": alive, "alive_by_version": {}, "queue": null, "backlog": null,
+                "registered_at": "2026-11-21T10:00:00Z", "manifest": {}})
+        };
         let models = json!([model("cat", 0), model("dog", 1), model("owl", 0)]);
-        let models: Vec<ModelAnswer> = serde_json::from_value(models).unwrap();
+        let models: Vec<ModelView> = serde_json::from_value(models).unwrap();
         let wanted = ["dog".parse().unwrap(), "owl".parse().unwrap()];
         let named: Vec<_> = without_worker(&models, &wanted).iter().map(|n| n.as_str()).collect();
         assert_eq!(named, ["owl"]);

@@ -3,23 +3,23 @@
 use std::{
     fs::File,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
-use flota_core::{ModelName, RequestId, Sha256, Sha256Hasher, ports::UPLOADED_PREFIX};
+use flota_client::{Client, Error, Submission, SubmittedImage, patiently};
+use flota_core::{
+    ModelName, RequestId, Sha256, Sha256Hasher, limits::MAX_IMAGE_ID_BYTES, ports::UPLOADED_PREFIX,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::{
-    input::{Input, path_of},
+    input::{Input, UploadSource, path_of},
     parts::Part,
     progress::Progress,
     requesting::NamedImage,
     unfinished::Run,
-};
-use crate::client::{
-    Client, Refusal, Submission, SubmittedImage, Unreachable, UploadSource, patiently,
 };
 
 /// Images uploaded at the same time unless somebody says otherwise: enough to keep the store's shared syncs busy.
@@ -46,10 +46,26 @@ pub(crate) async fn upload_all(
 async fn upload(
     client: &Client,
     source: &UploadSource,
-    on_wait: impl FnOnce(&anyhow::Error),
+    on_wait: impl FnOnce(&Error),
 ) -> anyhow::Result<SubmittedImage> {
-    let answer = patiently(async || client.upload(source).await, on_wait).await?;
-    Ok(SubmittedImage::uploaded(answer.url, &path_of(source)))
+    let upload = async || match source {
+        UploadSource::File(path) => client.upload_file(path).await,
+        UploadSource::Memory { bytes, .. } => client.upload(bytes.clone()).await,
+    };
+    match patiently(upload, on_wait).await {
+        Ok(answer) => Ok(uploaded(answer.url, &path_of(source))),
+        Err(error @ Error::File { .. }) => Err(error.into()),
+        Err(error) => Err(error).with_context(|| format!("cannot upload {}", source.name())),
+    }
+}
+
+/// The uploaded file at `path`, called by its path where that is short and plain.
+fn uploaded(url: String, path: &Path) -> SubmittedImage {
+    let name = path.to_string_lossy();
+    // Escapes in JSON would make a request of a thousand images larger than its body may be.
+    let is_plain = name.chars().all(|c| !c.is_control() && c != '"' && c != '\\');
+    let id = (is_plain && name.len() <= MAX_IMAGE_ID_BYTES).then(|| name.into_owned());
+    SubmittedImage { url, id }
 }
 
 /// What the parts of a submission share.
@@ -104,20 +120,21 @@ impl Sender {
     ///
     /// # Errors
     /// As of [`patiently`].
-    pub async fn patiently<T>(
-        &self,
-        call: impl AsyncFn() -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+    pub async fn patiently<T>(&self, call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
         patiently(call, |error| self.waits(error)).await
     }
 
-    fn waits(&self, error: &anyhow::Error) {
+    fn waits(&self, error: &Error) {
         self.progress.waits(error, self.run.is_remembered());
     }
 
     /// The request of `images`.
     pub fn submission(&self, images: Vec<SubmittedImage>) -> Submission {
-        Submission::new(images, &self.models, self.callback.as_deref())
+        let submission = Submission::new(images, &self.models);
+        match &self.callback {
+            Some(url) => submission.with_callback(url),
+            None => submission,
+        }
     }
 
     /// The request that a run before made of `part`, found without an upload.
@@ -155,7 +172,7 @@ impl Sender {
             }
             Input::Url { url, place } => {
                 self.progress.done(1);
-                let image = SubmittedImage::at(&url);
+                let image = SubmittedImage::at(url.clone());
                 let name = place.map_or(url.clone(), |place| format!("{url}, {place}"));
                 return Ok(Some(NamedImage { image, name }));
             }
@@ -178,16 +195,18 @@ impl Sender {
 
 /// Whether an upload failed for its image: it cannot be read, or the server does not take it.
 fn is_of_image(error: &anyhow::Error) -> bool {
-    let is_unread =
-        !error.is::<Unreachable>() && error.chain().any(|cause| cause.is::<io::Error>());
-    is_unread || Refusal::is_of_content(error)
+    match error.downcast_ref() {
+        Some(Error::File { .. }) => true,
+        Some(Error::Refused(refusal)) => refusal.is_of_content(),
+        _ => false,
+    }
 }
 
 /// The image that an upload of `input` would give, or why there is none.
 fn hashed(input: &Input) -> Result<SubmittedImage, String> {
     let source = match input {
         Input::Unreadable(why) => return Err(why.clone()),
-        Input::Url { url, .. } => return Ok(SubmittedImage::at(url)),
+        Input::Url { url, .. } => return Ok(SubmittedImage::at(url.clone())),
         Input::Image(source) => source,
     };
     let sha256 = match source {
@@ -195,7 +214,7 @@ fn hashed(input: &Input) -> Result<SubmittedImage, String> {
         UploadSource::File(path) => File::open(path).and_then(hash),
     };
     let sha256 = sha256.map_err(|error| format!("cannot read {}: {error}", source.name()))?;
-    Ok(SubmittedImage::uploaded(format!("{UPLOADED_PREFIX}{sha256}"), &path_of(source)))
+    Ok(uploaded(format!("{UPLOADED_PREFIX}{sha256}"), &path_of(source)))
 }
 
 fn hash(mut file: File) -> io::Result<Sha256> {

@@ -10,11 +10,12 @@ use std::{
 };
 
 use anyhow::Context;
+use flota_client::Submission;
 use flota_core::{RequestId, Sha256, ports::Clock};
 use flota_platform::{SystemClock, create_private_dir};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{client::Submission, print::note};
+use crate::print::note;
 
 /// How long an interrupted submission can be resumed: a user who runs the command on another day wants
 /// the models to run again.
@@ -148,11 +149,12 @@ fn read(text: &str) -> Option<(String, Timestamp, BTreeMap<Sha256, RequestId>)> 
 
 #[cfg(test)]
 mod tests {
+    use flota_client::SubmittedImage;
+
     use super::*;
-    use crate::client::SubmittedImage;
 
     fn submission(url: &str) -> Submission {
-        Submission::new(vec![SubmittedImage::at(url)], &["a".parse().unwrap()], None)
+        Submission::new(vec![SubmittedImage::at(url)], &["a".parse().unwrap()])
     }
 
     #[test]

@@ -44,8 +44,12 @@ pub(super) fn round_sort(round: u32) -> String {
 
 /// The key of a pack.
 pub(super) fn pack_key(key: PackKey) -> Item {
-    let sort = format!("{}{:010}", packs_prefix(key.round.round), key.pack);
-    item([(PARTITION, text(key.round.request.to_string())), (SORT, text(sort))])
+    item([(PARTITION, text(key.round.request.to_string())), (SORT, text(pack_sort(key)))])
+}
+
+/// The sort key of a pack.
+pub(super) fn pack_sort(key: PackKey) -> String {
+    format!("{}{:010}", packs_prefix(key.round.round), key.pack)
 }
 
 /// What the sort keys of a round's packs begin with.

@@ -6,12 +6,14 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, ReturnValue},
 };
-use flota_core::{PackKey, PackRecord, PortResult, Resend, RoundKey, TaskOutcome, ports::Recorded};
+use flota_core::{
+    Counts, Pack, PackKey, PackRecord, PortResult, Resend, RoundKey, TaskOutcome, ports::Recorded,
+};
 
 use super::{
     batches::Query,
     columns::{Item, item, nanos, number, read_number, read_time, text},
-    keys::{last_number, pack_key, packs_prefix},
+    keys::{last_number, pack_key, pack_sort, packs_prefix},
     outcomes::{decode, encode},
     table::{Change, Table, Written},
 };
@@ -37,6 +39,64 @@ pub(super) async fn packs(table: &Table, key: RoundKey) -> PortResult<Vec<(u32, 
     let condition = "request_id = :request AND begins_with(item_key, :packs)";
     let items = table.query("reading a round's packs", Query::all(condition, values)).await?;
     items.iter().map(|item| Ok((last_number(item)?, read(item)?))).collect()
+}
+
+/// The records of those of a round's `packs` that have one, by their index. A query for each run of packs that follow
+/// each other: one read unit for each four kilobytes of it, which is two packs of twenty successes.
+async fn some(
+    table: &Table,
+    key: RoundKey,
+    packs: &[Pack],
+) -> PortResult<BTreeMap<u32, PackRecord>> {
+    let mut indexes: Vec<u32> = packs.iter().map(|pack| pack.index).collect();
+    indexes.sort_unstable();
+    let mut records = BTreeMap::new();
+    for run in indexes.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
+        let sort = |index: Option<&u32>| {
+            let pack = *index.expect("a run has an index");
+            text(pack_sort(PackKey { round: key, pack }))
+        };
+        let values = item([
+            (":request", text(key.request.to_string())),
+            (":first", sort(run.first())),
+            (":last", sort(run.last())),
+        ]);
+        let condition = "request_id = :request AND item_key BETWEEN :first AND :last";
+        for item in table.query("reading packs", Query::all(condition, values)).await? {
+            records.insert(last_number(&item)?, read(&item)?);
+        }
+    }
+    Ok(records)
+}
+
+/// The outcomes that are recorded of the tasks of `packs`, by number.
+pub(super) async fn outcomes(
+    table: &Table,
+    key: RoundKey,
+    packs: &[Pack],
+) -> PortResult<Vec<TaskOutcome>> {
+    let mut records = some(table, key, packs).await?;
+    let mut outcomes = Vec::new();
+    for pack in packs {
+        let Some(record) = records.get_mut(&pack.index) else { continue };
+        for n in &pack.tasks {
+            let outcome = record.outcomes.remove(n);
+            outcomes.extend(outcome.map(|outcome| TaskOutcome { n: *n, outcome }));
+        }
+    }
+    outcomes.sort_by_key(|outcome| outcome.n);
+    Ok(outcomes)
+}
+
+/// How many tasks of `packs` stand where, by what is recorded of each.
+pub(super) async fn counts(table: &Table, key: RoundKey, packs: &[Pack]) -> PortResult<Counts> {
+    let records = some(table, key, packs).await?;
+    let mut counts = Counts::default();
+    for pack in packs {
+        let record = records.get(&pack.index);
+        counts += record.unwrap_or(&PackRecord::default()).counts(pack);
+    }
+    Ok(counts)
 }
 
 /// Sets each outcome that is absent. One write unit for each kilobyte of the pack, which is two for

@@ -3,8 +3,8 @@ use std::{collections::BTreeSet, time::Duration};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use flota_core::{
-    PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey, TaskId,
-    TaskOutcome,
+    Counts, Pack, PackKey, PackRecord, PortResult, Request, RequestId, Resend, Round, RoundKey,
+    TaskId, TaskOutcome,
     ports::{Accept, Accepted, Clock, Finish, Recorded, Requests},
 };
 use jiff::Timestamp;
@@ -90,13 +90,29 @@ impl Requests for DynamoRequests {
         packs::packs(&self.table, key).await
     }
 
+    async fn outcomes(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Vec<TaskOutcome>> {
+        packs::outcomes(&self.table, key, packs).await
+    }
+
+    /// One read unit for the round, and one for each four kilobytes of its incomplete packs.
+    async fn counts(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Counts> {
+        let Some((ended, mut counts)) = rounds::ended(&self.table, key, packs).await? else {
+            // It was begun by a version that did not count.
+            return packs::counts(&self.table, key, packs).await;
+        };
+        let others = packs.iter().filter(|pack| !ended.contains(&pack.index));
+        let others: Vec<Pack> = others.cloned().collect();
+        counts += packs::counts(&self.table, key, &others).await?;
+        Ok(counts)
+    }
+
     async fn record(&self, key: PackKey, outcomes: &[TaskOutcome]) -> PortResult<Recorded> {
         let expiry = expiry(key.round.request, self.kept_for, SystemClock.now());
         packs::record(&self.table, key, outcomes, expiry).await
     }
 
-    async fn complete_pack(&self, key: PackKey) -> PortResult<Round> {
-        rounds::complete_pack(&self.table, key).await
+    async fn complete_pack(&self, key: PackKey, ended: Counts) -> PortResult<Round> {
+        rounds::complete_pack(&self.table, key, ended).await
     }
 
     async fn finish(&self, finish: &Finish) -> PortResult<bool> {

@@ -1,13 +1,17 @@
 //! Rounds as items, each with the callback that finishing it makes: one update then marks the
 //! round, makes the callback, and moves the item in the index of what is due.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use flota_core::{PackKey, PortError, PortResult, Round, RoundKey, ports::Finish};
+use flota_core::{Counts, Pack, PackKey, PortError, PortResult, Round, RoundKey, ports::Finish};
 use jiff::Timestamp;
 
 use super::{
     callbacks,
-    columns::{Item, damaged, document, item, nanos, read_document, read_time},
+    columns::{
+        Item, damaged, document, item, nanos, number, read_document, read_number, read_time,
+    },
     due::{DUE_AT, Kind, due},
     keys::{WRITTEN_BY, last_number, request_of, round_key},
     table::{Change, Table, Written},
@@ -17,6 +21,11 @@ const REPLAYED: &str = "replayed_tasks";
 const COMPLETE: &str = "complete_packs";
 const OPENED_AT: &str = "opened_at";
 const FINISHED_AT: &str = "finished_at";
+/// How many tasks of the complete packs ended how. A round that an earlier version began has none.
+const SUCCEEDED: &str = "succeeded_count";
+const FAILED: &str = "failed_count";
+const EXPIRED: &str = "expired_count";
+const CANCELED: &str = "canceled_count";
 
 /// The item of an open round that is due.
 pub(super) fn open_item(
@@ -36,15 +45,11 @@ pub(super) fn open_item(
 
 /// The round of an item.
 pub(super) fn read(item: &Item) -> PortResult<Round> {
-    let complete = match item.get(COMPLETE) {
-        Some(AttributeValue::Ns(packs)) => packs.iter().map(|pack| pack.parse()).collect(),
-        _ => Ok(Default::default()),
-    };
     let finished_at = read_time(item, FINISHED_AT)?;
     Ok(Round {
         key: RoundKey { request: request_of(item)?, round: last_number(item)? },
         replayed: item.contains_key(REPLAYED).then(|| read_document(item, REPLAYED)).transpose()?,
-        complete: complete.map_err(|error| damaged(COMPLETE, error))?,
+        complete: complete(item)?,
         // Of a finished round it is the callback that is due.
         due_at: if finished_at.is_none() { read_time(item, DUE_AT)? } else { None },
         opened_at: read_time(item, OPENED_AT)?.ok_or_else(|| damaged(OPENED_AT, "missing"))?,
@@ -52,21 +57,64 @@ pub(super) fn read(item: &Item) -> PortResult<Round> {
     })
 }
 
+fn complete(item: &Item) -> PortResult<BTreeSet<u32>> {
+    let Some(AttributeValue::Ns(packs)) = item.get(COMPLETE) else { return Ok(BTreeSet::new()) };
+    let packs: Result<_, _> = packs.iter().map(|pack| pack.parse()).collect();
+    packs.map_err(|error| damaged(COMPLETE, error))
+}
+
+/// The complete packs of a round, and how their tasks ended, of `packs`, which are all that it runs. `None` where the
+/// round does not say it of each of them: an earlier version wrote it. One read unit.
+pub(super) async fn ended(
+    table: &Table,
+    key: RoundKey,
+    packs: &[Pack],
+) -> PortResult<Option<(BTreeSet<u32>, Counts)>> {
+    let item = table.get("reading how far a round is", round_key(key)).await?;
+    let item = item.ok_or_else(|| missing(key))?;
+    let complete = complete(&item)?;
+    let count = |name| Ok::<u32, PortError>(read_number(&item, name)?.unwrap_or(0));
+    let mut counts = Counts {
+        succeeded: count(SUCCEEDED)?,
+        failed: count(FAILED)?,
+        expired: count(EXPIRED)?,
+        canceled: count(CANCELED)?,
+        ..Counts::default()
+    };
+    counts.total = counts.ended();
+    let counted = packs.iter().filter(|pack| complete.contains(&pack.index));
+    let task_count: usize = counted.map(|pack| pack.tasks.len()).sum();
+    Ok((task_count == counts.total as usize).then_some((complete, counts)))
+}
+
 /// Whether the item is of a round that is finished.
 pub(super) fn is_finished(item: &Item) -> bool {
     item.contains_key(FINISHED_AT)
 }
 
-/// Adds a pack to the complete ones. One write unit.
-pub(super) async fn complete_pack(table: &Table, key: PackKey) -> PortResult<Round> {
-    let pack = AttributeValue::Ns(vec![key.pack.to_string()]);
-    let change = Change::of(round_key(key.round), "ADD complete_packs :pack")
-        .only_if("attribute_exists(opened_at)")
-        .value(":pack", pack)
+/// Adds a pack to the complete ones, and what its tasks ended as to the counts, once. One write unit.
+pub(super) async fn complete_pack(table: &Table, key: PackKey, ended: Counts) -> PortResult<Round> {
+    let counts = [
+        (SUCCEEDED, ended.succeeded),
+        (FAILED, ended.failed),
+        (EXPIRED, ended.expired),
+        (CANCELED, ended.canceled),
+    ];
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+    let mut add = "ADD complete_packs :packs".to_owned();
+    counts.clone().for_each(|(name, _)| add.push_str(&format!(", {name} :{name}")));
+    let mut change = Change::of(round_key(key.round), add)
+        .only_if("attribute_exists(opened_at) AND NOT contains(complete_packs, :pack)")
+        .value(":packs", AttributeValue::Ns(vec![key.pack.to_string()]))
+        .value(":pack", number(key.pack))
         .returning(ReturnValue::AllNew);
+    for (name, count) in counts {
+        change = change.value(&format!(":{name}"), number(count));
+    }
     match table.change("completing a pack", change).await? {
-        Written::Done(item) => read(&item),
-        Written::Refused(_) => Err(missing(key.round)),
+        // Refused: it was complete before.
+        Written::Done(item) | Written::Refused(Some(item)) => read(&item),
+        Written::Refused(None) => Err(missing(key.round)),
     }
 }
 

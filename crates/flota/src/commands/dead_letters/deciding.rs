@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
+use flota_client::{Client, DeadLetterView, ReplayBody};
 use flota_core::DeadLetterSelection;
 use serde_json::json;
 
@@ -10,7 +11,6 @@ use super::{
 };
 use crate::{
     cli::{DiscardArgs, ReplayArgs, StopArgs},
-    client::{Client, ReplayOrder},
     print::{note, print, print_json},
     show::count,
 };
@@ -22,17 +22,17 @@ pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         refuse_both(&selection)?;
         return replay_one(&client, &id, &args.person.name, args.dry_run, args.json).await;
     }
-    let order = ReplayOrder {
-        selection,
+    let order = ReplayBody {
         limit: args.limit,
         rate_per_second: args.rate,
         to_version: args.to_version,
-        by: args.person.name,
+        by: Some(args.person.name),
+        ..ReplayBody::from(selection)
     };
     if args.dry_run {
         return dry_run(&client, &order, args.json).await;
     }
-    let total = client.dry_run(&order).await?.count;
+    let total = client.dry_run(&order).await?.groups.count;
     let replay = client.start_replay(&order).await?;
     if args.detach {
         match args.json {
@@ -56,25 +56,31 @@ async fn replay_one(
     match is_json {
         true => print_json(&answer)?,
         false if is_dry => print(format!("{id} would run again"))?,
-        false if answer["subject"] == "message" => print(format!("{id} was sent again"))?,
-        false => print(format!("{id} runs again in round {}", answer["replay_round"]))?,
+        false if matches!(*answer, DeadLetterView::Message(_)) => {
+            print(format!("{id} was sent again"))?
+        }
+        false => {
+            let round = answer.facts().replay_round.unwrap_or_default();
+            print(format!("{id} runs again in round {round}"))?
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn dry_run(client: &Client, order: &ReplayOrder, is_json: bool) -> anyhow::Result<ExitCode> {
+async fn dry_run(client: &Client, order: &ReplayBody, is_json: bool) -> anyhow::Result<ExitCode> {
     let answer = client.dry_run(order).await?;
     if is_json {
         print_json(&answer)?;
         return Ok(ExitCode::SUCCESS);
     }
-    print(groups_text(&answer))?;
+    print(groups_text(&answer.groups))?;
     if !answer.sample.is_empty() {
         print(format!("first dead letters:\n{}", letters_table(&answer.sample)))?;
     }
     for letter in &answer.sample {
-        if let Some(refusal) = &letter.refusal {
-            print(format!("{} could not run now: {refusal}", letter.id))?;
+        let facts = letter.facts();
+        if let Some(refusal) = &facts.refusal {
+            print(format!("{} could not run now: {refusal}", facts.id))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
+use flota_client::{Client, ReplayStateView, ReplayView, Verbatim};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -9,7 +10,6 @@ use tokio::{
 
 use crate::{
     cli::WatchArgs,
-    client::{Client, ReplayAnswer, Verbatim},
     print::{note, print, print_json},
     run::INTERRUPTED,
 };
@@ -29,7 +29,7 @@ pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
 /// replayed, if that is known.
 pub(super) async fn follow(
     client: &Client,
-    mut replay: Verbatim<ReplayAnswer>,
+    mut replay: Verbatim<ReplayView>,
     total: Option<u64>,
     is_json: bool,
 ) -> anyhow::Result<ExitCode> {
@@ -37,7 +37,7 @@ pub(super) async fn follow(
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let bar = bar(total);
     let mut unanswered = 0;
-    while replay.state == "running" {
+    while replay.state == ReplayStateView::Running {
         show(&bar, &replay);
         let next = async {
             time::sleep(INTERVAL).await;
@@ -60,7 +60,7 @@ pub(super) async fn follow(
             Err(_) if unanswered < MAX_UNANSWERED => unanswered += 1,
             Err(error) => {
                 bar.finish_and_clear();
-                return Err(error.context(format!("cannot get the progress of {id}")));
+                return Err(error).with_context(|| format!("cannot get the progress of {id}"));
             }
         }
     }
@@ -70,17 +70,18 @@ pub(super) async fn follow(
         false => print(summary(&replay))?,
     }
     let counts = &replay.counts;
-    let is_whole = replay.state == "completed" && counts.failed + counts.skipped == 0;
+    let is_whole =
+        replay.state == ReplayStateView::Completed && counts.failed + counts.skipped == 0;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Where a replay stands, in a sentence.
-pub(super) fn summary(replay: &ReplayAnswer) -> String {
+pub(super) fn summary(replay: &ReplayView) -> String {
     let why = replay.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     format!("{} {}{why}: {}", replay.id, replay.state, told(replay))
 }
 
-fn told(replay: &ReplayAnswer) -> String {
+fn told(replay: &ReplayView) -> String {
     let counts = &replay.counts;
     let mut text = format!("{} succeeded, {} failed again", counts.succeeded, counts.failed);
     let others =
@@ -104,7 +105,7 @@ fn bar(total: Option<u64>) -> ProgressBar {
     bar.with_style(style)
 }
 
-fn show(bar: &ProgressBar, replay: &ReplayAnswer) {
+fn show(bar: &ProgressBar, replay: &ReplayView) {
     let done = replay.counts.done();
     if bar.length().is_some_and(|length| length < done) {
         bar.set_length(done);

@@ -1,8 +1,11 @@
 use std::{collections::BTreeMap, ops::Deref, process::ExitCode};
 
+use flota_client::{
+    Client, DeadLetterGroups, DeadLetterView, MessageDeadLetter, TaskDeadLetter, UploadDeadLetter,
+};
+
 use crate::{
     cli::{GroupsArgs, ListArgs, ReplaysArgs, ShowArgs},
-    client::{Client, DeadLetterAnswer, GroupsAnswer},
     print::{print, print_json},
     table::{Table, terminal_width},
     times,
@@ -36,7 +39,7 @@ pub(super) async fn show_one(args: ShowArgs) -> anyhow::Result<ExitCode> {
     let letter = Client::new(args.server.url).dead_letter(&args.id).await?;
     match args.json {
         true => print_json(&letter)?,
-        false => print(format!("{:#}", *letter))?,
+        false => print(format!("{:#}", serde_json::to_value(&letter)?))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -58,7 +61,7 @@ pub(super) async fn replays(args: ReplaysArgs) -> anyhow::Result<ExitCode> {
         let counts = &replay.counts;
         let state = match &replay.why {
             Some(why) => format!("{}: {why}", replay.state),
-            None => replay.state.clone(),
+            None => replay.state.to_string(),
         };
         table.add([
             replay.id.to_string(),
@@ -77,24 +80,25 @@ pub(super) async fn replays(args: ReplaysArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Dead letters as a table.
-pub(super) fn letters_table<'a>(letters: impl IntoIterator<Item = &'a DeadLetterAnswer>) -> String {
+pub(super) fn letters_table<'a>(letters: impl IntoIterator<Item = &'a DeadLetterView>) -> String {
     let mut table = Table::new(&["id", "of", "reason", "attempts", "since", "state", "last error"]);
     for letter in letters {
+        let facts = letter.facts();
         table.add([
-            letter.id.clone(),
+            facts.id.clone(),
             subject(letter),
-            letter.reason.clone(),
-            letter.attempts.to_string(),
-            times::shown(letter.created_at),
-            letter.state.clone(),
-            letter.message.clone(),
+            facts.reason.to_string(),
+            facts.attempts.to_string(),
+            times::shown(facts.created_at),
+            facts.state.to_string(),
+            facts.message.clone(),
         ]);
     }
     table.draw(terminal_width())
 }
 
 /// Groups as a table, with their sum.
-pub(super) fn groups_text(groups: &GroupsAnswer) -> String {
+pub(super) fn groups_text(groups: &DeadLetterGroups) -> String {
     if groups.groups.is_empty() {
         return "no dead letters".to_owned();
     }
@@ -102,7 +106,7 @@ pub(super) fn groups_text(groups: &GroupsAnswer) -> String {
     for group in &groups.groups {
         table.add([
             group.model.as_ref().map_or_else(|| "(no task)".to_owned(), ToString::to_string),
-            group.reason.clone(),
+            group.reason.to_string(),
             group.count.to_string(),
             times::shown(group.oldest_at),
             times::shown(group.newest_at),
@@ -113,10 +117,12 @@ pub(super) fn groups_text(groups: &GroupsAnswer) -> String {
     format!("{}\n{}{more} in total", table.draw(terminal_width()), groups.count)
 }
 
-fn subject(letter: &DeadLetterAnswer) -> String {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    match &letter.image {
-        Some(image) => format!("{}: {image}", text(&letter.model)),
-        None => format!("a message on {}", text(&letter.queue)),
+fn subject(letter: &DeadLetterView) -> String {
+    match letter {
+        DeadLetterView::Task(TaskDeadLetter { model, image, .. })
+        | DeadLetterView::Upload(UploadDeadLetter { model, image, .. }) => {
+            format!("{model}: {image}")
+        }
+        DeadLetterView::Message(MessageDeadLetter { queue, .. }) => format!("a message on {queue}"),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{fmt, ops::Deref};
 
-use anyhow::Context;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, Error, MapAccess, Visitor},
@@ -11,14 +10,14 @@ use serde_json::value::{RawValue, to_raw_value};
 
 /// An answer that is read as a `T` and printed byte for byte as it came.
 #[derive(Debug, Clone)]
-pub(crate) struct Verbatim<T> {
+pub struct Verbatim<T> {
     text: Box<RawValue>,
     value: T,
 }
 
 /// An object whose values are not read: names in their order, values byte for byte.
 #[derive(Debug, Clone)]
-pub(crate) struct VerbatimObject(Vec<(String, Box<RawValue>)>);
+pub struct VerbatimObject(Vec<(String, Box<RawValue>)>);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Verbatim<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -31,6 +30,13 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Verbatim<T> {
 impl<T> Serialize for Verbatim<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.text.serialize(serializer)
+    }
+}
+
+impl<T> Verbatim<T> {
+    /// The value without its text.
+    pub fn into_value(self) -> T {
+        self.value
     }
 }
 
@@ -47,19 +53,18 @@ impl VerbatimObject {
     ///
     /// # Errors
     /// If it is no `T`.
-    pub fn read<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<Option<T>> {
-        let Some((_, text)) = self.0.iter().find(|(other, _)| other == name) else {
-            return Ok(None);
-        };
-        serde_json::from_str(text.get())
-            .with_context(|| format!("`{name}` has an unexpected value"))
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> serde_json::Result<Option<T>> {
+        match self.0.iter().find(|(other, _)| other == name) {
+            Some((_, text)) => serde_json::from_str(text.get()),
+            None => Ok(None),
+        }
     }
 
     /// Puts `value` in the place of that of `name`.
     ///
     /// # Errors
     /// If `value` has no JSON.
-    pub fn replace(&mut self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
+    pub fn replace(&mut self, name: &str, value: &impl Serialize) -> serde_json::Result<()> {
         let text = to_raw_value(value)?;
         if let Some((_, old)) = self.0.iter_mut().find(|(other, _)| other == name) {
             *old = text;

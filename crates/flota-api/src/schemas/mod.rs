@@ -1,9 +1,23 @@
 //! The domain's types as OpenAPI describes their JSON. The domain knows nothing of OpenAPI, and nothing makes
 //! one of these; a generated client and a fuzzer hold them to what is answered (`tests/openapi`).
 
-#![allow(dead_code, reason = "what is described, not what is made")]
+#![allow(dead_code, missing_docs, reason = "what is described, not what is made")]
 
-use utoipa::ToSchema;
+mod manifest;
+mod words;
+
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{AdditionalProperties, ObjectBuilder, Schema},
+    },
+};
+
+pub use manifest::Manifest;
+pub use words::{
+    CallbackEvent, CallbackState, Code, Priority, ProblemCode, Reason, Status, StopReason,
+};
 
 /// The labelled output of a model; `kind` says which.
 #[derive(ToSchema)]
@@ -18,14 +32,14 @@ use utoipa::ToSchema;
         ("embedding" = "#/components/schemas/EmbeddingOutput"),
     )
 ))]
-pub(crate) enum Output {
+pub enum Output {
     Scores(ScoresOutput),
     Embedding(EmbeddingOutput),
 }
 
 /// A score for each listed label.
 #[derive(ToSchema)]
-pub(crate) struct ScoresOutput {
+pub struct ScoresOutput {
     kind: ScoresKind,
     /// The listed labels: the highest score first, those of a regression in the order of the labels.
     scores: Vec<LabelScore>,
@@ -35,7 +49,7 @@ pub(crate) struct ScoresOutput {
 /// itself. `scores`: on the model's own scale. `regression`: measured values.
 #[derive(ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum ScoresKind {
+pub enum ScoresKind {
     Softmax,
     Sigmoid,
     Scores,
@@ -44,7 +58,7 @@ enum ScoresKind {
 
 /// What a model says of one label.
 #[derive(ToSchema)]
-struct LabelScore {
+pub struct LabelScore {
     label: String,
     /// Its place in the model's output, from 0.
     index: u32,
@@ -54,14 +68,17 @@ struct LabelScore {
     flagged: Option<bool>,
 }
 
-/// A vector for comparing images: `vector`, or `encoding` and `data`.
+/// A vector for comparing images: `vector`, or `encoding`, `length` and `data`.
 #[derive(ToSchema)]
-pub(crate) struct EmbeddingOutput {
+pub struct EmbeddingOutput {
     kind: EmbeddingKind,
     #[schema(nullable = false)]
     vector: Option<Vec<f32>>,
     #[schema(nullable = false)]
     encoding: Option<EmbeddingEncoding>,
+    /// How many numbers `data` has.
+    #[schema(nullable = false)]
+    length: Option<u32>,
     /// Base64 of little-endian floating-point numbers.
     #[schema(nullable = false)]
     data: Option<String>,
@@ -69,21 +86,21 @@ pub(crate) struct EmbeddingOutput {
 
 #[derive(ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum EmbeddingKind {
+pub enum EmbeddingKind {
     Embedding,
 }
 
 /// Of how many bits the numbers in `data` are.
 #[derive(ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum EmbeddingEncoding {
+pub enum EmbeddingEncoding {
     Base64F32,
     Base64F16,
 }
 
 /// What was seen of an image.
 #[derive(ToSchema)]
-pub(crate) struct ImageFacts {
+pub struct ImageFacts {
     /// In pixels, upright.
     #[schema(minimum = 1)]
     width: u32,
@@ -101,7 +118,7 @@ pub(crate) struct ImageFacts {
 
 /// Where a task's time went. Stages that were not reached are absent.
 #[derive(ToSchema)]
-pub(crate) struct Timings {
+pub struct Timings {
     #[schema(nullable = false)]
     queued_ms: Option<f64>,
     #[schema(nullable = false)]
@@ -115,9 +132,26 @@ pub(crate) struct Timings {
     batch_size: Option<u32>,
 }
 
+/// How many tasks stand where.
+#[derive(ToSchema)]
+pub struct Counts {
+    /// All.
+    total: u32,
+    /// Without an outcome.
+    open: u32,
+    /// With a prediction.
+    succeeded: u32,
+    /// With a code.
+    failed: u32,
+    /// Past their deadline.
+    expired: u32,
+    /// Taken back.
+    canceled: u32,
+}
+
 /// An attempt to deliver a callback.
 #[derive(ToSchema)]
-pub(crate) struct CallbackAttempt {
+pub struct CallbackAttempt {
     #[schema(value_type = String, format = DateTime)]
     at: (),
     /// The HTTP status of the answer, where there was one.
@@ -130,20 +164,50 @@ pub(crate) struct CallbackAttempt {
 
 /// A fault of an attempt.
 #[derive(ToSchema)]
-pub(crate) struct Fault {
+pub struct Fault {
     #[schema(value_type = String, format = DateTime)]
     at: (),
-    /// A stable code, such as `FETCH_TIMEOUT`.
-    code: String,
+    code: Code,
     message: String,
+}
+
+/// Which dead letters are meant: those that meet every condition.
+#[derive(ToSchema)]
+pub struct DeadLetterSelection {
+    #[schema(nullable = false)]
+    model: Option<String>,
+    #[schema(nullable = false)]
+    reason: Option<Reason>,
+    #[schema(nullable = false)]
+    code: Option<Code>,
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    since: (),
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    until: (),
+    #[schema(nullable = false)]
+    text: Option<String>,
 }
 
 /// About how many messages a queue holds.
 #[derive(ToSchema)]
-pub(crate) struct Depth {
+pub struct Depth {
     /// Waiting to be received.
     ready: u64,
     /// Received and not acknowledged yet.
     in_flight: u64,
     delayed: u64,
 }
+
+/// What a client wants back unread.
+pub struct Metadata;
+
+impl PartialSchema for Metadata {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .description(Some("A JSON object that comes back as the client wrote it"))
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .into()
+    }
+}
+
+impl ToSchema for Metadata {}
