@@ -45,7 +45,7 @@ pub(super) fn decode_components(
 /// The upright image, its colours as they are stored.
 #[cfg_attr(not(feature = "turbojpeg"), expect(unused_variables, reason = "it is always whole"))]
 fn decode_segments(
-    segments: Segments,
+    mut segments: Segments,
     limits: &Limits,
     input: Option<&InputSpec>,
 ) -> Result<DecodedImage, DecodeError> {
@@ -67,6 +67,7 @@ fn decode_segments(
         return Ok(image);
     }
     // What libjpeg-turbo refuses or warns of is decided by the decoders that all builds have.
+    segments.check_scans()?;
     let pixels = match is_usual {
         true => usual(segments)?,
         false => jpeg_unusual::decode(segments)?,

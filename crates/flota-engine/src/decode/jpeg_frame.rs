@@ -5,7 +5,7 @@ use super::{DecodeError, ImageFormat, error::Cause};
 /// Bytes of a coefficient, where all are kept until the last scan.
 pub(super) const COEFFICIENT_BYTES: u64 = 2;
 /// Coefficients of a block.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// What a start-of-frame segment says, and what the scans have sent so far.
 #[derive(Debug)]
@@ -151,6 +151,12 @@ impl Frame {
     /// How many components a pixel has: 1, 3 or 4.
     pub(super) fn component_count(&self) -> usize {
         self.components.len()
+    }
+
+    /// How many blocks a unit has of a component, where it has several components.
+    pub(super) fn block_count(&self, component: usize) -> u32 {
+        let component = &self.components[component];
+        component.horizontal * component.vertical
     }
 
     /// The components' ids.

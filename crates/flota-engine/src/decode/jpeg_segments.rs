@@ -10,8 +10,9 @@ use image::metadata::Orientation;
 use super::{
     DecodeError, ImageFormat, exif,
     jpeg_color::{ColorMarkers, Colors},
-    jpeg_frame::{Frame, Scan, corrupt},
+    jpeg_frame::{Frame, corrupt},
     jpeg_profile::ProfileParts,
+    jpeg_scans::{self, ScanData},
     jpeg_tables::HuffmanTables,
 };
 
@@ -57,6 +58,8 @@ pub(super) struct Segments {
     pub stream: Vec<u8>,
     /// The image's header.
     pub frame: Frame,
+    /// Where the data of scans are in the stream.
+    scans: Vec<ScanData>,
     /// What the components are.
     pub colors: Colors,
     /// How the image is to be turned.
@@ -66,6 +69,19 @@ pub(super) struct Segments {
 }
 
 impl Segments {
+    /// Checks a file of several scans for what a decoder would not notice: see [`jpeg_scans`].
+    ///
+    /// # Errors
+    /// `Corrupt` for a scan whose data end early.
+    pub(super) fn check_scans(&mut self) -> Result<(), DecodeError> {
+        if self.frame.keeps_coefficients {
+            jpeg_scans::trim(&mut self.stream, &self.frame, &self.scans)?;
+            // They are no longer where they were.
+            self.scans.clear();
+        }
+        Ok(())
+    }
+
     /// The stream for a decoder that would go on where a scan was cut off.
     pub(super) fn poisoned(mut self) -> Vec<u8> {
         let end = self.stream.split_off(self.stream.len() - 2);
@@ -109,7 +125,7 @@ struct Reader<'a> {
     orientation: Option<Orientation>,
     profile: ProfileParts<'a>,
     restart_interval: u64,
-    scan_count: usize,
+    scans: Vec<ScanData>,
 }
 
 impl<'a> Reader<'a> {
@@ -126,7 +142,7 @@ impl<'a> Reader<'a> {
             orientation: None,
             profile: ProfileParts::default(),
             restart_interval: 0,
-            scan_count: 0,
+            scans: Vec::new(),
         }
     }
 
@@ -172,11 +188,11 @@ impl<'a> Reader<'a> {
                 self.orientation = Some(exif::orientation(payload).unwrap_or(upright));
             }
             // What comes after the first scan is too late for colours, as it is in libjpeg.
-            APP0 if payload.starts_with(b"JFIF\0") && self.scan_count == 0 => {
+            APP0 if payload.starts_with(b"JFIF\0") && self.scans.is_empty() => {
                 self.color_markers.has_jfif |= payload.len() >= JFIF_BYTES;
             }
-            APP2 if self.scan_count == 0 => self.profile.note(payload),
-            APP14 if payload.starts_with(b"Adobe") && self.scan_count == 0 => {
+            APP2 if self.scans.is_empty() => self.profile.note(payload),
+            APP14 if payload.starts_with(b"Adobe") && self.scans.is_empty() => {
                 let transform = payload.get(ADOBE_BYTES - 1).copied();
                 self.color_markers.adobe_transform =
                     transform.or(self.color_markers.adobe_transform);
@@ -227,8 +243,7 @@ impl<'a> Reader<'a> {
 
     /// Notes what a scan holds, and copies it up to the next marker.
     fn scan(&mut self, header: &[u8]) -> Result<(), DecodeError> {
-        self.scan_count += 1;
-        if self.scan_count > MAX_SCANS {
+        if self.scans.len() == MAX_SCANS {
             return Err(DecodeError::unsupported(format!(
                 "the JPEG has more than {MAX_SCANS} scans, which are not read"
             )));
@@ -236,26 +251,30 @@ impl<'a> Reader<'a> {
         let missing = || corrupt("a scan before the frame header");
         let frame = self.frame.as_mut().ok_or_else(missing)?;
         let is_sequential = !frame.is_progressive;
-        let Scan { components, unit_count } = frame.scan(header)?;
+        let scan = frame.scan(header)?;
         if is_sequential {
             for table in self.tables.missing() {
                 self.copy(DHT, &table);
             }
         }
         let mut named = header.to_vec();
-        for (component, selector) in components.iter().zip(named[1..].chunks_exact_mut(2)) {
+        for (component, selector) in scan.components.iter().zip(named[1..].chunks_exact_mut(2)) {
             selector[0] = *component as u8 + 1;
         }
         self.copy(SOS, &named);
+        let start = self.stream.len();
         let Restarts { count, are_in_order } = self.entropy_coded();
-        if self.restart_interval == 0 {
+        let (bytes, restart_interval) = (start..self.stream.len(), self.restart_interval);
+        let unit_count = scan.unit_count;
+        self.scans.push(ScanData { scan, bytes, restart_interval });
+        if restart_interval == 0 {
             return Ok(());
         }
         // Decoders differ in which intervals they leave out then: two of them would see two images.
         if !are_in_order {
             return Err(corrupt("restart markers out of order"));
         }
-        if count + 1 < unit_count.div_ceil(self.restart_interval) {
+        if count + 1 < unit_count.div_ceil(restart_interval) {
             return Err(corrupt("a scan ends before its last restart interval"));
         }
         Ok(())
@@ -293,7 +312,7 @@ impl<'a> Reader<'a> {
             return Err(corrupt("the file ends before its frame header"));
         };
         let is_whole = frame.is_begun()
-            && !(frame.is_progressive && self.scan_count == 1)
+            && !(frame.is_progressive && self.scans.len() == 1)
             && (has_end || frame.is_refined());
         if !is_whole {
             return Err(corrupt("the file ends before its last scan"));
@@ -302,6 +321,6 @@ impl<'a> Reader<'a> {
         let colors = Colors::of(&frame.ids(), self.color_markers);
         let orientation = self.orientation.unwrap_or(Orientation::NoTransforms);
         let icc = self.profile.join();
-        Ok(Segments { stream: self.stream, frame, colors, orientation, icc })
+        Ok(Segments { stream: self.stream, frame, scans: self.scans, colors, orientation, icc })
     }
 }

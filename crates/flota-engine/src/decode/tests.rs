@@ -1,5 +1,6 @@
 mod colors;
 mod containers;
+mod scans;
 mod tiff;
 
 use std::io::Cursor;
