@@ -6,7 +6,6 @@
 mod denied;
 #[cfg(test)]
 mod node_tests;
-mod optimize;
 
 use std::{
     cell::Cell,
@@ -18,16 +17,20 @@ use std::{
 
 use flota_core::{Dtype, InputSpec, OutputSpec};
 use tract_onnx::{
+    Onnx,
     pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
     prelude::{
-        DatumType, Framework, InferenceFact, TValue, Tensor as TractTensor, TractError,
-        TypedRunnableModel, tvec,
+        DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, TValue,
+        Tensor as TractTensor, TractError, TractResult, TypedModel, TypedRunnableModel, onnx, tvec,
     },
+    tract_core::transform::get_transform,
 };
 
-use self::optimize::{loader, optimized};
 use super::{Engine, InferError, LoadError, Session, graph};
 use crate::{Tensor, TensorData, Weights, preprocess::shape_of};
+
+/// tract's name for rewriting convolutions to run channel-last.
+const CHANNEL_LAST: &str = "conv_nhwc";
 
 /// A plan, optimised for one image.
 pub(super) struct TractEngine {
@@ -50,7 +53,7 @@ impl TractEngine {
         let proto = onnx
             .proto_model_for_read(&mut Cursor::new(bytes))
             .map_err(|error| LoadError::NotOnnx(one_line(&error.to_string())))?;
-        if let Some(reason) = denied::find(&proto) {
+        if let Some(reason) = denied::find(&proto, &|name| has_operator(&onnx, name)) {
             return Err(LoadError::NeedsOnnxRuntime(reason));
         }
         let output_index = check_names(&proto, input, output)?;
@@ -130,6 +133,43 @@ impl TractSession {
         }
         Ok(numbers)
     }
+}
+
+fn loader() -> Onnx {
+    // Shapes that exporters note for inner values contradict a concrete batch.
+    onnx().with_ignore_value_info(true)
+}
+
+/// Whether tract has an operator of this name.
+fn has_operator(onnx: &Onnx, name: &str) -> bool {
+    onnx.op_register.0.contains_key(name)
+}
+
+/// Convolutions run channel-last, which is what this engine does fastest: measured, a third less
+/// time for depthwise networks and a fifth less for others.
+fn optimized(model: InferenceModel) -> TractResult<TypedModel> {
+    let mut typed = model.into_typed()?.into_decluttered()?;
+    if let Some(transform) = get_transform(CHANNEL_LAST)? {
+        typed.transform(&*transform)?;
+    }
+    let typed = typed.into_decluttered()?;
+    check_facts(&typed)?;
+    typed.into_optimized()
+}
+
+/// tract gets some operators wrong on floats of 16 bits, and on tensors without elements, which are
+/// rare: graphs with either are refused.
+fn check_facts(typed: &TypedModel) -> TractResult<()> {
+    let facts = typed.nodes.iter().flat_map(|node| &node.outputs).map(|outlet| &outlet.fact);
+    for fact in facts {
+        let is_empty = fact.shape.as_concrete().is_some_and(|shape| shape.contains(&0));
+        if fact.datum_type == DatumType::F16 || is_empty {
+            return Err(TractError::msg(format!(
+                "tensors like {fact:?} are not known to be right"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks what the file says of its inputs and outputs, and returns the index of the output.

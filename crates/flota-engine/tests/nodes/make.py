@@ -2,15 +2,21 @@
 
     pip install onnx==1.23.2 onnxruntime==1.31.1 && python make.py FOLDER
 
-They are those of nodes, of the newest operator sets, and those of PyTorch's first exporters, of old ones,
-and some of our own of what both lack. Each test becomes FOLDER/NAME with model.onnx, input_N.pb, output_N.pb and tolerance.txt. Networks have their
-weights as constants where the tests feed them as inputs, so each test with more than one input is also written
-as NAME+constants, with all inputs but the first as initializers. FOLDER/onnxruntime.tsv says of each
-whether ONNX Runtime answers as wanted.
+They are those of nodes, those of PyTorch's first exporters, some of our own of what both lack, and what
+variants.py makes of each test of a single node: the same node of every older version of its operator, fed
+with other numbers, and without each of its attributes. What is expected of those is what onnx's reference
+implementation and ONNX Runtime agree on.
+
+Each test becomes FOLDER/NAME with model.onnx, input_N.pb, output_N.pb, tolerance.txt and proves.txt: what
+an engine that gets it right has proven (proofs.py). Networks have their weights as constants where the
+tests feed them as inputs, so each test with more than one input is also written as NAME+constants, with all
+inputs but the first as initializers. FOLDER/onnxruntime.tsv says of each whether ONNX Runtime answers as
+expected, and FOLDER/operators.txt has the versions of all operators, with their defaults.
 """
 
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import google.protobuf.message
@@ -22,8 +28,12 @@ from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.case.test_case import TestCase
 from onnx.reference import ReferenceEvaluator
 
+import older
+import proofs
+import variants
+from runs import agreed_answers, answers_of, is_near
+
 warnings.simplefilter("ignore")
-onnxruntime.set_default_logger_severity(4)
 
 
 def main():
@@ -32,40 +42,45 @@ def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
-    cases = [*collect_testcases(None), *stored_cases(), *own_cases()]
+    cases = [*collect_testcases(None), *stored_cases(), *own_cases(), *older.cases(own)]
+    cases = [case for case in cases if case is not None and is_of_tensors(case)]
+    proofs.learn_texts(case.model for case in cases)
+    print(f"{len(cases)} tests as they are", flush=True)
+    # Our own are of old versions and of other numbers already.
+    theirs = [case for case in cases if case.kind != "own"]
+    cases += [variant for case in theirs for variant in variants.of(case)]
+    print(f"{len(cases)} with variants", flush=True)
     for case in sorted(cases, key=lambda case: case.name):
-        inputs, outputs = case.data_sets[0]
-        if not all(isinstance(value, np.ndarray | np.generic) for value in [*inputs, *outputs]):
-            continue
-        inputs, outputs = [list(map(np.asarray, values)) for values in (inputs, outputs)]
-        write(folder / case.name, case, case.model, inputs, outputs)
+        inputs, outputs = [list(map(np.asarray, values)) for values in case.data_sets[0]]
+        proven = proofs.of(case.model, inputs, case)
+        write(folder / case.name, case, case.model, inputs, outputs, proven)
         lines.append((case.name, run(case, case.model, inputs, outputs)))
         if len(inputs) > 1:
             model, name = with_constants(case.model, inputs), f"{case.name}+constants"
-            write(folder / name, case, model, inputs[:1], outputs)
+            write(folder / name, case, model, inputs[:1], outputs, proven)
             lines.append((name, run(case, model, inputs[:1], outputs)))
     text = "".join(f"{name}\t{result}\n" for name, result in lines)
     (folder / "onnxruntime.tsv").write_text(text)
-    (folder / "defaults.txt").write_text("".join(f"{line}\n" for line in sorted(defaults())))
+    (folder / "operators.txt").write_text("".join(f"{line}\n" for line in sorted(operators())))
     (folder / "version.txt").write_text(f"{onnx.__version__} {onnxruntime.__version__}\n")
     print(f"{len(lines)} tests in {folder}")
 
 
-def defaults():
-    """`Operator.attribute:value` of each integer and text that is the default in all operator sets."""
-    found = {}
+def is_of_tensors(case) -> bool:
+    inputs, outputs = case.data_sets[0]
+    return all(isinstance(value, np.ndarray | np.generic) for value in [*inputs, *outputs])
+
+
+def operators():
+    """`Operator VERSION attribute=default …` with the defaults that are texts or whole numbers. Texts in
+    quotes are no matter: none has a blank."""
     for schema in onnx.defs.get_all_schemas_with_history():
-        for name, attribute in schema.attributes.items():
-            value = onnx.helper.get_attribute_value(attribute.default_value)
-            kind = attribute.type.name
-            if kind in ("INT", "STRING") and attribute.default_value.type:
-                value = value.decode() if isinstance(value, bytes) else value
-                found.setdefault((schema.name, name), set()).add(value)
-            else:
-                found.setdefault((schema.name, name), set()).add(None)
-    for (operator, name), values in found.items():
-        if len(values) == 1 and None not in values:
-            yield f"{operator}.{name}:{values.pop()}"
+        defaults = []
+        for name, value in sorted(proofs.defaults(schema).items()):
+            if isinstance(value, int | str) and " " not in str(value):
+                defaults.append(f" {name}={value}")
+        if schema.domain in ("", "ai.onnx.ml"):
+            yield f"{schema.name} {schema.since_version}{''.join(defaults)}"
 
 
 def own_cases():
@@ -93,7 +108,10 @@ def own_cases():
     then = branch("Relu", image.shape)
     scales = np.float32([1, 1, 2, 2])
     yield own("upsample-nearest", "Upsample", [image, scales], opset=9, mode="nearest")
-    yield own("if", "If", [np.array(True)], then_branch=then, else_branch=then, outer=image)
+    for opset in (12, 14, 18, 20, 22, 23, 24):
+        branches = {"then_branch": then, "else_branch": branch("Neg", image.shape)}
+        for chosen in (True, False):
+            yield own(f"if-{opset}-{chosen}", "If", [np.array(chosen)], opset=opset, outer=image, **branches)
 
 
 def branch(operator, shape):
@@ -101,9 +119,15 @@ def branch(operator, shape):
     return helper.make_graph([helper.make_node(operator, ["outer"], [operator])], operator, [], [output])
 
 
-def own(name, operator, inputs, outer=None, answer=None, opset=18, **attributes):
-    names = [f"x{n}" for n in range(len(inputs))]
-    node = helper.make_node(operator, names, ["y"], **attributes)
+def own(name, operator, inputs, outer=None, answer=None, answers=None, opset=18, agreed=False, **attributes):
+    """A test of one node. Its answers are those given, or those of onnx's reference; where they have to be
+    `agreed`, it is `None` unless ONNX Runtime answers the same."""
+    # What is left out has no name.
+    names = ["" if value is None else f"x{n}" for n, value in enumerate(inputs)]
+    answers = answers or [answer]
+    outputs = [f"y{n}" for n in range(len(answers))] if len(answers) > 1 else ["y"]
+    node = helper.make_node(operator, names, outputs, **attributes)
+    names, inputs = [name for name in names if name], [value for value in inputs if value is not None]
     if outer is not None:
         # The first is what stays an input.
         names, inputs = ["outer", *names], [outer, *inputs]
@@ -112,13 +136,21 @@ def own(name, operator, inputs, outer=None, answer=None, opset=18, **attributes)
         helper.make_tensor_value_info(name, kind, value.shape)
         for name, kind, value in zip(names, types, inputs)
     ]
-    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    graph = helper.make_graph([node], name, fed, [output])
+    kind = TensorProto.FLOAT if answers[0] is None else onnx.helper.np_dtype_to_tensor_dtype(answers[0].dtype)
+    given = [helper.make_tensor_value_info(output, kind, None) for output in outputs]
+    graph = helper.make_graph([node], name, fed, given)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    answers = [answer]
-    if answer is None:
+    case = TestCase(f"own-{name}", name, None, None, model, [(inputs, answers)], "own", 1e-3, 1e-5)
+    if agreed and answers[0] is None:
+        answers = agreed_answers(model, inputs, case)
+    elif answers[0] is None:
         answers = ReferenceEvaluator(model).run(None, dict(zip(names, inputs)))
-    return TestCase(f"own-{name}", name, None, None, model, [(inputs, answers)], "own", 1e-3, 1e-5)
+    elif agreed and not is_near(answers_of(model, inputs) or [], answers, case):
+        answers = None
+    if answers is None:
+        print(f"not agreed on: {name}")
+        return None
+    return replace(case, data_sets=[(inputs, answers)])
 
 
 def stored_cases():
@@ -157,7 +189,7 @@ def with_constants(model, inputs):
     return constant
 
 
-def write(folder, case, model, inputs, outputs):
+def write(folder, case, model, inputs, outputs, proven):
     folder.mkdir(exist_ok=True)
     onnx.save(model, folder / "model.onnx")
     for kind, values in [("input", inputs), ("output", outputs)]:
@@ -165,27 +197,15 @@ def write(folder, case, model, inputs, outputs):
             tensor = numpy_helper.from_array(value, f"{kind}_{number}")
             (folder / f"{kind}_{number}.pb").write_bytes(tensor.SerializeToString())
     (folder / "tolerance.txt").write_text(f"{case.rtol} {case.atol}\n")
+    (folder / "proves.txt").write_text("".join(f"{feature}\n" for feature in sorted(proven)))
 
 
 def run(case, model, inputs, outputs):
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-        names = [value.name for value in session.get_inputs()]
-        answers = session.run(None, dict(zip(names, inputs)))
-    except Exception:
+    answers = answers_of(model, inputs)
+    if answers is None:
         return "refused"
-    for wanted, answer in zip(outputs, answers):
-        if not isinstance(answer, np.ndarray) or wanted.shape != answer.shape:
-            return "wrong"
-        if wanted.dtype.kind in "fc":
-            wanted, answer = wanted.astype(np.float64), answer.astype(np.float64)
-            if not np.allclose(answer, wanted, case.rtol, max(case.atol, 1e-6), equal_nan=True):
-                return "wrong"
-        elif not np.array_equal(wanted, answer):
-            return "wrong"
-    return "right"
+    return "right" if is_near(answers, outputs, case) else "wrong"
 
 
-main()
+if __name__ == "__main__":
+    main()
