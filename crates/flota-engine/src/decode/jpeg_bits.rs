@@ -84,11 +84,11 @@ impl<'a> Bits<'a> {
     }
 
     /// Passes over the next bits.
-    pub(super) fn skip(&mut self, mut bits: u32) -> Result<(), DecodeError> {
+    pub(super) fn skip(&mut self, mut bits: u64) -> Result<(), DecodeError> {
         while bits > 0 {
-            let step = bits.min(FULL_BITS);
-            self.need(step)?;
-            self.consume(step);
+            let step = bits.min(u64::from(FULL_BITS));
+            self.need(step as u32)?;
+            self.consume(step as u32);
             bits -= step;
         }
         Ok(())

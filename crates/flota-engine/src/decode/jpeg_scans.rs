@@ -170,37 +170,57 @@ impl Coding {
         if let Self::AcFirst { component, .. } | Self::AcRefine { component, .. } = self {
             history[*component].resize(scan.unit_count as usize, 0);
         }
-        // Blocks from the next one on of which the band holds nothing new.
-        let mut empty_run = 0;
-        for unit in 0..scan.unit_count {
-            if restart_interval > 0 && unit > 0 && unit.is_multiple_of(restart_interval) {
+        let interval = if restart_interval == 0 { scan.unit_count } else { restart_interval };
+        let mut start = 0;
+        while start < scan.unit_count {
+            if start > 0 {
                 bits.restart()?;
-                empty_run = 0;
             }
-            match self {
-                Self::Sequential(components) => {
-                    for (block_count, dc, ac) in components {
-                        for _ in 0..*block_count {
-                            read_difference(bits, dc)?;
-                            read_block(bits, ac)?;
-                        }
+            let end = scan.unit_count.min(start + interval);
+            self.read_interval(bits, start..end, history)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Reads the units between two restart markers.
+    fn read_interval(
+        &self,
+        bits: &mut Bits<'_>,
+        units: Range<u64>,
+        history: &mut [Vec<u64>],
+    ) -> Result<(), DecodeError> {
+        let places = units.start as usize..units.end as usize;
+        match self {
+            Self::Sequential(components) => {
+                for (block_count, dc, ac) in units.flat_map(|_| components) {
+                    for _ in 0..*block_count {
+                        read_difference(bits, dc)?;
+                        read_block(bits, ac)?;
                     }
                 }
-                Self::DcFirst(components) => {
-                    for (block_count, codes) in components {
-                        for _ in 0..*block_count {
-                            read_difference(bits, codes)?;
-                        }
+            }
+            Self::DcFirst(components) => {
+                for (block_count, codes) in units.flat_map(|_| components) {
+                    for _ in 0..*block_count {
+                        read_difference(bits, codes)?;
                     }
                 }
-                Self::DcRefine(block_count) => bits.skip(*block_count)?,
-                Self::AcFirst { component, band, codes } => {
-                    let block = &mut history[*component][unit as usize];
-                    read_band(bits, codes, band.clone(), block, &mut empty_run)?;
+            }
+            Self::DcRefine(block_count) => {
+                bits.skip((units.end - units.start) * u64::from(*block_count))?;
+            }
+            Self::AcFirst { component, band, codes } => {
+                let blocks = &mut history[*component][places];
+                let mut at = 0;
+                while let Some(block) = blocks.get_mut(at) {
+                    at += 1 + read_band(bits, codes, band, block)? as usize;
                 }
-                Self::AcRefine { component, band, codes } => {
-                    let block = &mut history[*component][unit as usize];
-                    refine_band(bits, codes, band.clone(), block, &mut empty_run)?;
+            }
+            Self::AcRefine { component, band, codes } => {
+                let mut empty_run = 0;
+                for block in &mut history[*component][places] {
+                    refine_band(bits, codes, band, block, &mut empty_run)?;
                 }
             }
         }
@@ -211,7 +231,7 @@ impl Coding {
 /// A first coefficient (T.81, F.2.2.1): the length of its difference to the one before, and that.
 fn read_difference(bits: &mut Bits<'_>, codes: &Codes) -> Result<(), DecodeError> {
     let length = bits.code(codes)?;
-    bits.skip(u32::from(length.min(16)))
+    bits.skip(u64::from(length.min(16)))
 }
 
 /// The other coefficients of a block (T.81, F.2.2.2).
@@ -224,52 +244,45 @@ fn read_block(bits: &mut Bits<'_>, codes: &Codes) -> Result<(), DecodeError> {
             (_, 0) => break,
             _ => at += usize::from(run) + 1,
         }
-        bits.skip(u32::from(length))?;
+        bits.skip(u64::from(length))?;
     }
     Ok(())
 }
 
-/// The coefficients of a block in a band, sent for the first time (T.81, G.1.2.2).
+/// The coefficients of a block in a band, sent for the first time (T.81, G.1.2.2). Returns how many blocks behind
+/// it have none.
 fn read_band(
     bits: &mut Bits<'_>,
     codes: &Codes,
-    band: Range<usize>,
+    band: &Range<usize>,
     block: &mut u64,
-    empty_run: &mut u32,
-) -> Result<(), DecodeError> {
-    if *empty_run > 0 {
-        *empty_run -= 1;
-        return Ok(());
-    }
+) -> Result<u32, DecodeError> {
     let mut at = band.start;
     while at < band.end {
         match halves(bits.code(codes)?) {
             (15, 0) => at += 16,
-            (run, 0) => {
-                *empty_run = (1 << run) - 1 + bits.number(run)?;
-                break;
-            }
+            (run, 0) => return Ok((1 << run) - 1 + bits.number(run)?),
             (run, length) => {
                 at += usize::from(run);
-                bits.skip(u32::from(length))?;
-                *block |= 1_u64.checked_shl(at as u32).unwrap_or_default();
+                bits.skip(u64::from(length))?;
+                *block |= bits_from(at) & !bits_from(at + 1);
                 at += 1;
             }
         }
     }
-    Ok(())
+    Ok(0)
 }
 
 /// One more bit of those coefficients (T.81, G.1.2.3): each that was not zero has one, between the codes of those
-/// that no longer are.
+/// that no longer are. `empty_run` is of how many blocks, from this one on, none has changed from zero.
 fn refine_band(
     bits: &mut Bits<'_>,
     codes: &Codes,
-    band: Range<usize>,
+    band: &Range<usize>,
     block: &mut u64,
     empty_run: &mut u32,
 ) -> Result<(), DecodeError> {
-    let is_known = |block: u64, at: usize| block >> at & 1 == 1;
+    let known = *block & !bits_from(band.end);
     let mut at = band.start;
     while at < band.end && *empty_run == 0 {
         let (mut run, length) = halves(bits.code(codes)?);
@@ -280,26 +293,27 @@ fn refine_band(
             *empty_run = (1 << run) + bits.number(run)?;
             break;
         }
-        let mut known_count = 0;
-        while at < band.end && (is_known(*block, at) || run > 0) {
-            match is_known(*block, at) {
-                true => known_count += 1,
-                false => run -= 1,
-            }
+        let start = at;
+        while at < band.end && (known >> at & 1 == 1 || run > 0) {
+            run -= u8::from(known >> at & 1 == 0);
             at += 1;
         }
-        bits.skip(known_count)?;
+        bits.skip(u64::from((known & bits_from(start) & !bits_from(at)).count_ones()))?;
         if length > 0 && at < band.end {
             *block |= 1 << at;
         }
         at += 1;
     }
     if *empty_run > 0 {
-        let known_count = (at..band.end).filter(|at| is_known(*block, *at)).count();
-        bits.skip(known_count as u32)?;
+        bits.skip(u64::from((known & bits_from(at)).count_ones()))?;
         *empty_run -= 1;
     }
     Ok(())
+}
+
+/// The bits of all coefficients from `at` on.
+fn bits_from(at: usize) -> u64 {
+    u64::MAX.checked_shl(at as u32).unwrap_or_default()
 }
 
 /// A run of zeros, and the length of the number behind it.
