@@ -31,9 +31,18 @@ def write_manifest(folder, manifest, note):
     (Path(folder) / "model.yaml").write_text(f"# {note}\n{text}")
 
 
+def code(folder):
+    """What the `code` of `folder`/model.yaml says, which is written by hand: `{}` where there is none."""
+    file = Path(folder) / "model.yaml"
+    found = yaml.safe_load(file.read_text()).get("code") if file.is_file() else None
+    return {"code": found} if found else {}
+
+
 def write_golden(folder, pictures, manifest, score, tolerance=1e-3, labels=None):
     """Saves `pictures` (name to an RGB picture) and what `score(picture) -> numbers` says of them;
-    `labels` are those of the manifest where it does not list them itself."""
+    `labels` are those of the manifest where it does not list them itself. Of a model's own code, only
+    the advice for flagged labels is known here."""
+    advice = manifest.get("code", {}).get("parameters", {}).get("advice", {})
     place = Path(folder) / "golden"
     place.mkdir(parents=True, exist_ok=True)
     for old in place.glob("*.png"):
@@ -43,6 +52,9 @@ def write_golden(folder, pictures, manifest, score, tolerance=1e-3, labels=None)
         picture.save(place / f"{name}.png", optimize=True)
         numbers = score(upright(place / f"{name}.png"))
         output = said(numbers, labels or manifest.get("labels"), manifest["output"])
+        for entry in output.get("scores", []):
+            if entry.get("flagged") and entry["label"] in advice:
+                entry["advice"] = advice[entry["label"]]
         examples.append({"image": f"golden/{name}.png", "output": output})
     document = {"tolerance": tolerance, "examples": examples}
     (place / "examples.json").write_text(json.dumps(document, indent=2) + "\n")

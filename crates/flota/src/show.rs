@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn score(label: &str, score: f32, flagged: Option<bool>) -> LabelScore {
-        LabelScore { label: label.into(), index: 0, score, flagged }
+        LabelScore { label: label.into(), index: 0, score, flagged, advice: None }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     found.notes().iter().for_each(note);
     let (folder, _unpacked) = built_in::open(&args.folder, &settings).await?;
     let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
-    let engines = Engines::open(&settings.engine)?;
+    let engines = Engines::open(&settings.engine)?.with_code(built_in::codes());
     let model = folder.load(&engines)?;
     let mut session = engines.session(&model, 1)?;
     let mut predict = |image: &[u8]| flota_worker::predict(&model, &mut session, image);

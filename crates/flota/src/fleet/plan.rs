@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use super::{PlannedWorker, child::ChildSpec, supervisor::SERVER};
+use super::{PlannedWorker, child::ChildSpec, models::FoundModel, supervisor::SERVER};
+use crate::built_in;
 
 /// What a fleet is made of.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Plan {
     /// else by ours.
     ///
     /// # Errors
-    /// If its model needs an executable that is not there.
+    /// If a model needs code that is in neither.
     pub fn worker(&self, worker: &PlannedWorker) -> anyhow::Result<ChildSpec> {
         let name = worker.name.as_str();
         let own = own_executable()?;
@@ -53,13 +54,10 @@ impl Plan {
                 let args = iter::once("--model-dir".into()).chain(folders);
                 return self.spec(name, special, args.collect());
             }
-            if worker.models.iter().any(|model| model.manifest.code) {
-                bail!(
-                    "`{name}` needs a worker binary of its own, {}: build it with `cargo build --release \
-                     -p flota-{name}`",
-                    special.display()
-                );
-            }
+        }
+        for FoundModel { manifest, .. } in &worker.models {
+            let missing = || format!("`flota worker` cannot serve `{}`", manifest.name);
+            built_in::codes().check(manifest).with_context(missing)?;
         }
         let mut args: Vec<OsString> = vec!["worker".into()];
         args.extend(&mut folders);
