@@ -27,8 +27,15 @@ def next_version(folder, part):
 
 def write_manifest(folder, manifest, note):
     """Writes model.yaml; `note` is its first line."""
-    text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=100)
+    text = "".join(dumped(key, value) for key, value in manifest.items())
     (Path(folder) / "model.yaml").write_text(f"# {note}\n{text}")
+
+
+def dumped(key, value):
+    """A key of a manifest as YAML: the sentences among the parameters of `code` have a line each."""
+    is_nested = isinstance(value, (dict, list)) and key != "code"
+    style, width = (None, 100) if is_nested else (False, 200)
+    return yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=style, width=width)
 
 
 def code(folder):

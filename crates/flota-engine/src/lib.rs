@@ -8,6 +8,7 @@ mod code;
 mod decode;
 mod infer;
 mod model;
+mod output_check;
 mod postprocess;
 mod preprocess;
 mod probe;

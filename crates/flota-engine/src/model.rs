@@ -5,16 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use flota_core::{
-    ImageFacts, MAX_SCORE_CHARS, Manifest, Output, OutputKind, OutputTooLarge, VectorEncoding,
-    limits::MAX_PREDICTION_BYTES,
-};
+use flota_core::{ImageFacts, Manifest, Output};
 
 use crate::{
     DecodeError, DecodedImage, ElementType, Hooks, InferError, LoadError, LoadedNetwork,
     ModelCodes, NamedTensors, Network, NetworkAnswer, OutputRequest, Runtime, Session, Structure,
     Tensor, TensorSpec, Weights, decode_for,
     infer::{foreign_file, output_mismatch},
+    output_check,
     postprocess::postprocess,
     preprocess,
 };
@@ -121,8 +119,9 @@ impl Model {
             output,
             spare: Mutex::new(Some(session)),
         };
-        model.check_labels()?;
-        model.check_size()?;
+        let (spec, count) = (&model.manifest.output, model.output_count());
+        output_check::check_labels(&model.labels, spec, count)?;
+        output_check::check_size(&model.labels, spec, count)?;
         model.check_run().map_err(LoadError::FirstRun)?;
         Ok(model)
     }
@@ -265,39 +264,6 @@ impl Model {
         self.output.length().unwrap_or_default()
     }
 
-    fn check_labels(&self) -> Result<(), LoadError> {
-        let output_count = self.output_count();
-        if self.manifest.output.kind == OutputKind::Embedding {
-            return Ok(());
-        }
-        if self.labels.len() != output_count {
-            return Err(LoadError::LabelCount { label_count: self.labels.len(), output_count });
-        }
-        let mut named = self.manifest.output.thresholds.keys();
-        match named.find(|label| !self.labels.contains(label)) {
-            Some(label) => Err(LoadError::NoSuchLabel(label.clone())),
-            None => Ok(()),
-        }
-    }
-
-    /// The largest answer must fit a prediction, so that no image is refused for its answer.
-    fn check_size(&self) -> Result<(), LoadError> {
-        let output = &self.manifest.output;
-        let length = self.output_count();
-        if output.kind == OutputKind::Embedding {
-            let encoding = output.encoding.unwrap_or_else(|| VectorEncoding::usual(length));
-            return check_length(length, encoding);
-        }
-        let mut sizes: Vec<usize> = self.labels.iter().map(|label| entry_bytes(label)).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        let listed_count = output.listed_count(length) + output.thresholds.len();
-        let size_bytes = sizes.iter().take(listed_count).sum::<usize>() + ENVELOPE_BYTES;
-        if size_bytes > MAX_PREDICTION_BYTES {
-            return Err(LoadError::TooLarge(OutputTooLarge { size_bytes }));
-        }
-        Ok(())
-    }
-
     fn check_run(&self) -> Result<(), InferError> {
         let mut session = self.session(1)?;
         let image = self.black_image();
@@ -305,39 +271,6 @@ impl Model {
         self.keep_spare(session);
         let facts = Self::facts(&image, 0);
         answers.iter().try_for_each(|outputs| self.postprocess(outputs, &facts).map(drop))
-    }
-}
-
-fn check_length(length: usize, encoding: VectorEncoding) -> Result<(), LoadError> {
-    let limit = encoding.max_length();
-    if length <= limit {
-        return Ok(());
-    }
-    let cure = match encoding {
-        VectorEncoding::Json => "as JSON: write `output.encoding: base64_f32` or `base64_f16`",
-        VectorEncoding::Base64F32 => {
-            "in 32 bits each: write `output.encoding: base64_f16`, which keeps three digits"
-        }
-        VectorEncoding::Base64F16 => "in 16 bits each: have the network answer fewer",
-    };
-    Err(LoadError::EmbeddingTooLong { length, limit, cure })
-}
-
-/// The kind and the brackets around the listed labels.
-const ENVELOPE_BYTES: usize = 64;
-/// Keys, punctuation, index and flag of a listed label.
-const ENTRY_BYTES: usize = 64;
-
-/// The most that `label` takes in a prediction, escapes included.
-fn entry_bytes(label: &str) -> usize {
-    label.chars().map(escaped_bytes).sum::<usize>() + MAX_SCORE_CHARS + ENTRY_BYTES
-}
-
-fn escaped_bytes(character: char) -> usize {
-    match character {
-        '"' | '\\' => 2,
-        control if u32::from(control) < 0x20 => 6,
-        other => other.len_utf8(),
     }
 }
 

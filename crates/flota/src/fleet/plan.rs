@@ -94,3 +94,31 @@ pub(super) fn set(key: &str, value: &str) -> [OsString; 2] {
 pub(super) fn log_file(logs: &Path, child: &str) -> PathBuf {
     logs.join(format!("{child}.log"))
 }
+
+#[cfg(test)]
+mod tests {
+    use flota_core::Manifest;
+
+    use super::*;
+
+    #[test]
+    fn a_model_whose_code_is_nowhere_is_refused_with_the_program_that_has_it() {
+        let text = "{name: odd, version: '1', weights: {file: w}, labels: [a], code: {revision: 4}, \
+            input: {width: 8, height: 8, resize: {mode: exact}}, output: {kind: regression}}";
+        let manifest = Manifest::parse("model.yaml", text).unwrap();
+        let name = (&manifest.name).into();
+        let model = FoundModel { folder: "odd".into(), manifest, is_built_in: false };
+        let plan = Plan {
+            workers: vec![PlannedWorker { name, models: vec![model] }],
+            config: None,
+            set: Vec::new(),
+            data_dir: None,
+            drain: Duration::ZERO,
+            logs: None,
+        };
+        let error = format!("{:#}", plan.worker(&plan.workers[0]).err().unwrap());
+        for part in ["cannot serve `odd`", "revision 4", "`flota-odd --model-dir DIR`"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
