@@ -25,9 +25,18 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("flota-deploy", &["flota-core", "flota-platform"]),
     ("flota-worker", &["flota-core", "flota-engine", "flota-platform"]),
     ("flota-server", &["flota-api", "flota-core", "flota-platform"]),
+    // The command has the code of our own models, too.
     (
         "flota",
-        &["flota-client", "flota-core", "flota-deploy", "flota-platform", "flota-server", "flota-worker"],
+        &[
+            "flota-client",
+            "flota-core",
+            "flota-deploy",
+            "flota-image-quality",
+            "flota-platform",
+            "flota-server",
+            "flota-worker",
+        ],
     ),
 ];
 /// What the thin crate of a model may use.
@@ -123,7 +132,10 @@ fn a_copied_worker_folder_builds_and_nothing_else_changes() {
     copy_folder(&from, &to).expect("a model folder can be copied");
     for file in ["Cargo.toml", "model.yaml", "src/main.rs"] {
         let text = fs::read_to_string(to.join(file)).expect("a model folder has it");
-        fs::write(to.join(file), text.replace(ORIGINAL, COPY)).expect("the copy can be written");
+        // In Rust a crate's name has underscores.
+        let in_rust = [ORIGINAL, COPY].map(|name| name.replace('-', "_"));
+        let text = text.replace(ORIGINAL, COPY).replace(&in_rust[0], &in_rust[1]);
+        fs::write(to.join(file), text).expect("the copy can be written");
     }
     let before = hashes(&copy);
     // As the tests themselves are built, so that nothing outside the copy is built once more; the engine takes

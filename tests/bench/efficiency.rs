@@ -93,8 +93,9 @@ fn bare_loop(model: &Model, images: &[Vec<u8>]) -> Result<f64> {
 fn run_share(model: &Model, mut session: Box<dyn Session>, images: &[Vec<u8>]) -> Result<()> {
     for picture in images {
         let image = model.decode(picture)?;
-        let answers = session.run(&[model.prepare(&image)])?;
-        model.label(answers.first().context("an answer for an image")?)?;
+        let answers = session.run(&[model.prepare(&image)?])?;
+        let outputs = answers.first().context("an answer for an image")?;
+        model.postprocess(outputs, &Model::facts(&image, picture.len()))?;
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ pub fn measure(runtime: &Runtime, options: &Options) -> Result<Vec<Figure>> {
         loaded.iter().map(|model| model.session(1)).collect::<Result<_, _>>()?;
     for round in 0..=options.rounds {
         let decoded = per_image_ms(&images, |picture| {
-            prepared.prepare(&prepared.decode(picture)?);
+            prepared.prepare(&prepared.decode(picture)?)?;
             Ok(())
         })?;
         let inferred: Vec<f64> = sessions
@@ -108,11 +108,11 @@ impl<'a> Layouts<'a> {
 
 /// Of all `sessions` at the same time.
 fn images_per_second(sessions: &mut [Box<dyn Session>], model: &Model) -> Result<f64> {
-    let (tensor, began) = ([model.black()], Instant::now());
+    let (inputs, began) = ([model.black()?], Instant::now());
     let run = |session: &mut Box<dyn Session>| -> Result<u32> {
         let mut count = 0;
         while began.elapsed() < Duration::from_secs_f64(MIN_ROUND_S) {
-            session.run(&tensor)?;
+            session.run(&inputs)?;
             count += 1;
         }
         Ok(count)
@@ -129,13 +129,13 @@ pub fn engines(library: Option<&Path>) -> Result<Engines> {
     let mut settings = Settings::default().engine;
     settings.kind = if library.is_some() { EngineKind::OnnxRuntime } else { EngineKind::Tract };
     settings.library = library.map(Path::to_owned);
-    Engines::open(&settings)
+    Ok(Engines::open(&settings)?.with_code([flota_image_quality::code()].into()))
 }
 
 fn infer_ms(session: &mut dyn Session, model: &Model) -> Result<f64> {
-    let tensor = [model.black()];
+    let inputs = [model.black()?];
     per_image_ms(&[Vec::new()], |_| {
-        session.run(&tensor)?;
+        session.run(&inputs)?;
         Ok(())
     })
 }

@@ -17,13 +17,21 @@ use axum::{
 use image::{ImageFormat, RgbImage};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 
+/// How wide [`image`]s are, in pixels.
+const WIDTH: u32 = 48;
+
 /// A small photo-like PNG; another `seed`, other bytes.
 pub fn image(seed: u32) -> Vec<u8> {
+    image_of(WIDTH, seed)
+}
+
+/// An [`image`] of another width.
+pub fn image_of(width: u32, seed: u32) -> Vec<u8> {
     let pixel = |x: u32, y: u32| {
         let mix = (seed.wrapping_mul(2_654_435_761) >> 8).wrapping_add(x * 7 + y * 13);
         image::Rgb([(mix % 251) as u8, ((mix / 3) % 241) as u8, ((x * y + seed) % 239) as u8])
     };
-    let picture = RgbImage::from_fn(48, 40, pixel);
+    let picture = RgbImage::from_fn(width, 40, pixel);
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).expect("memory takes what is written");
     bytes.into_inner()

@@ -17,7 +17,7 @@ pub use api::{Api, MODEL};
 pub use cloud::{Cloud, PARTS};
 pub use emulator::Emulator;
 pub use faults::Fault;
-pub use images::{ImageServer, image};
+pub use images::{ImageServer, image, image_of};
 pub use places::{model_dir, project_dir};
 pub use process::{Home, Process, free_port};
 pub use proxy::Proxy;

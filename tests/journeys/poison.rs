@@ -1,11 +1,14 @@
-use flota_core::Sha256;
+use std::{fs, path::Path};
 
-use crate::harness::{Home, Process, Receiver, image, model_dir, until};
+use tempfile::TempDir;
+
+use crate::harness::{Home, Process, Receiver, image, image_of, model_dir, until};
 
 /// How often a task may be begun in this journey.
 const ATTEMPTS: u64 = 3;
-/// Which of the images is the poison.
+/// Which of the images is the poison, and how wide it is: no other is.
 const POISON: u64 = 13;
+const POISON_WIDTH: u32 = 64;
 
 #[tokio::test]
 async fn an_image_that_crashes_its_worker_is_found_and_its_mates_succeed() {
@@ -13,17 +16,20 @@ async fn an_image_that_crashes_its_worker_is_found_and_its_mates_succeed() {
     let receiver = Receiver::start().await;
     let _server = home.serve().await;
     receiver.trust(&home.secret());
-    let mut worker = poison_worker(&home);
+    let folder = poisoned_model();
+    let mut worker = poison_worker(&home, &folder);
     home.model_known().await;
     let api = home.api();
     let mut addresses = Vec::new();
     for n in 0..32 {
-        addresses.push(api.upload(image(n)).await);
+        let is_poison = u64::from(n) == POISON;
+        let picture = if is_poison { image_of(POISON_WIDTH, n) } else { image(n) };
+        addresses.push(api.upload(picture).await);
     }
     let request = api.submit(&addresses, &receiver.url()).await;
     let finished = until("the request to finish, worker after worker", || {
         if !worker.is_running() {
-            worker = poison_worker(&home);
+            worker = poison_worker(&home, &folder);
         }
         let (api, request) = (api.clone(), request.clone());
         async move {
@@ -48,7 +54,7 @@ async fn an_image_that_crashes_its_worker_is_found_and_its_mates_succeed() {
     let (status, answer) = api.post_text(&format!("/v1/dead-letters/{id}/replay"), &[], "").await;
     assert!(status.is_success(), "{answer}");
 
-    // The cure is an ordinary worker.
+    // The cure is a version without the fault.
     let _worker = home.work();
     let request = until("the new round to finish", || async {
         let now = api.request(&request).await;
@@ -66,11 +72,26 @@ async fn an_image_that_crashes_its_worker_is_found_and_its_mates_succeed() {
     assert_eq!(receiver.ids_of(id).into_iter().collect::<Vec<_>>(), wanted);
 }
 
-fn poison_worker(home: &Home) -> Process {
-    let folder = model_dir();
-    let folder = folder.to_str().expect("the project's path is plain text");
+/// The model of the journeys in a version that has code.
+fn poisoned_model() -> TempDir {
+    let folder = TempDir::new().expect("there is a temporary folder");
+    for file in ["model.yaml", "means.onnx"] {
+        let bytes = fs::read(model_dir().join(file)).expect("the model has it");
+        fs::write(folder.path().join(file), bytes).expect("it can be written");
+    }
+    let manifest = folder.path().join("model.yaml");
+    let text = fs::read_to_string(&manifest).expect("it was written");
+    let version = "version: \"1\"";
+    assert!(text.contains(version), "{text}");
+    let poisoned = text.replace(version, "version: 1-poisoned\ncode: {revision: 1}");
+    fs::write(manifest, poisoned).expect("it can be written");
+    folder
+}
+
+fn poison_worker(home: &Home, folder: &TempDir) -> Process {
+    let folder: &Path = folder.path();
+    let folder = folder.to_str().expect("a temporary path is plain text");
     let mut command = home.command(env!("CARGO_BIN_EXE_poison_worker"), &[folder]);
-    let poison = Sha256::of(&image(u32::try_from(POISON).expect("it is small")));
-    command.env("POISON_SHA256", poison.to_string());
+    command.env("POISON_WIDTH", POISON_WIDTH.to_string());
     home.start(command, "poison-worker")
 }

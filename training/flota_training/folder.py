@@ -27,13 +27,29 @@ def next_version(folder, part):
 
 def write_manifest(folder, manifest, note):
     """Writes model.yaml; `note` is its first line."""
-    text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=100)
+    text = "".join(dumped(key, value) for key, value in manifest.items())
     (Path(folder) / "model.yaml").write_text(f"# {note}\n{text}")
+
+
+def dumped(key, value):
+    """A key of a manifest as YAML: the sentences among the parameters of `code` have a line each."""
+    is_nested = isinstance(value, (dict, list)) and key != "code"
+    style, width = (None, 100) if is_nested else (False, 200)
+    return yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=style, width=width)
+
+
+def code(folder):
+    """What the `code` of `folder`/model.yaml says, which is written by hand: `{}` where there is none."""
+    file = Path(folder) / "model.yaml"
+    found = yaml.safe_load(file.read_text()).get("code") if file.is_file() else None
+    return {"code": found} if found else {}
 
 
 def write_golden(folder, pictures, manifest, score, tolerance=1e-3, labels=None):
     """Saves `pictures` (name to an RGB picture) and what `score(picture) -> numbers` says of them;
-    `labels` are those of the manifest where it does not list them itself."""
+    `labels` are those of the manifest where it does not list them itself. Of a model's own code, only
+    the advice for flagged labels is known here."""
+    advice = manifest.get("code", {}).get("parameters", {}).get("advice", {})
     place = Path(folder) / "golden"
     place.mkdir(parents=True, exist_ok=True)
     for old in place.glob("*.png"):
@@ -43,6 +59,9 @@ def write_golden(folder, pictures, manifest, score, tolerance=1e-3, labels=None)
         picture.save(place / f"{name}.png", optimize=True)
         numbers = score(upright(place / f"{name}.png"))
         output = said(numbers, labels or manifest.get("labels"), manifest["output"])
+        for entry in output.get("scores", []):
+            if entry.get("flagged") and entry["label"] in advice:
+                entry["advice"] = advice[entry["label"]]
         examples.append({"image": f"golden/{name}.png", "output": output})
     document = {"tolerance": tolerance, "examples": examples}
     (place / "examples.json").write_text(json.dumps(document, indent=2) + "\n")

@@ -49,6 +49,10 @@ pub struct LabelScore {
     /// Whether the score is beyond the label's threshold; absent where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flagged: Option<bool>,
+    /// What the person who took the image can do about a flagged label, in words; absent where the model does not
+    /// say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 /// An answer that is larger than a prediction may be.
@@ -68,6 +72,17 @@ impl Output {
             | Self::Scores { scores }
             | Self::Regression { scores } => scores,
             Self::Embedding(_) => &[],
+        }
+    }
+
+    /// The labels that are listed, to be changed; none of an embedding.
+    pub fn scores_mut(&mut self) -> &mut [LabelScore] {
+        match self {
+            Self::Softmax { scores }
+            | Self::Sigmoid { scores }
+            | Self::Scores { scores }
+            | Self::Regression { scores } => scores,
+            Self::Embedding(_) => &mut [],
         }
     }
 
@@ -102,7 +117,13 @@ mod tests {
 
     #[test]
     fn scores_are_written_short_and_read_back_equal() {
-        let score = LabelScore { label: "cat".into(), index: 3, score: 0.1, flagged: Some(false) };
+        let score = LabelScore {
+            label: "cat".into(),
+            index: 3,
+            score: 0.1,
+            flagged: Some(false),
+            advice: None,
+        };
         let output = Output::Softmax { scores: vec![score] };
         let value = serde_json::to_value(&output).unwrap();
         assert_eq!(
@@ -110,5 +131,13 @@ mod tests {
             r#"{"kind":"softmax","scores":[{"flagged":false,"index":3,"label":"cat","score":0.1}]}"#
         );
         assert_eq!(serde_json::from_value::<Output>(value).unwrap(), output);
+    }
+
+    #[test]
+    fn advice_is_written_where_there_is_some() {
+        let text = r#"{"kind":"regression","scores":[{"label":"dark","index":0,"score":0.9,"flagged":true,"advice":"more light"}]}"#;
+        let output: Output = serde_json::from_str(text).unwrap();
+        assert_eq!(output.scores()[0].advice.as_deref(), Some("more light"));
+        assert_eq!(serde_json::to_string(&output).unwrap(), text);
     }
 }

@@ -4,22 +4,28 @@
 //! the optimised graphs that it keeps. One thread decodes or runs at a time per call; what is shared
 //! between threads is immutable.
 
+mod code;
 mod decode;
 mod infer;
 mod model;
+mod output_check;
 mod postprocess;
 mod preprocess;
 mod probe;
+mod tensor;
 mod weights;
 
+pub use code::{Hooks, ModelCode, ModelCodes, NetworkAnswer};
 pub use decode::{
     Cause, ColorSettings, DecodeError, DecodedImage, ImageFormat, JpegScaling, decode, decode_for,
 };
 pub use infer::{
-    Activation, End, Engine, InferError, LibraryError, LoadError, ONNX_RUNTIME_INSTALLER,
-    ONNX_RUNTIME_LIBRARY, OnnxRuntime, Provider, Runtime, Session, Structure, disable_telemetry,
+    Activation, End, InferError, LibraryError, LoadError, LoadedNetwork, Network,
+    ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime, OutputRequest, Provider, Runtime,
+    Session, Structure, disable_telemetry,
 };
 pub use model::Model;
-pub use preprocess::{Tensor, TensorData, preprocess};
+pub use preprocess::preprocess;
 pub use probe::{ProbeAgain, ProbeAnswer};
+pub use tensor::{ElementType, NamedTensors, Tensor, TensorData, TensorSpec};
 pub use weights::{Hashed, Weights};

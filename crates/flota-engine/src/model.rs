@@ -2,18 +2,17 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use flota_core::{
-    MAX_SCORE_CHARS, Manifest, Output, OutputKind, OutputTooLarge, VectorEncoding,
-    limits::MAX_PREDICTION_BYTES,
-};
+use flota_core::{ImageFacts, Manifest, Output};
 
 use crate::{
-    DecodeError, DecodedImage, Engine, InferError, LoadError, Runtime, Session, Structure, Tensor,
-    Weights, decode_for,
-    infer::{Loaded, foreign_file},
+    DecodeError, DecodedImage, ElementType, Hooks, InferError, LoadError, LoadedNetwork,
+    ModelCodes, NamedTensors, Network, NetworkAnswer, OutputRequest, Runtime, Session, Structure,
+    Tensor, TensorSpec, Weights, decode_for,
+    infer::{foreign_file, output_mismatch},
+    output_check,
     postprocess::postprocess,
     preprocess,
 };
@@ -24,14 +23,18 @@ pub struct Model {
     labels: Vec<String>,
     runtime: Runtime,
     structure: Structure,
-    engine: Box<dyn Engine>,
+    network: Box<dyn Network>,
+    hooks: Hooks,
+    /// The name under which the network is fed an image.
+    input: Arc<str>,
+    /// What is read of the network: numbers of an image.
+    output: TensorSpec,
     /// That of the checks, for the first who asks: making one takes long.
     spare: Mutex<Option<Box<dyn Session>>>,
 }
 
 impl Model {
-    /// Loads `weights` into `runtime` and checks them, `labels` and the manifest against
-    /// each other, down to a first run on a black image. `labels` are empty for an embedding.
+    /// Loads a model that has no code of its own: see [`Self::load_with_code`].
     ///
     /// # Errors
     /// What does not fit, and what would: see [`LoadError`].
@@ -41,25 +44,84 @@ impl Model {
         weights: &Weights,
         labels: Vec<String>,
     ) -> Result<Self, LoadError> {
+        Self::load_with_code(runtime, manifest, weights, labels, &ModelCodes::default())
+    }
+
+    /// Loads `weights` into `runtime` and checks them, `labels` and the manifest against
+    /// each other, down to a first run on a black image. `labels` are empty for an embedding. Its code is the one
+    /// among `codes` that the manifest asks for.
+    ///
+    /// # Errors
+    /// What does not fit, and what would: see [`LoadError`].
+    pub fn load_with_code(
+        runtime: &Runtime,
+        manifest: Manifest,
+        weights: &Weights,
+        labels: Vec<String>,
+        codes: &ModelCodes,
+    ) -> Result<Self, LoadError> {
+        let hooks = codes.hooks(&manifest, &labels)?;
         if let Some(file) = foreign_file(weights.onnx()) {
             return Err(LoadError::NotOnnx(file.to_owned()));
         }
-        let structure = Structure::of(weights.onnx(), manifest.output.name.as_deref());
+        let name = manifest.output.name.as_deref();
+        let structure = Structure::of(weights.onnx(), name);
         if let Some(operator) = structure.training {
             return Err(LoadError::TrainingMode(operator));
         }
-        let Loaded { engine, session } =
-            runtime.load(weights, &manifest.input, &manifest.output)?;
+        let request = OutputRequest { name, element: Some(ElementType::F32) };
+        let inputs = std::slice::from_ref(&manifest.input);
+        let loaded = runtime.load(weights, inputs, &[request])?;
+        Self::of_network(runtime, manifest, labels, loaded, hooks, structure)
+    }
+
+    /// A model whose network need not be one of an engine, such as a fake in a test. It is treated as one that
+    /// `runtime` runs, and checked as one that is [loaded](Self::load).
+    ///
+    /// # Errors
+    /// What does not fit, and what would: see [`LoadError`].
+    pub fn with_network(
+        runtime: &Runtime,
+        manifest: Manifest,
+        labels: Vec<String>,
+        network: Box<dyn Network>,
+        hooks: Hooks,
+    ) -> Result<Self, LoadError> {
+        let session = network.session(1).map_err(LoadError::FirstRun)?;
+        let loaded = LoadedNetwork { network, session };
+        Self::of_network(runtime, manifest, labels, loaded, hooks, Structure::default())
+    }
+
+    fn of_network(
+        runtime: &Runtime,
+        manifest: Manifest,
+        labels: Vec<String>,
+        loaded: LoadedNetwork,
+        hooks: Hooks,
+        structure: Structure,
+    ) -> Result<Self, LoadError> {
+        let LoadedNetwork { network, session } = loaded;
+        let input = network.inputs().first().ok_or(LoadError::None { role: "input" })?.name.clone();
+        let output = network.outputs().first().ok_or(LoadError::None { role: "output" })?.clone();
+        let is_vector = !output.shape.is_empty() && output.length().is_some_and(|n| n > 0);
+        if output.element != ElementType::F32 || !is_vector {
+            let type_name = output.element.onnx_name();
+            return Err(output_mismatch(&output.name, type_name, Some(&output.shape)));
+        }
         let model = Self {
             manifest,
             labels,
             runtime: runtime.clone(),
             structure,
-            engine,
+            network,
+            hooks,
+            input,
+            output,
             spare: Mutex::new(Some(session)),
         };
-        model.check_labels()?;
-        model.check_size()?;
+        let (spec, count) = (&model.manifest.output, model.output_count());
+        output_check::check_labels(&model.labels, spec, count)?;
+        output_check::check_size(&model.labels, spec, count)?;
         model.check_run().map_err(LoadError::FirstRun)?;
         Ok(model)
     }
@@ -91,7 +153,7 @@ impl Model {
     pub fn session(&self, threads: usize) -> Result<Box<dyn Session>, InferError> {
         // The spare one has one thread, and is of no use beside those that have more.
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        spare.filter(|_| threads == 1).map_or_else(|| self.engine.session(threads), Ok)
+        spare.filter(|_| threads == 1).map_or_else(|| self.network.session(threads), Ok)
     }
 
     /// Keeps a session of one thread, which was tried out, for the next who asks for one.
@@ -124,12 +186,57 @@ impl Model {
         image.suits(&self.manifest.input)
     }
 
-    /// The tensor that the network takes of `image`.
-    pub fn prepare(&self, image: &DecodedImage) -> Tensor {
-        preprocess(image, &self.manifest.input)
+    /// What a prediction says of `image`, whose file has `size_bytes`.
+    pub fn facts(image: &DecodedImage, size_bytes: usize) -> ImageFacts {
+        ImageFacts {
+            width: image.original.0,
+            height: image.original.1,
+            format: image.format.to_string(),
+            size_bytes: size_bytes as u64,
+            flags: image.flags.iter().map(|flag| flag.as_str().to_owned()).collect(),
+        }
     }
 
-    /// What the network's `numbers` say of an image. It fits a prediction.
+    /// What the network is fed of `image`.
+    ///
+    /// # Errors
+    /// If the model's own code refuses the image.
+    pub fn prepare(&self, image: &DecodedImage) -> Result<NamedTensors, InferError> {
+        let tensor = preprocess(image, &self.manifest.input);
+        let mut inputs = NamedTensors::one(self.input.clone(), tensor);
+        self.hooks.run_before(image, &mut inputs)?;
+        Ok(inputs)
+    }
+
+    /// What the network's `outputs` say of an image. It fits a prediction, unless the model has code of its own.
+    ///
+    /// # Errors
+    /// If a number is not finite, or the model's own code refuses the answer.
+    pub fn postprocess(
+        &self,
+        outputs: &NamedTensors,
+        image: &ImageFacts,
+    ) -> Result<Output, InferError> {
+        let mut output = self.label(self.numbers(outputs)?)?;
+        let answer = NetworkAnswer { image, outputs, spec: &self.manifest.output };
+        self.hooks.run_after(&answer, &mut output)?;
+        Ok(output)
+    }
+
+    /// The numbers among `outputs` that predictions are made of.
+    ///
+    /// # Errors
+    /// If they are not there, or not as many as in the first run.
+    pub fn numbers<'o>(&self, outputs: &'o NamedTensors) -> Result<&'o [f32], InferError> {
+        let floats = outputs.get(&self.output.name).and_then(Tensor::floats);
+        let (numbers, wanted) = (floats.unwrap_or_default(), self.output_count());
+        if numbers.len() != wanted {
+            return Err(InferError::WrongCount { found: numbers.len(), wanted });
+        }
+        Ok(numbers)
+    }
+
+    /// What `numbers` mean by the manifest's `output`, without the model's own code.
     ///
     /// # Errors
     /// If one of them is not finite.
@@ -137,83 +244,33 @@ impl Model {
         postprocess(numbers, &self.labels, &self.manifest.output)
     }
 
-    /// The tensor of a black image, to try the network with.
-    pub fn black(&self) -> Tensor {
-        let (width, height) = (self.manifest.input.width, self.manifest.input.height);
-        self.prepare(&DecodedImage::black(width, height))
+    /// What the network is fed of a black image, to try it with.
+    ///
+    /// # Errors
+    /// If the model's own code refuses the image.
+    pub fn black(&self) -> Result<NamedTensors, InferError> {
+        self.prepare(&self.black_image())
     }
 
-    fn check_labels(&self) -> Result<(), LoadError> {
-        let output_count = self.engine.output_count();
-        if self.manifest.output.kind == OutputKind::Embedding {
-            return Ok(());
-        }
-        if self.labels.len() != output_count {
-            return Err(LoadError::LabelCount { label_count: self.labels.len(), output_count });
-        }
-        let mut named = self.manifest.output.thresholds.keys();
-        match named.find(|label| !self.labels.contains(label)) {
-            Some(label) => Err(LoadError::NoSuchLabel(label.clone())),
-            None => Ok(()),
-        }
+    fn black_image(&self) -> DecodedImage {
+        DecodedImage::black(self.manifest.input.width, self.manifest.input.height)
     }
 
-    /// The largest answer must fit a prediction, so that no image is refused for its answer.
-    fn check_size(&self) -> Result<(), LoadError> {
-        let output = &self.manifest.output;
-        let length = self.engine.output_count();
-        if output.kind == OutputKind::Embedding {
-            let encoding = output.encoding.unwrap_or_else(|| VectorEncoding::usual(length));
-            return check_length(length, encoding);
-        }
-        let mut sizes: Vec<usize> = self.labels.iter().map(|label| entry_bytes(label)).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        let listed_count = output.listed_count(length) + output.thresholds.len();
-        let size_bytes = sizes.iter().take(listed_count).sum::<usize>() + ENVELOPE_BYTES;
-        if size_bytes > MAX_PREDICTION_BYTES {
-            return Err(LoadError::TooLarge(OutputTooLarge { size_bytes }));
-        }
-        Ok(())
+    pub(crate) fn input_name(&self) -> &str {
+        &self.input
+    }
+
+    fn output_count(&self) -> usize {
+        self.output.length().unwrap_or_default()
     }
 
     fn check_run(&self) -> Result<(), InferError> {
         let mut session = self.session(1)?;
-        let answers = session.run(&[self.black()])?;
+        let image = self.black_image();
+        let answers = session.run(&[self.prepare(&image)?])?;
         self.keep_spare(session);
-        answers.iter().try_for_each(|answer| self.label(answer).map(drop))
-    }
-}
-
-fn check_length(length: usize, encoding: VectorEncoding) -> Result<(), LoadError> {
-    let limit = encoding.max_length();
-    if length <= limit {
-        return Ok(());
-    }
-    let cure = match encoding {
-        VectorEncoding::Json => "as JSON: write `output.encoding: base64_f32` or `base64_f16`",
-        VectorEncoding::Base64F32 => {
-            "in 32 bits each: write `output.encoding: base64_f16`, which keeps three digits"
-        }
-        VectorEncoding::Base64F16 => "in 16 bits each: have the network answer fewer",
-    };
-    Err(LoadError::EmbeddingTooLong { length, limit, cure })
-}
-
-/// The kind and the brackets around the listed labels.
-const ENVELOPE_BYTES: usize = 64;
-/// Keys, punctuation, index and flag of a listed label.
-const ENTRY_BYTES: usize = 64;
-
-/// The most that `label` takes in a prediction, escapes included.
-fn entry_bytes(label: &str) -> usize {
-    label.chars().map(escaped_bytes).sum::<usize>() + MAX_SCORE_CHARS + ENTRY_BYTES
-}
-
-fn escaped_bytes(character: char) -> usize {
-    match character {
-        '"' | '\\' => 2,
-        control if u32::from(control) < 0x20 => 6,
-        other => other.len_utf8(),
+        let facts = Self::facts(&image, 0);
+        answers.iter().try_for_each(|outputs| self.postprocess(outputs, &facts).map(drop))
     }
 }
 

@@ -67,6 +67,7 @@ fn listed(numbers: &[f32], labels: &[String], spec: &OutputSpec) -> Vec<LabelSco
         index: index as u32,
         score: numbers[index],
         flagged: spec.thresholds.get(&labels[index]).map(|limit| limit.flags(numbers[index])),
+        advice: None,
     };
     kept.into_iter().map(score).collect()
 }

@@ -1,6 +1,6 @@
 //! Images that are made to see whether a network's answers make sense.
 
-use crate::{DecodedImage, ImageFormat, InferError, Model, Session, Tensor, TensorData};
+use crate::{DecodedImage, ImageFormat, InferError, Model, NamedTensors, Session, TensorData};
 
 mod drawings;
 
@@ -36,7 +36,7 @@ impl Model {
         let images = drawings::IMAGES.iter();
         images
             .map(|&(picture, pixel)| {
-                let numbers = run(session, self.prepare(&drawn(pixel)))?;
+                let numbers = self.run_alone(session, self.prepare(&drawn(pixel))?)?;
                 Ok(ProbeAnswer { picture, numbers })
             })
             .collect()
@@ -48,9 +48,13 @@ impl Model {
     /// # Errors
     /// If it fails on an image alone.
     pub fn probe_again(&self, session: &mut dyn Session) -> Result<ProbeAgain, InferError> {
-        let tensor = |index: usize| self.prepare(&drawn(drawings::IMAGES[index].1));
-        let repeated = run(session, tensor(0))?;
-        let together = match session.run(&[tensor(0), tensor(1)]) {
+        let inputs = |index: usize| self.prepare(&drawn(drawings::IMAGES[index].1));
+        let repeated = self.run_alone(session, inputs(0)?)?;
+        let numbers = |outputs: &NamedTensors| self.numbers(outputs).map(<[f32]>::to_vec);
+        let batch = [inputs(0)?, inputs(1)?];
+        let ran = session.run(&batch);
+        let ran = ran.and_then(|all| all.iter().map(numbers).collect::<Result<Vec<_>, _>>());
+        let together = match ran {
             Ok(answers) => <[Vec<f32>; 2]>::try_from(answers)
                 .map_err(|answers| format!("{} answers", answers.len())),
             Err(error) => Err(error.to_string()),
@@ -64,18 +68,27 @@ impl Model {
         let mut answers = Vec::new();
         for &(_, pixel) in &drawings::IMAGES {
             for factor in [BEYOND, -BEYOND] {
-                let mut tensor = self.prepare(&drawn(pixel));
-                let TensorData::F32(numbers) = &mut tensor.data else { return Vec::new() };
+                let Ok(mut inputs) = self.prepare(&drawn(pixel)) else { continue };
+                let image = inputs.get_mut(self.input_name());
+                let Some(TensorData::F32(numbers)) = image.map(|tensor| &mut tensor.data) else {
+                    return Vec::new();
+                };
                 numbers.iter_mut().for_each(|number| *number *= factor);
-                answers.extend(run(session, tensor));
+                answers.extend(self.run_alone(session, inputs));
             }
         }
         answers
     }
-}
 
-fn run(session: &mut dyn Session, tensor: Tensor) -> Result<Vec<f32>, InferError> {
-    Ok(session.run(&[tensor])?.into_iter().next().unwrap_or_default())
+    fn run_alone(
+        &self,
+        session: &mut dyn Session,
+        inputs: NamedTensors,
+    ) -> Result<Vec<f32>, InferError> {
+        let answers = session.run(&[inputs])?;
+        let outputs = answers.first().ok_or(InferError::WrongCount { found: 0, wanted: 1 })?;
+        self.numbers(outputs).map(<[f32]>::to_vec)
+    }
 }
 
 fn drawn(pixel: drawings::Pixel) -> DecodedImage {

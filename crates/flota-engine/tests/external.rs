@@ -41,11 +41,13 @@ fn load(runtime: &Runtime, weights: &Weights) -> Result<Model, LoadError> {
 
 /// What the network answers to the channels 10, 20 and 30.
 fn sums(model: &Model) -> Vec<f32> {
-    let mut tensor = model.black();
+    let mut inputs = model.black().unwrap();
+    let (_, tensor) = inputs.iter_mut().next().unwrap();
     let channel = |level: f32| std::iter::repeat_n(level, 16);
     tensor.data =
         TensorData::F32(channel(10.0).chain(channel(20.0)).chain(channel(30.0)).collect());
-    model.session(1).unwrap().run(&[tensor]).unwrap().remove(0)
+    let answers = model.session(1).unwrap().run(&[inputs]).unwrap();
+    model.numbers(&answers[0]).unwrap().to_vec()
 }
 
 #[track_caller]
@@ -70,8 +72,11 @@ fn listed_data_are_what_runs_whatever_lies_in_the_folder() {
             let model = load(&runtime, &weights(&onnx, &[("external.onnx.data", data)])).unwrap();
             assert_near(&sums(&model), wanted);
             let mut second = model.session(1).unwrap();
-            let black = second.run(&[model.black()]).unwrap().remove(0);
-            assert_near(&black, [wanted[0] - EXTERNAL[0] + 0.5, 1.5, 2.5]);
+            let black = second.run(&[model.black().unwrap()]).unwrap();
+            assert_near(
+                model.numbers(&black[0]).unwrap(),
+                [wanted[0] - EXTERNAL[0] + 0.5, 1.5, 2.5],
+            );
         }
         // A large initializer, which is not put into the ONNX file.
         let mut zeros = data.clone();

@@ -30,6 +30,8 @@ mod reports;
 mod scaled;
 #[path = "golden/squeezenet.rs"]
 mod squeezenet;
+#[path = "golden/tensors.rs"]
+mod tensors;
 #[path = "golden/tiff_memory.rs"]
 mod tiff_memory;
 #[path = "golden/transforms.rs"]

@@ -48,6 +48,7 @@ async fn finished(store: &Store, id: u128, clock: &ManualClock) {
         index,
         score: 0.3,
         flagged: None,
+        advice: None,
     });
     let output = Output::Softmax { scores: scores.collect() };
     let prediction = |n: u32| Prediction {

@@ -360,7 +360,13 @@ pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
     let prediction = |task: &flota_core::TaskMessage| Prediction {
         key: key(&task.image, &task.model),
         output: Output::Softmax {
-            scores: vec![LabelScore { label: "yes".into(), index: 0, score: 0.75, flagged: None }],
+            scores: vec![LabelScore {
+                label: "yes".into(),
+                index: 0,
+                score: 0.75,
+                flagged: None,
+                advice: None,
+            }],
         },
         image: ImageFacts {
             width: 8,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use flota_engine::disable_telemetry;
+use flota_engine::{ModelCode, ModelCodes, disable_telemetry};
 use flota_platform::{
     Platform, ignore_file_size_signal, settings::Settings, shutdown::Shutdown, telemetry,
 };
@@ -45,14 +45,23 @@ enum Action {
     Health(HealthArgs),
 }
 
-/// All of the `main` of a worker that serves the model in `folder`.
+/// All of the `main` of a worker that serves the model in `folder`, which is data alone.
 pub fn main(folder: &str) -> ExitCode {
+    serve(folder, ModelCodes::default())
+}
+
+/// All of the `main` of a worker that serves the model in `folder`, with `code` before and after its network.
+pub fn main_with_code(folder: &str, code: ModelCode) -> ExitCode {
+    serve(folder, [code].into())
+}
+
+fn serve(folder: &str, codes: ModelCodes) -> ExitCode {
     let Cli { action, model_dir, flags } = Cli::parse();
     if let Some(Action::Health(args)) = action {
         return health(&args);
     }
     let folder = model_dir.unwrap_or_else(|| PathBuf::from(folder));
-    run(WorkerProcess::new(None, vec![folder]), &flags)
+    run(WorkerProcess::new(None, vec![folder]).with_code(codes), &flags)
 }
 
 /// Runs `worker` to its end, with settings, logs and signals as `flags` and the environment have

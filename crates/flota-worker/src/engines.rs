@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use flota_core::Manifest;
 use flota_engine::{
-    InferError, LoadError, Model, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY, OnnxRuntime,
-    Provider, Runtime, Weights,
+    InferError, LoadError, Model, ModelCodes, ONNX_RUNTIME_INSTALLER, ONNX_RUNTIME_LIBRARY,
+    OnnxRuntime, Provider, Runtime, Weights,
 };
 use flota_platform::settings::{EngineKind, EngineProvider, EngineSettings};
 
@@ -33,6 +33,8 @@ pub struct Engines {
     reason: String,
     /// Longest time that loading a model may take.
     load_timeout: Duration,
+    /// The code that models may need.
+    codes: ModelCodes,
 }
 
 impl Engines {
@@ -42,7 +44,10 @@ impl Engines {
     /// If ONNX Runtime is asked for and cannot be used.
     pub fn open(settings: &EngineSettings) -> Result<Self> {
         let load_timeout = settings.load_timeout;
-        let alone = |first, reason: String| Ok(Self { first, second: None, reason, load_timeout });
+        let codes = ModelCodes::default();
+        let alone = |first, reason: String| {
+            Ok(Self { first, second: None, reason, load_timeout, codes: ModelCodes::default() })
+        };
         let library = match &settings.library {
             Some(named) => Some(named.clone()),
             None => found_library(),
@@ -72,7 +77,7 @@ impl Engines {
                     let is_cpu = settings.provider == EngineProvider::Cpu;
                     let second = is_cpu.then_some(Runtime::Tract);
                     let reason = format!("it is {}", library.display());
-                    Ok(Self { first, second, reason, load_timeout })
+                    Ok(Self { first, second, reason, load_timeout, codes })
                 }
                 Err(error) if settings.provider == EngineProvider::Cpu => {
                     tracing::warn!("tract runs the models: {error:#}");
@@ -87,7 +92,14 @@ impl Engines {
     #[must_use]
     pub fn tract() -> Self {
         let load_timeout = USUAL_LOAD_TIMEOUT;
-        Self { first: Runtime::Tract, second: None, reason: String::new(), load_timeout }
+        let (reason, codes) = (String::new(), ModelCodes::default());
+        Self { first: Runtime::Tract, second: None, reason, load_timeout, codes }
+    }
+
+    /// Loads models that need code with that of `codes`.
+    #[must_use]
+    pub fn with_code(self, codes: ModelCodes) -> Self {
+        Self { codes, ..self }
     }
 
     /// Has ONNX Runtime keep the graphs that it optimises in `dir`, which is for machines that run the
@@ -131,12 +143,15 @@ impl Engines {
         let watchdog = Watchdog::of_process();
         let _watched = watchdog.watch_model("loading", &manifest.name, self.load_timeout);
         let Some(second) = &self.second else {
-            return Model::load(&self.first, manifest, weights, labels);
+            return Model::load_with_code(&self.first, manifest, weights, labels, &self.codes);
         };
         let name = manifest.name.clone();
-        match Model::load(&self.first, manifest.clone(), weights, labels.clone()) {
+        let load = |runtime, manifest, labels| {
+            Model::load_with_code(runtime, manifest, weights, labels, &self.codes)
+        };
+        match load(&self.first, manifest.clone(), labels.clone()) {
             Err(LoadError::Engine(reason)) => {
-                match Model::load(second, manifest, weights, labels) {
+                match load(second, manifest, labels) {
                     // To want the first engine would be no cure.
                     Err(LoadError::NeedsOnnxRuntime(_)) => Err(LoadError::Engine(reason)),
                     loaded => {

@@ -238,6 +238,11 @@ fn pair_scores(
         if wanted.flagged != found.flagged && !is_near {
             return Err(format!("`{}` is flagged otherwise", wanted.label));
         }
+        if wanted.flagged == found.flagged && wanted.advice != found.advice {
+            let advice = |score: &LabelScore| score.advice.clone().unwrap_or("none".to_owned());
+            let (label, wanted, found) = (&wanted.label, advice(wanted), advice(found));
+            return Err(format!("the advice for `{label}` is {found:?} instead of {wanted:?}"));
+        }
         pairs.push((wanted.label.clone(), wanted.score, found.score));
     }
     Ok(pairs)
@@ -258,6 +263,7 @@ mod tests {
             index: *index,
             score: *score,
             flagged: None,
+            advice: None,
         };
         Output::Softmax { scores: scores.iter().map(score).collect() }
     }
@@ -334,6 +340,25 @@ mod tests {
             answer(&[(0, 0.6, None), dog(0.2)]),
         );
         assert!(equal(&before, &after) && equal(&after, &before));
+    }
+
+    #[test]
+    fn advice_is_compared_where_both_flag_the_label() {
+        let advised = |flagged, advice: Option<&str>| {
+            let mut output = output(&[(0, 0.5)]);
+            output.scores_mut()[0].flagged = Some(flagged);
+            output.scores_mut()[0].advice = advice.map(str::to_owned);
+            output
+        };
+        let compare = |a, b| compare_outputs(&a, &b, within(1));
+        let (advice, other) = (Some("more light"), Some("less light"));
+        let is_equal = |compared| matches!(compared, Compared::Equal { .. });
+        assert!(is_equal(compare(advised(true, advice), advised(true, advice))));
+        // At the threshold a score may be flagged or not.
+        assert!(is_equal(compare(advised(true, advice), advised(false, None))));
+        let found = compare(advised(true, advice), advised(true, other));
+        let difference = "the advice for `cat` is \"less light\" instead of \"more light\"";
+        assert_eq!(found, Compared::Other(difference.to_owned()));
     }
 
     #[test]

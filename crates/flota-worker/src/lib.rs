@@ -24,13 +24,16 @@ mod watchdog;
 mod watched;
 
 pub use ask::{HealthArgs, health};
-pub use command::{WorkerFlags, main, run};
+pub use command::{WorkerFlags, main, main_with_code, run};
 pub use engines::{Engines, install, install_dir};
 pub use exit::{EXIT_CONFIG, EXIT_NOT_NOW, exit_code};
-pub use flota_engine::{Activation, End, Model, ProbeAgain, Session, Structure, disable_telemetry};
+pub use flota_core::{ImageFacts, LabelScore, Output};
+pub use flota_engine::{
+    Activation, Cause, DecodedImage, End, Hooks, Model, ModelCode, ModelCodes, NamedTensors,
+    NetworkAnswer, ProbeAgain, Session, Structure, Tensor, TensorData, disable_telemetry,
+};
 pub use folder::{FetchFileError, FileError, FolderError, MANIFEST_FILE, ModelFolder, look};
 pub use golden::{Compared, EXAMPLES_FILE, Example, Examples, GoldenMismatch};
-pub use pipeline::BeforeInfer;
 pub use process::WorkerProcess;
 pub use ready::{ReadyModel, ReadyReport};
 pub use watched::{WatchedSession, predict};

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use flota_core::{WorkerName, ports::Registration};
+use flota_engine::ModelCodes;
 use flota_platform::settings::Settings;
 use jiff::Timestamp;
 use tokio::task;
@@ -39,16 +40,23 @@ pub(crate) async fn open(folders: &[PathBuf], weights_dir: &Path) -> Result<Vec<
     Ok(opened)
 }
 
-/// Loads `folders` for `worker`, with sessions of each as it is best run. It ends early on `stop`, which
+/// For whom models are loaded, and with what.
+pub(crate) struct Loading<'a> {
+    pub(crate) worker: &'a WorkerName,
+    pub(crate) settings: &'a Settings,
+    /// The code that the models may need.
+    pub(crate) codes: ModelCodes,
+    pub(crate) now: Timestamp,
+}
+
+/// Loads `folders`, with sessions of each as it is best run. It ends early on `stop`, which
 /// must not be sooner than this: the process would end under an engine that still runs.
 pub(crate) async fn load(
     folders: Vec<ModelFolder>,
-    worker: &WorkerName,
-    settings: &Settings,
-    now: Timestamp,
+    Loading { worker, settings, codes, now }: Loading<'_>,
     stop: CancellationToken,
 ) -> Result<Vec<Ready>> {
-    let mut engines = Engines::open(&settings.engine)?;
+    let mut engines = Engines::open(&settings.engine)?.with_code(codes);
     let weights_dir = settings.weights_dir();
     if settings.engine.cache_graphs {
         let machine = machine::instructions().to_string();

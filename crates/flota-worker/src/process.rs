@@ -8,15 +8,15 @@ use flota_core::{
     consume::{ConsumeSettings, Consumer, WeightedQueue},
     ports::{Throughput, WorkerHeartbeat},
 };
+use flota_engine::ModelCodes;
 use flota_platform::{Platform, settings::Settings, telemetry::Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BeforeInfer,
     executor::OsExecutor,
     health::Health,
     heartbeat,
-    load::{self, Ready},
+    load::{self, Loading, Ready},
     metrics::{self, METRICS},
     pipeline::{Parts, Pipeline},
     ready::{ReadyModel, ReadyReport},
@@ -31,7 +31,7 @@ const MIN_CAPACITY_TASKS: usize = 64;
 pub struct WorkerProcess {
     name: Option<WorkerName>,
     folders: Vec<PathBuf>,
-    before_infer: Option<BeforeInfer>,
+    codes: ModelCodes,
     reports_ready: bool,
 }
 
@@ -39,14 +39,14 @@ impl WorkerProcess {
     /// The worker `name` that serves the models in `folders`. One that serves a single model may be
     /// without a name, and has the model's.
     pub fn new(name: Option<WorkerName>, folders: Vec<PathBuf>) -> Self {
-        Self { name, folders, before_infer: None, reports_ready: false }
+        Self { name, folders, codes: ModelCodes::default(), reports_ready: false }
     }
 
-    /// Has `hook` called with each image before it is inferred, for tests of crashes.
+    /// Gives it the code that its models may need: each has that of its own name and revision, and is not served
+    /// without.
     #[must_use]
-    pub fn before_infer(mut self, hook: BeforeInfer) -> Self {
-        self.before_infer = Some(hook);
-        self
+    pub fn with_code(self, codes: ModelCodes) -> Self {
+        Self { codes, ..self }
     }
 
     /// Has it write a [`ReadyReport`] to standard output when it is ready.
@@ -77,8 +77,13 @@ impl WorkerProcess {
             (None, [only]) => WorkerName::from(&only.manifest().name),
             (None, _) => return Err(Refused::nameless().into()),
         };
-        let now = platform.clock.now();
-        let ready = load::load(folders, &worker, &settings, now, stop.clone()).await?;
+        let loading = Loading {
+            worker: &worker,
+            settings: &settings,
+            codes: self.codes,
+            now: platform.clock.now(),
+        };
+        let ready = load::load(folders, loading, stop.clone()).await?;
         if stop.is_cancelled() {
             return Ok(());
         }
@@ -129,7 +134,6 @@ impl WorkerProcess {
             objects: settings.objects.clone(),
             models,
             throughput: Arc::clone(&throughput),
-            before_infer: self.before_infer,
             executor: Arc::new(OsExecutor),
         })?;
         let (tasks, dead_letters) = (platform.queue.clone(), platform.dead_letters.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use flota_core::Output;
-use flota_engine::{InferError, Model, Session, Tensor};
+use flota_engine::{InferError, Model, NamedTensors, Session};
 
 use crate::watchdog::{Watchdog, Watched};
 
@@ -40,7 +40,7 @@ impl<'a> WatchedSession<'a> {
 }
 
 impl Session for WatchedSession<'_> {
-    fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+    fn run(&mut self, batch: &[NamedTensors]) -> Result<Vec<NamedTensors>, InferError> {
         let _watched = watched(self.model, "running the network");
         self.session.run(batch)
     }
@@ -57,9 +57,9 @@ pub fn predict(model: &Model, session: &mut dyn Session, bytes: &[u8]) -> anyhow
         model.decode(bytes)?
     };
     let _watched = watched(model, "an image");
-    let answers = session.run(&[model.prepare(&image)])?;
-    let numbers = answers.first().context("the network gave no answer")?;
-    Ok(model.label(numbers)?)
+    let answers = session.run(&[model.prepare(&image)?])?;
+    let outputs = answers.first().context("the network gave no answer")?;
+    Ok(model.postprocess(outputs, &Model::facts(&image, bytes.len()))?)
 }
 
 fn watched(model: &Model, stage: &'static str) -> Watched {
@@ -73,7 +73,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use flota_core::Manifest;
-    use flota_engine::Runtime;
+    use flota_engine::{Runtime, Tensor};
 
     use super::*;
 
@@ -83,10 +83,11 @@ mod tests {
     struct Noting(Arc<Mutex<Vec<(&'static str, u64)>>>);
 
     impl Session for Noting {
-        fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+        fn run(&mut self, batch: &[NamedTensors]) -> Result<Vec<NamedTensors>, InferError> {
             let running = Watchdog::of_process().running_of(&"noting".parse().unwrap());
             self.0.lock().unwrap().extend(running);
-            Ok(vec![vec![0.5; 3]; batch.len()])
+            let means = NamedTensors::one("means".into(), Tensor::row(vec![0.5; 3]));
+            Ok(vec![means; batch.len()])
         }
     }
 
@@ -102,7 +103,7 @@ mod tests {
         let session = Box::new(Noting(Arc::clone(&noted)));
         let mut session = WatchedSession { model: &model, session };
         let taken = || std::mem::take(&mut *noted.lock().unwrap());
-        session.run(&[model.black()]).unwrap();
+        session.run(&[model.black().unwrap()]).unwrap();
         assert_eq!(taken(), [("running the network", 7)]);
         assert_eq!(model.probe(&mut session).unwrap().len(), 16);
         assert_eq!(taken(), [("running the network", 7); 16], "each generated image by itself");

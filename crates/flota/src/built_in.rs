@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use flota_core::{Manifest, ModelName, Sha256Hasher};
 use flota_platform::{create_private_dir, settings::Settings};
-use flota_worker::{MANIFEST_FILE, ModelFolder};
+use flota_worker::{MANIFEST_FILE, ModelCodes, ModelFolder};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::unpacked::{self, InUse};
@@ -51,6 +51,11 @@ pub(crate) fn models() -> anyhow::Result<Vec<BuiltInModel>> {
         Ok(BuiltInModel { manifest: Manifest::parse(&file, text)?, name, files })
     };
     MODELS.iter().map(read).collect()
+}
+
+/// The code of the compiled-in models that have some.
+pub(crate) fn codes() -> ModelCodes {
+    [flota_image_quality::code()].into()
 }
 
 /// How errors name a compiled-in manifest.

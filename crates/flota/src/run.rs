@@ -75,7 +75,10 @@ fn worker(WorkerArgs { folders, name, data_dir, mut flags }: WorkerArgs) -> Exit
         _ => {}
     }
     match unpacked(folders, &flags) {
-        Ok((folders, _in_use)) => flota_worker::run(WorkerProcess::new(name, folders), &flags),
+        Ok((folders, _in_use)) => {
+            let worker = WorkerProcess::new(name, folders).with_code(built_in::codes());
+            flota_worker::run(worker, &flags)
+        }
         Err(error) => {
             report(&error);
             flota_worker::exit_code(&error).into()

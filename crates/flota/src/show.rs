@@ -70,6 +70,11 @@ pub(crate) fn flagged(scores: &[LabelScore]) -> String {
     }
 }
 
+/// What an output advises about its flagged labels, a sentence each.
+pub(crate) fn advice(output: &Output) -> impl Iterator<Item = &str> {
+    output.scores().iter().filter_map(|score| score.advice.as_deref())
+}
+
 /// A label with its score: in quotes where it has a comma, as ImageNet's have, so that it ends visibly.
 fn cell(score: &LabelScore) -> String {
     match score.label.contains(',') {
@@ -102,7 +107,7 @@ mod tests {
     use super::*;
 
     fn score(label: &str, score: f32, flagged: Option<bool>) -> LabelScore {
-        LabelScore { label: label.into(), index: 0, score, flagged }
+        LabelScore { label: label.into(), index: 0, score, flagged, advice: None }
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! A worker that ends its own process when it is about to look at one image, as a decoder or a
-//! model that crashes would. The image's SHA-256 is in `POISON_SHA256`.
+//! A worker whose model ends the process at an image of one width, as a network that crashes would. The width is in
+//! `POISON_WIDTH`.
 
 use std::{env, path::PathBuf, process, process::ExitCode};
 
 use clap::Parser;
-use flota_core::Sha256;
-use flota_worker::{WorkerFlags, WorkerProcess};
+use flota_worker::{Hooks, ModelCode, WorkerFlags, WorkerProcess};
 
 #[derive(Parser)]
 struct Cli {
@@ -16,11 +15,13 @@ struct Cli {
 
 fn main() -> ExitCode {
     let Cli { folder, flags } = Cli::parse();
-    flota_worker::run(WorkerProcess::new(None, vec![folder]).before_infer(crash_on_poison), &flags)
-}
-
-fn crash_on_poison(image: &Sha256) {
-    if env::var("POISON_SHA256").is_ok_and(|poison| poison == image.to_string()) {
-        process::abort();
-    }
+    let poison = env::var("POISON_WIDTH").unwrap_or_default();
+    let hooks = Hooks::default().after(move |answer, _| {
+        if answer.image.width.to_string() == poison {
+            process::abort();
+        }
+        Ok(())
+    });
+    let code = ModelCode::new("mean-color", 1, hooks);
+    flota_worker::run(WorkerProcess::new(None, vec![folder]).with_code([code].into()), &flags)
 }

@@ -60,6 +60,9 @@ def write(run, manifest, results, parity, weights, answer):
             ["label", "flagged from"],
             [[axis, result.flagged_from().get(axis, "never")] for axis in AXES],
         ),
+        "advice": table(
+            ["label", "advice"], list(manifest["code"]["parameters"]["advice"].items())
+        ),
         "resaved": ", ".join(map(str, RESAVED)),
         "real": real(versions, False),
         "large": real(versions, True) if run.options.large else NOT_RUN.format("--large DIR"),

@@ -56,6 +56,7 @@ def write(run, spec, head, result):
         "name": "image-quality",
         "version": folder.next_version(FOLDER, run.options.bump),
         "description": "Predicts technical faults of a photo (blurred, noisy, too dark, ...) and its overall quality.",
+        **folder.code(FOLDER),
         "weights": {"file": "image-quality.onnx"},
         "labels": list(LABELS),
         "input": spec.manifest(),

@@ -66,6 +66,9 @@ pub struct LabelScore {
     /// Whether the score is beyond the label's threshold; absent where it has none.
     #[schema(nullable = false)]
     flagged: Option<bool>,
+    /// What the person who took the image can do about a flagged label; absent where the model does not say.
+    #[schema(nullable = false)]
+    advice: Option<String>,
 }
 
 /// A vector for comparing images: `vector`, or `encoding`, `length` and `data`.

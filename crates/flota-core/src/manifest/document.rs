@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{
-    BatchSpec, Format, InputSpec, LabelSource, Limits, ManifestError, OutputKind, OutputSpec,
-    WeightsSource, bounds::within, error::TWO_DOCUMENTS,
+    BatchSpec, CodeSpec, Format, InputSpec, LabelSource, Limits, ManifestError, OutputKind,
+    OutputSpec, WeightsSource, bounds::within, code, error::TWO_DOCUMENTS,
 };
 use crate::{ModelName, ModelVersion};
 
@@ -33,9 +33,9 @@ pub struct Manifest {
     /// What the model is for, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Whether the model needs a worker binary of its own.
-    #[serde(default)]
-    pub code: bool,
+    /// The code that the model needs before or after its network.
+    #[serde(default, with = "code")]
+    pub code: Option<CodeSpec>,
     /// The ONNX file, and the files with its external data.
     pub weights: WeightsSource,
     /// What the outputs are called; absent for an embedding.

@@ -10,7 +10,7 @@ use crate::Sha256;
 
 impl Manifest {
     /// The identity of what the model computes: the hash of its weights, labels, pre- and
-    /// postprocessing, not of how it is batched or limited, nor of how its manifest is spelt. `weights` is
+    /// postprocessing, and of the revision and the parameters of its code, not of how it is batched or limited, nor of how its manifest is spelt. `weights` is
     /// what [`WeightsSource::hash`](super::WeightsSource::hash) makes of all files of the weights, and `labels`
     /// the hash of the label file, where there is one; inline labels count by themselves.
     pub fn digest(&self, weights: &Sha256, labels: Option<&Sha256>) -> Sha256 {
@@ -24,8 +24,11 @@ impl Manifest {
             Format::Two => Input::Two(&self.input),
         };
         let identity = (self.format, weights, labels, inline, skip_words, input, &self.output);
-        let canonical = serde_json::to_vec(&identity).expect("plain data is always JSON");
-        Sha256::of(&canonical)
+        let canonical = match &self.code {
+            None => serde_json::to_vec(&identity),
+            Some(code) => serde_json::to_vec(&(identity, code)),
+        };
+        Sha256::of(&canonical.expect("plain data is always JSON"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod asset;
 mod bounds;
+mod code;
 mod document;
 mod error;
 mod format;
@@ -19,6 +20,7 @@ mod weights;
 
 pub use asset::{Asset, LabelLines, LabelMetadata, LabelSource};
 pub use bounds::{BatchSpec, Limits};
+pub use code::{CodeSpec, Parameter};
 pub use document::{DEFAULT_ATTEMPTS, Manifest};
 pub use error::ManifestError;
 pub use format::Format;

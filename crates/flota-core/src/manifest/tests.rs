@@ -58,7 +58,7 @@ fn a_whole_manifest_is_read_and_the_rest_has_defaults() {
     assert_eq!(manifest.output.thresholds["goldfish"], Threshold::Below(0.1));
     assert_eq!((manifest.batch.max_size, manifest.batch.max_wait_ms), (4, 10));
     assert_eq!(manifest.limits, Limits { max_pixels: 1_000_000, ..Limits::default() });
-    assert_eq!((manifest.attempts, manifest.code), (DEFAULT_ATTEMPTS, false));
+    assert_eq!((manifest.attempts, &manifest.code), (DEFAULT_ATTEMPTS, &None));
     assert_eq!(manifest.input.scale, 1.0 / 255.0);
     assert_eq!(manifest.format, Format::One);
 }
@@ -69,7 +69,8 @@ fn a_manifest_survives_json_and_keeps_its_digest() {
     let inline = accepted("  file: labels.txt\n  skip_words: 1", "  [tench, goldfish]");
     let second = accepted("name: image", "format: 2\nname: image");
     let hurried = accepted("max_size: 4", "max_latency_ms: 500");
-    for manifest in [accepted("", ""), letterbox, inline, second, hurried] {
+    let coded = accepted("name: image", CODE);
+    for manifest in [accepted("", ""), letterbox, inline, second, hurried, coded] {
         let value = serde_json::to_value(&manifest).unwrap();
         let again: Manifest = serde_json::from_value(value).unwrap();
         assert_eq!(again, manifest);
@@ -112,6 +113,55 @@ fn the_digest_covers_what_is_computed_and_nothing_else() {
     }
     assert_ne!(accepted("", "").digest(&labels, Some(&labels)), whole);
     assert_ne!(accepted("", "").digest(&weights, Some(&weights)), whole);
+}
+
+const CODE: &str =
+    "code: {revision: 2, parameters: {far: {b: 0.5, a: [1, true]}, near: x}}\nname: image";
+
+#[test]
+fn the_digest_covers_the_revision_and_the_parameters_of_code() {
+    let weights = Sha256::of(b"weights");
+    let digest = |code: &str| accepted("name: image", code).digest(&weights, None);
+    let whole = digest(CODE);
+    assert_eq!(digest("code: false\nname: image"), digest("name: image"));
+    assert_eq!(digest("code: true\nname: image"), digest("code: {revision: 1}\nname: image"));
+    for (from, to) in [("2", "3"), ("0.5", "0.6"), ("true", "false"), ("near: x", "near: y")] {
+        assert_ne!(digest(&CODE.replacen(from, to, 1)), whole, "{to}");
+    }
+    let other_order = CODE.replace("b: 0.5, a: [1, true]", "a: [1, true], b: 0.5");
+    assert_eq!(digest(&other_order), whole);
+}
+
+#[test]
+fn parameters_of_code_are_read_as_the_code_takes_them() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Parameters {
+        far: Far,
+        near: String,
+    }
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Far {
+        a: (u32, bool),
+        b: f32,
+    }
+    let code = |text: &str| accepted("name: image", text).code.unwrap();
+    let wanted = Parameters { far: Far { a: (1, true), b: 0.5 }, near: "x".to_owned() };
+    assert_eq!(code(CODE).read_parameters(), Ok(wanted));
+    let error = code(&CODE.replace("near", "nearby")).read_parameters::<Parameters>().unwrap_err();
+    assert!(error.contains("unknown field `nearby`"), "{error}");
+    let text = refusal("name: image", "code: {revison: 2}\nname: image");
+    assert!(text.starts_with("model.yaml:1: unknown field `revison`, did you mean"), "{text}");
+}
+
+/// As versions before wrote it into stores.
+#[test]
+fn a_registered_manifest_without_code_reads_as_before_and_is_written_as_before() {
+    let mut value = serde_json::to_value(accepted("", "")).unwrap();
+    assert_eq!(value["code"], serde_json::json!(false));
+    value["code"] = serde_json::json!({"revision": 2});
+    let manifest: Manifest = serde_json::from_value(value).unwrap();
+    assert_eq!(manifest.code.map(|code| code.revision.get()), Some(2));
 }
 
 #[test]

@@ -153,6 +153,23 @@ pub enum LoadError {
     /// A threshold is given for a label that there is not.
     #[error("`output.thresholds` names `{0}`, which is not among the labels")]
     NoSuchLabel(String),
+    /// The model needs code that this program does not have.
+    #[error(
+        "the model needs revision {revision} of code of its own, and {}: start `{binary} --model-dir DIR`, \
+        which `cargo build --release -p {binary}` builds",
+        in_program(*.found)
+    )]
+    NeedsCode {
+        /// By its manifest.
+        revision: u32,
+        /// What this program has of it.
+        found: Option<u32>,
+        /// The program that has the code.
+        binary: String,
+    },
+    /// The model's own code does not take what the manifest says.
+    #[error("`parameters` do not fit the model's code: {0}")]
+    CodeParameters(String),
     /// A prediction would not fit.
     #[error("a prediction may grow too large: {0}")]
     TooLarge(OutputTooLarge),
@@ -206,6 +223,18 @@ pub enum InferError {
         /// Where in the answer.
         index: usize,
     },
+    /// The network was not fed all that it takes.
+    #[error("the model was not given its input `{name}`")]
+    MissingInput {
+        /// What it takes.
+        name: String,
+    },
+    /// The model's own code refused the image.
+    #[error("the model's code failed on this image")]
+    Code {
+        /// What the code says.
+        source: Cause,
+    },
     /// The network answered more or less than it promised.
     #[error("the network answered {found} numbers in place of {wanted}")]
     WrongCount {
@@ -220,6 +249,14 @@ impl InferError {
     /// The stable code of the failure.
     pub fn code(&self) -> Code {
         Code::InferFailed
+    }
+}
+
+/// Which revision of a model's code this program has.
+fn in_program(found: Option<u32>) -> String {
+    match found {
+        Some(found) => format!("this program has revision {found}"),
+        None => "this program does not have it".to_owned(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use flota_core::{ColorOrder, Dtype, InputSpec, Layout};
 
-use super::error::{LoadError, quoted};
-use crate::preprocess::shape_of;
+use super::{LoadError, OutputRequest, error::quoted};
+use crate::{ElementType, TensorSpec, preprocess::shape_of};
 
 /// The place in `names` of the `role` that the manifest calls `wanted`, or of the only one.
 pub(super) fn find(
@@ -23,12 +23,20 @@ pub(super) fn find(
     }
 }
 
-/// The place in `names` of the input, of which there must be one.
-pub(super) fn find_input(wanted: Option<&str>, names: &[String]) -> Result<usize, LoadError> {
-    if names.len() > 1 {
+/// The places in `names` of `inputs`, of which there must be as many.
+pub(super) fn find_inputs(inputs: &[InputSpec], names: &[String]) -> Result<Vec<usize>, LoadError> {
+    if names.len() > inputs.len() {
         return Err(LoadError::ManyInputs { count: names.len(), known: quoted(names) });
     }
-    find("input", wanted, names)
+    inputs.iter().map(|input| find("input", input.name.as_deref(), names)).collect()
+}
+
+/// The places in `names` of `outputs`.
+pub(super) fn find_outputs(
+    outputs: &[OutputRequest<'_>],
+    names: &[String],
+) -> Result<Vec<usize>, LoadError> {
+    outputs.iter().map(|output| find("output", output.name, names)).collect()
 }
 
 /// Checks that the input `name`, of which the graph says that it takes tensors of `taken_type` (as
@@ -56,6 +64,16 @@ pub(super) fn check_input(
         taken: format!("{taken_type} {taken_shape}"),
         cure,
     })
+}
+
+/// The tensors that the graph is fed under `name`.
+pub(super) fn fed(name: &str, input: &InputSpec) -> TensorSpec {
+    let element = match input.dtype {
+        Dtype::F32 => ElementType::F32,
+        Dtype::U8 => ElementType::U8,
+    };
+    let shape = shape_of(input).into_iter().map(Some).collect();
+    TensorSpec { name: name.into(), element, shape }
 }
 
 /// What would make the tensor of `input` one of `taken_type` and `taken_shape`.
@@ -98,8 +116,21 @@ fn cure(taken_type: &str, taken_shape: Option<&[Option<usize>]>, input: &InputSp
     format!("write {}", sides.join(" and "))
 }
 
+/// The type of the numbers of the output `name`, which the graph declares as `type_name`, as ONNX calls it, and
+/// of `shape`.
+pub(super) fn check_output(
+    name: &str,
+    type_name: &str,
+    shape: Option<&[Option<usize>]>,
+    request: &OutputRequest<'_>,
+) -> Result<ElementType, LoadError> {
+    let element = ElementType::of_onnx(type_name);
+    let is_fitting = |element: &ElementType| request.element.is_none_or(|asked| asked == *element);
+    element.filter(is_fitting).ok_or_else(|| output_mismatch(name, type_name, shape))
+}
+
 /// Says of the output `name`, of the type `type_name` as ONNX calls it, why it is not served.
-pub(super) fn output_mismatch(
+pub(crate) fn output_mismatch(
     name: &str,
     type_name: &str,
     shape: Option<&[Option<usize>]>,
@@ -147,14 +178,18 @@ mod tests {
         assert!(error.contains("name one of `boxes`, `scores`"), "{error}");
     }
 
+    fn input(keys: &str) -> InputSpec {
+        let text = format!(
+            "{{format: 2, name: a, version: '1', weights: {{file: a}}, output: {{kind: embedding}}, \
+             input: {{width: 8, height: 6, resize: {{mode: exact}}, {keys}}}}}"
+        );
+        flota_core::Manifest::parse("model.yaml", &text).unwrap().input
+    }
+
     #[test]
     fn a_tensor_that_does_not_fit_is_answered_with_what_would() {
-        let cure = |input: &str, taken_type: &str, taken_shape: &[Option<usize>]| {
-            let text = format!(
-                "{{format: 2, name: a, version: '1', weights: {{file: a}}, output: {{kind: embedding}}, \
-                 input: {{width: 8, height: 6, resize: {{mode: exact}}, {input}}}}}"
-            );
-            let input = flota_core::Manifest::parse("model.yaml", &text).unwrap().input;
+        let cure = |keys: &str, taken_type: &str, taken_shape: &[Option<usize>]| {
+            let input = input(keys);
             check_input("image", taken_type, Some(taken_shape), &input).unwrap_err().to_string()
         };
         let (free, three) = (None, Some(3));
@@ -206,14 +241,15 @@ mod tests {
     fn only_the_image_is_an_input() {
         let names =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let error = find_input(None, &names(&["image", "size"])).unwrap_err().to_string();
+        let find_inputs = |names: &[String]| find_inputs(&[input("")], names);
+        let error = find_inputs(&names(&["image", "size"])).unwrap_err().to_string();
         assert!(
             error.contains("takes 2 inputs (`image`, `size`), and only graphs with one"),
             "{error}"
         );
-        let error = find_input(Some("image"), &[]).unwrap_err().to_string();
+        let error = find_inputs(&[]).unwrap_err().to_string();
         assert!(error.starts_with("the graph has no input"), "{error}");
-        assert_eq!(find_input(None, &names(&["image"])).unwrap(), 0);
+        assert_eq!(find_inputs(&names(&["image"])).unwrap(), [0]);
     }
 
     #[test]

@@ -15,40 +15,52 @@ use std::{
     sync::{Arc, Once},
 };
 
-use flota_core::{Dtype, InputSpec, OutputSpec};
+use flota_core::InputSpec;
 use tract_onnx::{
     Onnx,
     pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto},
     prelude::{
-        DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, TValue,
+        DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt,
         Tensor as TractTensor, TractError, TractResult, TypedModel, TypedRunnableModel, onnx, tvec,
     },
     tract_core::transform::get_transform,
+    tract_hir::internal::DimLike,
 };
 
-use super::{Engine, InferError, LoadError, Session, graph};
-use crate::{Tensor, TensorData, Weights, preprocess::shape_of};
+use super::{InferError, LoadError, Network, OutputRequest, Session, graph};
+use crate::{ElementType, NamedTensors, Tensor, TensorData, TensorSpec, Weights};
 
 /// tract's name for rewriting convolutions to run channel-last.
 const CHANNEL_LAST: &str = "conv_nhwc";
 
-/// A plan, optimised for one image.
-pub(super) struct TractEngine {
+/// A plan, optimised for one item.
+pub(super) struct TractNetwork {
     plan: Arc<TypedRunnableModel>,
-    output_count: usize,
+    interface: Arc<Interface>,
 }
 
-impl TractEngine {
+/// What a plan is fed, in the order of the graph, and what it gives, in the order of the requests.
+struct Interface {
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+}
+
+impl TractNetwork {
     pub(super) fn load(
         weights: &Weights,
-        input: &InputSpec,
-        output: &OutputSpec,
+        inputs: &[InputSpec],
+        outputs: &[OutputRequest<'_>],
     ) -> Result<Self, LoadError> {
         let onnx = weights.in_one()?;
-        caught(|| Self::optimize(&onnx, input, output)).unwrap_or_else(|| Err(needs_onnx_runtime()))
+        caught(|| Self::optimize(&onnx, inputs, outputs))
+            .unwrap_or_else(|| Err(needs_onnx_runtime()))
     }
 
-    fn optimize(bytes: &[u8], input: &InputSpec, output: &OutputSpec) -> Result<Self, LoadError> {
+    fn optimize(
+        bytes: &[u8],
+        inputs: &[InputSpec],
+        outputs: &[OutputRequest<'_>],
+    ) -> Result<Self, LoadError> {
         let onnx = loader();
         let proto = onnx
             .proto_model_for_read(&mut Cursor::new(bytes))
@@ -56,83 +68,131 @@ impl TractEngine {
         if let Some(reason) = denied::find(&proto, &|name| has_operator(&onnx, name)) {
             return Err(LoadError::NeedsOnnxRuntime(reason));
         }
-        let output_index = check_names(&proto, input, output)?;
+        let Declared { inputs, outputs } = Declared::of(&proto, inputs, outputs)?;
 
         let mut model = onnx.model_for_proto_model(&proto).map_err(load_error)?;
-        let outlet = model.output_outlets().map_err(load_error)?[output_index];
-        model.select_output_outlets(&[outlet]).map_err(load_error)?;
-        let dtype = match input.dtype {
-            Dtype::F32 => DatumType::F32,
-            Dtype::U8 => DatumType::U8,
-        };
-        model
-            .set_input_fact(0, InferenceFact::dt_shape(dtype, shape_of(input)))
-            .map_err(load_error)?;
+        let all = model.output_outlets().map_err(load_error)?.to_vec();
+        let outlets: Vec<_> = outputs.iter().map(|output| all[output.index]).collect();
+        model.select_output_outlets(&outlets).map_err(load_error)?;
+        for (place, input) in inputs.iter().enumerate() {
+            let shape: Vec<usize> = input.shape.iter().copied().flatten().collect();
+            let fact = InferenceFact::dt_shape(datum_type(input.element), shape);
+            model.set_input_fact(place, fact).map_err(load_error)?;
+        }
         let typed = optimized(model).map_err(load_error)?;
 
-        let fact = typed.output_fact(0).map_err(load_error)?;
-        let shape = fact.shape.as_concrete().unwrap_or_default().to_vec();
-        let output_count = shape.iter().product();
-        if fact.datum_type != DatumType::F32 || shape.is_empty() || output_count == 0 {
-            let name = output.name.clone().unwrap_or_else(|| output_index.to_string());
-            let axes: Vec<_> = shape.iter().copied().map(Some).collect();
-            let type_name = match fact.datum_type {
-                DatumType::F32 => "float".to_owned(),
-                other => format!("{other:?}").to_lowercase(),
+        let mut given = Vec::new();
+        for (place, output) in outputs.into_iter().enumerate() {
+            let fact = typed.output_fact(place).map_err(load_error)?;
+            let shape: Vec<_> = fact.shape.iter().map(|axis| axis.to_usize().ok()).collect();
+            let type_name = match element_of(fact.datum_type) {
+                Some(element) => element.onnx_name().to_owned(),
+                None => format!("{:?}", fact.datum_type).to_lowercase(),
             };
-            return Err(graph::output_mismatch(&name, &type_name, Some(&axes)));
+            let request = OutputRequest { name: Some(&output.name), element: output.asked };
+            let element = graph::check_output(&output.name, &type_name, Some(&shape), &request)?;
+            given.push(TensorSpec { name: output.name.as_str().into(), element, shape });
         }
         let plan = TypedRunnableModel::new(typed).map_err(load_error)?;
-        Ok(Self { plan, output_count })
+        Ok(Self { plan, interface: Arc::new(Interface { inputs, outputs: given }) })
     }
 }
 
-impl Engine for TractEngine {
-    fn output_count(&self) -> usize {
-        self.output_count
+impl Network for TractNetwork {
+    fn inputs(&self) -> &[TensorSpec] {
+        &self.interface.inputs
+    }
+
+    fn outputs(&self) -> &[TensorSpec] {
+        &self.interface.outputs
     }
 
     fn session(&self, _threads: usize) -> Result<Box<dyn Session>, InferError> {
-        let plan = Arc::clone(&self.plan);
-        Ok(Box::new(TractSession { plan, output_count: self.output_count }))
+        let (plan, interface) = (Arc::clone(&self.plan), Arc::clone(&self.interface));
+        Ok(Box::new(TractSession { plan, interface }))
     }
 }
 
 struct TractSession {
     plan: Arc<TypedRunnableModel>,
-    output_count: usize,
+    interface: Arc<Interface>,
 }
 
 impl Session for TractSession {
-    fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
-        batch.iter().map(|tensor| self.run_one(tensor)).collect()
+    fn run(&mut self, batch: &[NamedTensors]) -> Result<Vec<NamedTensors>, InferError> {
+        batch.iter().map(|item| self.run_one(item)).collect()
     }
 }
 
 impl TractSession {
-    fn run_one(&self, tensor: &Tensor) -> Result<Vec<f32>, InferError> {
-        let tensor = match &tensor.data {
-            TensorData::F32(numbers) => TractTensor::from_shape(&tensor.shape, numbers),
-            TensorData::U8(numbers) => TractTensor::from_shape(&tensor.shape, numbers),
-        };
-        let input: TValue = tensor.map_err(infer_error)?.into();
-        let answered = caught(|| self.plan.run(tvec!(input)));
-        let outputs = answered.ok_or(InferError::Panicked)?.map_err(infer_error)?;
-        let numbers = match outputs.first() {
-            Some(output) => output
-                .try_as_plain_ram()
-                .map_err(infer_error)?
-                .as_slice::<f32>()
-                .map_err(infer_error)?
-                .to_vec(),
-            None => Vec::new(),
-        };
-        if numbers.len() != self.output_count {
-            let (found, wanted) = (numbers.len(), self.output_count);
+    fn run_one(&self, item: &NamedTensors) -> Result<NamedTensors, InferError> {
+        let mut inputs = tvec!();
+        for TensorSpec { name, .. } in &self.interface.inputs {
+            let missing = || InferError::MissingInput { name: name.to_string() };
+            let tensor = item.get(name).ok_or_else(missing)?;
+            inputs.push(to_tract(tensor).map_err(infer_error)?.into());
+        }
+        let answered = caught(|| self.plan.run(inputs));
+        let answered = answered.ok_or(InferError::Panicked)?.map_err(infer_error)?;
+        let outputs = &self.interface.outputs;
+        if answered.len() != outputs.len() {
+            let (found, wanted) = (answered.len(), outputs.len());
             return Err(InferError::WrongCount { found, wanted });
         }
-        Ok(numbers)
+        let named =
+            outputs.iter().zip(&answered).map(|(TensorSpec { name, element, .. }, value)| {
+                Ok((Arc::clone(name), of_tract(value, *element).map_err(infer_error)?))
+            });
+        named.collect()
     }
+}
+
+fn to_tract(tensor: &Tensor) -> TractResult<TractTensor> {
+    let shape = &tensor.shape;
+    match &tensor.data {
+        TensorData::F32(numbers) => TractTensor::from_shape(shape, numbers),
+        TensorData::F64(numbers) => TractTensor::from_shape(shape, numbers),
+        TensorData::U8(numbers) => TractTensor::from_shape(shape, numbers),
+        TensorData::I32(numbers) => TractTensor::from_shape(shape, numbers),
+        TensorData::I64(numbers) => TractTensor::from_shape(shape, numbers),
+        TensorData::Bool(numbers) => TractTensor::from_shape(shape, numbers),
+    }
+}
+
+fn of_tract(value: &TractTensor, element: ElementType) -> TractResult<Tensor> {
+    let plain = value.try_as_plain_ram()?;
+    let data = match element {
+        ElementType::F32 => TensorData::F32(plain.as_slice()?.to_vec()),
+        ElementType::F64 => TensorData::F64(plain.as_slice()?.to_vec()),
+        ElementType::U8 => TensorData::U8(plain.as_slice()?.to_vec()),
+        ElementType::I32 => TensorData::I32(plain.as_slice()?.to_vec()),
+        ElementType::I64 => TensorData::I64(plain.as_slice()?.to_vec()),
+        ElementType::Bool => TensorData::Bool(plain.as_slice()?.to_vec()),
+    };
+    Ok(Tensor { shape: value.shape().to_vec(), data })
+}
+
+fn datum_type(element: ElementType) -> DatumType {
+    match element {
+        ElementType::F32 => DatumType::F32,
+        ElementType::F64 => DatumType::F64,
+        ElementType::U8 => DatumType::U8,
+        ElementType::I32 => DatumType::I32,
+        ElementType::I64 => DatumType::I64,
+        ElementType::Bool => DatumType::Bool,
+    }
+}
+
+fn element_of(datum_type: DatumType) -> Option<ElementType> {
+    Some(match datum_type {
+        DatumType::F32 => ElementType::F32,
+        DatumType::F64 => ElementType::F64,
+        DatumType::U8 => ElementType::U8,
+        DatumType::I32 => ElementType::I32,
+        DatumType::I64 => ElementType::I64,
+        DatumType::Bool => ElementType::Bool,
+        _ => return None,
+    })
 }
 
 fn loader() -> Onnx {
@@ -172,25 +232,49 @@ fn check_facts(typed: &TypedModel) -> TractResult<()> {
     Ok(())
 }
 
-/// Checks what the file says of its inputs and outputs, and returns the index of the output.
-fn check_names(
-    proto: &ModelProto,
-    input: &InputSpec,
-    output: &OutputSpec,
-) -> Result<usize, LoadError> {
-    let missing = || LoadError::NotOnnx("there is no graph in it".to_owned());
-    let onnx_graph = proto.graph.as_ref().ok_or_else(missing)?;
-    let inputs = fed_inputs(onnx_graph);
-    let names: Vec<String> = inputs.iter().map(|value| value.name.clone()).collect();
-    let index = graph::find_input(input.name.as_deref(), &names)?;
-    check_input(inputs[index], input)?;
-    let names: Vec<String> = onnx_graph.output.iter().map(|value| value.name.clone()).collect();
-    let index = graph::find("output", output.name.as_deref(), &names)?;
-    match tensor_type(&onnx_graph.output[index]) {
-        Some((type_name, shape)) if type_name != "float" => {
-            Err(graph::output_mismatch(&names[index], &type_name, shape.as_deref()))
+/// What the file says of the inputs that are fed, in its order, and of the outputs that are asked for.
+struct Declared {
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<DeclaredOutput>,
+}
+
+struct DeclaredOutput {
+    /// Its place in the file.
+    index: usize,
+    name: String,
+    /// The type that its numbers must have.
+    asked: Option<ElementType>,
+}
+
+impl Declared {
+    fn of(
+        proto: &ModelProto,
+        inputs: &[InputSpec],
+        outputs: &[OutputRequest<'_>],
+    ) -> Result<Self, LoadError> {
+        let missing = || LoadError::NotOnnx("there is no graph in it".to_owned());
+        let onnx_graph = proto.graph.as_ref().ok_or_else(missing)?;
+        let fed = fed_inputs(onnx_graph);
+        let names: Vec<String> = fed.iter().map(|value| value.name.clone()).collect();
+        let mut by_place = Vec::new();
+        for (index, input) in graph::find_inputs(inputs, &names)?.into_iter().zip(inputs) {
+            check_input(fed[index], input)?;
+            by_place.push((index, graph::fed(&names[index], input)));
         }
-        _ => Ok(index),
+        by_place.sort_by_key(|(index, _)| *index);
+        let inputs = by_place.into_iter().map(|(_, input)| input).collect();
+
+        let names: Vec<String> = onnx_graph.output.iter().map(|value| value.name.clone()).collect();
+        let mut declared = Vec::new();
+        for (index, output) in graph::find_outputs(outputs, &names)?.into_iter().zip(outputs) {
+            let name = names[index].clone();
+            // A file need not say; what the plan gives is checked in any case.
+            if let Some((type_name, shape)) = tensor_type(&onnx_graph.output[index]) {
+                graph::check_output(&name, &type_name, shape.as_deref(), output)?;
+            }
+            declared.push(DeclaredOutput { index, name, asked: output.element });
+        }
+        Ok(Self { inputs, outputs: declared })
     }
 }
 
@@ -229,6 +313,7 @@ fn type_name(elem_type: i32) -> String {
         3 => "int8",
         6 => "int32",
         7 => "int64",
+        9 => "bool",
         10 => "float16",
         11 => "double",
         16 => "bfloat16",

@@ -1,4 +1,4 @@
-//! A network's input, and the way to it.
+//! From an image to the tensor that a network is fed.
 
 use flota_core::{Dtype, Filter, InputSpec, Layout};
 
@@ -8,25 +8,7 @@ use super::{
     placement::Placement,
     resample, without_antialias,
 };
-use crate::DecodedImage;
-
-/// One image as a network takes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tensor {
-    /// `[1, channels, height, width]` or `[1, height, width, channels]`.
-    pub shape: [usize; 4],
-    /// The numbers, row by row.
-    pub data: TensorData,
-}
-
-/// The numbers of a [`Tensor`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum TensorData {
-    /// Scaled and shifted.
-    F32(Vec<f32>),
-    /// Pixels as they are.
-    U8(Vec<u8>),
-}
+use crate::{DecodedImage, Tensor, TensorData};
 
 /// The shape of the tensors that `spec` asks for.
 pub(crate) fn shape_of(spec: &InputSpec) -> [usize; 4] {
@@ -57,7 +39,7 @@ pub fn preprocess(image: &DecodedImage, spec: &InputSpec) -> Tensor {
         }
         (_, Dtype::U8) => TensorData::U8(normalize::bytes(&rounded(image, &placement, spec), spec)),
     };
-    Tensor { shape: shape_of(spec), data }
+    Tensor { shape: shape_of(spec).to_vec(), data }
 }
 
 /// The canvas of `placement` with `image` on it, rounded to bytes.

@@ -17,7 +17,7 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-use crate::installed::runtimes;
+use crate::{data, installed::runtimes};
 
 const MEANS: &[u8] = include_bytes!("../fixtures/means.onnx");
 const BYTES: &[u8] = include_bytes!("../fixtures/bytes.onnx");
@@ -75,10 +75,12 @@ fn a_model_says_what_its_network_computes() {
     for runtime in runtimes() {
         let model = load(&runtime, MEANS, INPUT, OUTPUT, &COLORS).unwrap();
         let mut session = model.session(1).unwrap();
-        let batch = [[10, 20, 30], [1, 2, 3]].map(|rgb| model.prepare(&picture(rgb)));
+        let pictures = [[10, 20, 30], [1, 2, 3]].map(picture);
+        let batch = pictures.each_ref().map(|image| model.prepare(image).unwrap());
         let answers = session.run(&batch).unwrap();
+        let facts = Model::facts(&pictures[0], 1);
         let said: Vec<Output> =
-            answers.iter().map(|numbers| model.label(numbers).unwrap()).collect();
+            answers.iter().map(|outputs| model.postprocess(outputs, &facts).unwrap()).collect();
         assert_eq!(
             scores(&said[0]),
             [("red", 10., None), ("green", 20., None), ("blue", 30., Some(true))]
@@ -95,8 +97,7 @@ fn a_model_says_what_its_network_computes() {
 fn a_named_output_is_the_one_that_is_read() {
     for runtime in runtimes() {
         let model = load(&runtime, MEANS, INPUT, "name: doubles, kind: scores", &COLORS).unwrap();
-        let tensor = model.prepare(&picture([10, 20, 30]));
-        assert_eq!(model.session(1).unwrap().run(&[tensor]).unwrap(), [[20., 40., 60.]]);
+        assert_eq!(data::numbers(&model, &picture([10, 20, 30])), [20., 40., 60.]);
     }
 }
 
@@ -105,8 +106,7 @@ fn bytes_by_pixels_are_fed_as_they_are() {
     for runtime in runtimes() {
         let input = "width: 6, height: 4, layout: nhwc, dtype: u8, resize: {mode: exact}";
         let model = load(&runtime, BYTES, input, "kind: embedding", &[]).unwrap();
-        let tensor = model.prepare(&picture([10, 20, 30]));
-        let numbers = model.session(1).unwrap().run(&[tensor]).unwrap().remove(0);
+        let numbers = data::numbers(&model, &picture([10, 20, 30]));
         assert_eq!(
             model.label(&numbers).unwrap(),
             Output::Embedding(Embedding::new(vec![10., 20., 30.], VectorEncoding::Json).unwrap())
@@ -123,8 +123,9 @@ fn sessions_share_a_model_across_threads() {
                 let model = &model;
                 scope.spawn(move || {
                     let mut session = model.session(1).unwrap();
-                    let tensor = model.prepare(&picture([level; 3]));
-                    assert_eq!(session.run(&[tensor]).unwrap(), [[f32::from(level); 3]]);
+                    let inputs = model.prepare(&picture([level; 3])).unwrap();
+                    let answers = session.run(&[inputs]).unwrap();
+                    assert_eq!(model.numbers(&answers[0]).unwrap(), [f32::from(level); 3]);
                 });
             }
         });
@@ -135,7 +136,7 @@ fn sessions_share_a_model_across_threads() {
 fn a_session_of_several_threads_answers_as_one_of_one() {
     for runtime in runtimes() {
         let model = load(&runtime, MEANS, INPUT, OUTPUT, &COLORS).unwrap();
-        let batch = [[10, 20, 30], [1, 2, 3]].map(|rgb| model.prepare(&picture(rgb)));
+        let batch = [[10, 20, 30], [1, 2, 3]].map(|rgb| model.prepare(&picture(rgb)).unwrap());
         let [narrow, wide] = [1, 3].map(|n| model.session(n).unwrap().run(&batch).unwrap());
         assert_eq!(wide, narrow);
     }
@@ -149,7 +150,7 @@ fn an_engine_does_not_tell_of_each_step() {
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("a test");
             let model = load(&runtime, MEANS, INPUT, OUTPUT, &COLORS).unwrap();
-            model.session(1).unwrap().run(&[model.prepare(&picture([1, 2, 3]))]).unwrap();
+            data::numbers(&model, &picture([1, 2, 3]));
         });
         assert_eq!(told.load(Ordering::Relaxed), 1, "lines beside that of this test");
     }
@@ -248,11 +249,12 @@ fn an_answer_beyond_all_numbers_harms_its_own_image_alone() {
     for runtime in runtimes() {
         let input = INPUT.replace("scale: 1.0", "scale: 1.0, color: rgb");
         let model = load(&runtime, OVERFLOWING, &input, OUTPUT, &COLORS).unwrap();
-        let batch = [[255, 0, 0], [1, 1, 1]].map(|rgb| model.prepare(&picture(rgb)));
+        let batch = [[255, 0, 0], [1, 1, 1]].map(|rgb| model.prepare(&picture(rgb)).unwrap());
         let answers = model.session(1).unwrap().run(&batch).unwrap();
-        let error = model.label(&answers[0]).unwrap_err();
+        let facts = Model::facts(&picture([1, 1, 1]), 1);
+        let error = model.postprocess(&answers[0], &facts).unwrap_err();
         assert_eq!(error.code(), flota_core::Code::InferFailed);
-        assert!(model.label(&answers[1]).is_ok());
+        assert!(model.postprocess(&answers[1], &facts).is_ok());
     }
 }
 
@@ -271,14 +273,13 @@ fn what_tract_gets_wrong_it_does_not_run() {
                 continue;
             }
             let model = loaded.unwrap();
-            let mut tensor = model.black();
-            tensor.data = TensorData::F32(vec![10.0; 3 * 4 * 6]);
-            let answers = model.session(1).unwrap().run(&[tensor]).unwrap();
+            let mut inputs = model.black().unwrap();
+            let image = inputs.get_mut("image").unwrap();
+            image.data = TensorData::F32(vec![10.0; 3 * 4 * 6]);
+            let answers = model.session(1).unwrap().run(&[inputs]).unwrap();
+            let numbers = model.numbers(&answers[0]).unwrap();
             let is_near = |found: &f32| (found - wanted).abs() < 1e-4;
-            assert!(
-                answers[0].len() == 3 && answers[0].iter().all(is_near),
-                "{runtime}: {answers:?}"
-            );
+            assert!(numbers.iter().all(is_near), "{runtime}: {answers:?}");
         }
     }
 }

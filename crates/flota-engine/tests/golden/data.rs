@@ -66,6 +66,7 @@ pub fn models(folder: &Path, file: &str, labels: &[String], rest: &str) -> [Mode
 
 /// What the network answers of one image.
 pub fn numbers(model: &Model, image: &DecodedImage) -> Vec<f32> {
-    let tensor = model.prepare(image);
-    model.session(1).unwrap().run(&[tensor]).unwrap().remove(0)
+    let inputs = model.prepare(image).unwrap();
+    let answers = model.session(1).unwrap().run(&[inputs]).unwrap();
+    model.numbers(&answers[0]).unwrap().to_vec()
 }

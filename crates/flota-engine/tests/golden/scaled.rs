@@ -22,7 +22,7 @@ fn input(resize: &str, jpeg: &str) -> InputSpec {
 fn bytes(data: TensorData) -> Vec<u8> {
     match data {
         TensorData::U8(bytes) => bytes,
-        TensorData::F32(_) => panic!("the tensor is of bytes"),
+        _ => panic!("the tensor is of bytes"),
     }
 }
 

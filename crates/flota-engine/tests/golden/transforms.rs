@@ -61,7 +61,8 @@ fn photos_are_seen_as_torchvision_and_timm_see_them() {
             let image = data::picture(&folder.join(row[0]));
             let size = (image.original.0.to_string(), image.original.1.to_string());
             assert_eq!((size.0.as_str(), size.1.as_str()), (row[1], row[2]), "{}", row[0]);
-            let logits = session.run(&[model.prepare(&image)]).unwrap().remove(0);
+            let logits = session.run(&[model.prepare(&image).unwrap()]).unwrap();
+            let logits = model.numbers(&logits[0]).unwrap().to_vec();
             let top = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
             if top.to_string() != row[way.column] {
                 other.push((row[0], row[way.column + 1]));

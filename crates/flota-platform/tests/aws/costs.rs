@@ -43,6 +43,7 @@ fn prediction(n: u32, now: Timestamp) -> Prediction {
         index,
         score: 0.123_456_78,
         flagged: Some(false),
+        advice: None,
     };
     let key = PredictionKey {
         sha256: Sha256::of(&n.to_le_bytes()),

@@ -90,6 +90,7 @@ async fn scores_survive_to_the_last_bit(fresh: Fresh) {
         index,
         score: *score,
         flagged: Some(index == 1),
+        advice: None,
     });
     let kept = Prediction {
         output: Output::Sigmoid { scores: scores.collect() },

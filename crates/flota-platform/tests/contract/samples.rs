@@ -97,7 +97,8 @@ pub fn key(image: &str, version: &str) -> PredictionKey {
 }
 
 pub fn prediction(key: &PredictionKey, score: f32, now: Timestamp) -> Prediction {
-    let score = LabelScore { label: "tabby".to_owned(), index: 281, score, flagged: None };
+    let score =
+        LabelScore { label: "tabby".to_owned(), index: 281, score, flagged: None, advice: None };
     let image = ImageFacts {
         width: 4,
         height: 3,

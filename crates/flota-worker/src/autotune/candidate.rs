@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use flota_core::BatchSpec;
-use flota_engine::{InferError, Model, Session, Tensor};
+use flota_engine::{InferError, Model, NamedTensors, Session};
 use serde::{Deserialize, Serialize};
 
 use super::{Measuring, instance_group::InstanceGroup};
@@ -126,7 +126,7 @@ fn try_sizes(
 ) -> Result<Vec<Candidate>> {
     let Some(model) = sessions.first().map(WatchedSession::model) else { return Ok(Vec::new()) };
     let spec = &model.manifest().batch;
-    let image = model.black();
+    let image = model.black().context("trying the model")?;
     let mut tried: Vec<Candidate> = Vec::new();
     let mut size = 1;
     while size <= max_size && best(&tried, spec).is_none_or(|best| best.batch_size * 2 == size) {
@@ -154,7 +154,7 @@ fn try_sizes(
 /// Seconds that a batch takes the slowest of `sessions` while all of them run one after the other.
 fn run_beside(
     sessions: &mut [WatchedSession<'_>],
-    batch: &[Tensor],
+    batch: &[NamedTensors],
     share: Duration,
 ) -> Result<f64, InferError> {
     thread::scope(|scope| {
@@ -172,7 +172,7 @@ fn run_beside(
 /// the others had ended.
 fn fastest(
     session: &mut dyn Session,
-    batch: &[Tensor],
+    batch: &[NamedTensors],
     share: Duration,
 ) -> Result<f64, InferError> {
     session.run(batch)?;

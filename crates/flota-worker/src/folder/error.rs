@@ -132,6 +132,7 @@ pub(super) fn field_of(error: &LoadError) -> &'static str {
         | LoadError::NoSuchName { role, .. }
         | LoadError::Ambiguous { role, .. } => role,
         LoadError::InputMismatch { .. } => "input",
+        LoadError::NeedsCode { .. } | LoadError::CodeParameters(_) => "code",
         LoadError::LabelCount { .. } => "labels",
         LoadError::OutputMismatch { .. }
         | LoadError::NoSuchLabel(_)

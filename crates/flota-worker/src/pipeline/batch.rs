@@ -4,9 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_core::{
-    BatchSpec, Batches, Code, Output, Prediction, PredictionKey, Sha256, Timings, ports::Clock,
+    BatchSpec, Batches, Code, ImageFacts, Output, Prediction, PredictionKey, Sha256, Timings,
+    ports::Clock,
 };
-use flota_engine::{Model, Tensor};
+use flota_engine::{Model, NamedTensors};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -31,8 +32,9 @@ pub(crate) struct ServedModel {
 /// A prepared image that waits for its inference.
 pub(crate) struct Item {
     pub(crate) sha256: Sha256,
-    /// What the model is fed.
-    pub(crate) tensor: Tensor,
+    /// What the network is fed.
+    pub(crate) inputs: NamedTensors,
+    pub(crate) image: ImageFacts,
     /// Held until the inference is done.
     pub(crate) permit: Permit,
     /// To the task that waits, from the thread that infers.
@@ -46,6 +48,8 @@ pub(crate) type Batch = Vec<Item>;
 pub(crate) struct Inferred {
     /// The labelled output, or why there is none.
     pub(crate) result: Result<Output, Failure>,
+    /// Of the item.
+    pub(crate) image: ImageFacts,
     /// How long the batch took.
     pub(crate) took: Duration,
     /// How many images were in it.
@@ -86,12 +90,13 @@ impl ServedModel {
         clock: &dyn Clock,
         timings: &mut Timings,
     ) -> Result<Arc<Prediction>, Failure> {
-        let PreparedImage { tensor, facts, took, permit, fetch_permit } = prepared;
+        let PreparedImage { inputs, facts: image, took, permit, fetch_permit } = prepared;
         timings.decode_ms = Some(metrics::milliseconds(took));
         let (reply, answer) = oneshot::channel();
-        self.items.send(Item { sha256, tensor, permit, reply }).await.map_err(|_| stopped())?;
+        let item = Item { sha256, inputs, image, permit, reply };
+        self.items.send(item).await.map_err(|_| stopped())?;
         drop(fetch_permit);
-        let Inferred { result, took, batch_size } = answer.await.map_err(|_| stopped())?;
+        let Inferred { result, image, took, batch_size } = answer.await.map_err(|_| stopped())?;
         timings.infer_ms = Some(metrics::milliseconds(took));
         timings.batch_size = u32::try_from(batch_size).ok();
         let output = result?;
@@ -99,7 +104,7 @@ impl ServedModel {
             return Err(Failure::new(Code::PredictionTooLarge, error.to_string()));
         }
         let key = self.key(sha256);
-        Ok(Arc::new(Prediction { key, output, image: facts, computed_at: clock.now() }))
+        Ok(Arc::new(Prediction { key, output, image, computed_at: clock.now() }))
     }
 }
 
@@ -128,14 +133,19 @@ pub(crate) async fn batch_all(
 }
 
 #[cfg(test)]
-mod tests {
-    use flota_engine::TensorData;
+pub(crate) mod tests {
     use tokio::time::Instant;
 
     use super::*;
     use crate::pipeline::permit::Permits;
 
     const LONG_WAIT_MS: u64 = 10_000;
+
+    /// Of some image.
+    pub(crate) fn facts() -> ImageFacts {
+        let format = "png".to_owned();
+        ImageFacts { width: 4, height: 4, format, size_bytes: 99, flags: Vec::new() }
+    }
 
     struct Batcher {
         items: mpsc::Sender<Item>,
@@ -154,9 +164,9 @@ mod tests {
 
         async fn add(&self) -> oneshot::Receiver<Inferred> {
             let (reply, answer) = oneshot::channel();
-            let tensor = Tensor { shape: [1; 4], data: TensorData::U8(vec![0]) };
-            let permit = self.permits.shared().await;
-            self.items.send(Item { sha256: Sha256::of(b""), tensor, permit, reply }).await.unwrap();
+            let (sha256, permit) = (Sha256::of(b""), self.permits.shared().await);
+            let (inputs, image) = (NamedTensors::default(), facts());
+            self.items.send(Item { sha256, inputs, image, permit, reply }).await.unwrap();
             answer
         }
 

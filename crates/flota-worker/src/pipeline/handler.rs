@@ -18,7 +18,7 @@ use super::{
     attempt::PackDelivery,
     cache::PredictionCache,
     image::ImageRunner,
-    infer::{BeforeInfer, InferShared, LoadedModel},
+    infer::{InferShared, LoadedModel},
     prepare::{PrepareLimits, Preparer},
     report::Reporter,
     result::RetryPolicy,
@@ -45,7 +45,6 @@ pub(crate) struct Parts {
     pub(crate) models: Vec<LoadedModel>,
     /// What goes into the worker's heartbeat.
     pub(crate) throughput: Arc<ThroughputMeter>,
-    pub(crate) before_infer: Option<BeforeInfer>,
     pub(crate) executor: Arc<dyn Executor>,
 }
 
@@ -84,8 +83,7 @@ impl Pipeline {
         let images = ImageRunner::new(cache, preparer, Arc::clone(&platform.clock));
 
         let max_attempts = settings.attempts.map(|n| u32::try_from(n.get()).unwrap_or(u32::MAX));
-        let before_infer = parts.before_infer;
-        let infer = InferShared { executor, watchdog, max_attempts, before_infer };
+        let infer = InferShared { executor, watchdog, max_attempts };
         let models = infer.start(parts.models)?;
 
         let (queue, meter) = (&platform.queue, Arc::clone(&throughput));

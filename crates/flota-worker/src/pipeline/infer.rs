@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, io, panic::AssertUnwindSafe, sync::Arc};
 
 use ::metrics::Histogram;
-use flota_core::{BatchSpec, ModelName, Output, Sha256};
-use flota_engine::{InferError, Model, Session, Tensor};
+use flota_core::{BatchSpec, ImageFacts, ModelName, Output};
+use flota_engine::{InferError, Model, NamedTensors, Session};
 use futures::{
     FutureExt,
     future::{self, BoxFuture},
@@ -30,9 +30,6 @@ use crate::{
 /// Batches of a model that are ready while each of its sessions has one: so none waits for the next.
 const READY_BATCH_COUNT: usize = 1;
 
-/// What is called with each image before it is inferred.
-pub type BeforeInfer = fn(&Sha256);
-
 /// A model that is ready to run.
 pub(crate) struct LoadedModel {
     pub(crate) model: Arc<Model>,
@@ -49,16 +46,16 @@ pub(crate) trait BatchSession: Send {
     /// See [`Session::run`].
     fn run<'s>(
         &'s mut self,
-        batch: &'s [Tensor],
-    ) -> BoxFuture<'s, Result<Vec<Vec<f32>>, InferError>>;
+        batch: &'s [NamedTensors],
+    ) -> BoxFuture<'s, Result<Vec<NamedTensors>, InferError>>;
 }
 
 impl BatchSession for Box<dyn Session> {
     /// It blocks the thread of the session, which has nothing else to do.
     fn run<'s>(
         &'s mut self,
-        batch: &'s [Tensor],
-    ) -> BoxFuture<'s, Result<Vec<Vec<f32>>, InferError>> {
+        batch: &'s [NamedTensors],
+    ) -> BoxFuture<'s, Result<Vec<NamedTensors>, InferError>> {
         future::ready(Session::run(self.as_mut(), batch)).boxed()
     }
 }
@@ -69,7 +66,6 @@ pub(crate) struct InferShared {
     pub(crate) watchdog: Watchdog,
     /// How often a task is begun at most, unless the manifest says.
     pub(crate) max_attempts: Option<u32>,
-    pub(crate) before_infer: Option<BeforeInfer>,
 }
 
 impl InferShared {
@@ -102,7 +98,6 @@ impl InferShared {
                 batch_sizes: metrics::batch_size(&name),
                 watchdog: self.watchdog.clone(),
                 stage: Arc::clone(&stage),
-                before_infer: self.before_infer,
             };
             inference.start(sessions, batches, &self.executor)?;
             served.insert(name, Arc::new(ServedModel { model, max_attempts, items }));
@@ -122,7 +117,6 @@ struct Inference {
     batch_sizes: Histogram,
     watchdog: Watchdog,
     stage: Arc<Stage>,
-    before_infer: Option<BeforeInfer>,
 }
 
 type Batches = Arc<Mutex<mpsc::Receiver<Batch>>>;
@@ -167,17 +161,14 @@ impl Inference {
         let first = batch.first().expect("a batch is never empty").sha256;
         let watched = self.watchdog.watch("infer", first, max_time(model));
         let _held = (watched, self.stage.enter_many(self.threads));
-        let (tensors, waiting) = split(batch);
-        if let Some(before_infer) = self.before_infer {
-            waiting.iter().for_each(|waiting| before_infer(&waiting.sha256));
-        }
+        let (inputs, waiting) = split(batch);
         let began = Instant::now();
-        let answers = run(model, session, &tensors).await;
+        let answers = run(model, session, &inputs, &waiting).await;
         let took = began.elapsed();
         metrics::stage("infer", took);
         self.batch_sizes.record(batch_size as f64);
-        for (waiting, result) in waiting.into_iter().zip(answers) {
-            let _ = waiting.reply.send(Inferred { result, took, batch_size });
+        for (Waiting { image, reply, .. }, result) in waiting.into_iter().zip(answers) {
+            let _ = reply.send(Inferred { result, image, took, batch_size });
         }
     }
 }
@@ -185,18 +176,26 @@ impl Inference {
 type Answer = Result<Output, Failure>;
 
 /// Runs a batch, or where that fails its images one by one, so that only the culprit fails.
-async fn run(model: &Model, session: &mut dyn BatchSession, tensors: &[Tensor]) -> Vec<Answer> {
-    match session.run(tensors).await {
+async fn run(
+    model: &Model,
+    session: &mut dyn BatchSession,
+    inputs: &[NamedTensors],
+    waiting: &[Waiting],
+) -> Vec<Answer> {
+    let answer = |outputs: &NamedTensors, waiting: &Waiting| {
+        model.postprocess(outputs, &waiting.image).map_err(|error| failure(&error))
+    };
+    match session.run(inputs).await {
         Ok(answers) => {
-            assert_eq!(answers.len(), tensors.len(), "a session answers for each tensor");
-            answers.iter().map(|numbers| label(model, numbers)).collect()
+            assert_eq!(answers.len(), inputs.len(), "a session answers for each image");
+            answers.iter().zip(waiting).map(|(outputs, waiting)| answer(outputs, waiting)).collect()
         }
-        Err(error) if tensors.len() == 1 => vec![Err(failure(&error))],
+        Err(error) if inputs.len() == 1 => vec![Err(failure(&error))],
         Err(_) => {
-            let mut answers = Vec::with_capacity(tensors.len());
-            for tensor in tensors.chunks(1) {
-                answers.push(match session.run(tensor).await {
-                    Ok(numbers) => label(model, numbers.first().expect("one for each tensor")),
+            let mut answers = Vec::with_capacity(inputs.len());
+            for (inputs, waiting) in inputs.chunks(1).zip(waiting) {
+                answers.push(match session.run(inputs).await {
+                    Ok(outputs) => answer(outputs.first().expect("one for each image"), waiting),
                     Err(error) => Err(failure(&error)),
                 });
             }
@@ -205,23 +204,20 @@ async fn run(model: &Model, session: &mut dyn BatchSession, tensors: &[Tensor]) 
     }
 }
 
-fn label(model: &Model, numbers: &[f32]) -> Answer {
-    model.label(numbers).map_err(|error| failure(&error))
-}
-
 fn failure(error: &InferError) -> Failure {
     Failure::logged(error.code(), error)
 }
 
+/// An image that is being inferred.
 struct Waiting {
-    sha256: Sha256,
+    image: ImageFacts,
     reply: oneshot::Sender<Inferred>,
     _permit: Permit,
 }
 
-fn split(batch: Batch) -> (Vec<Tensor>, Vec<Waiting>) {
-    let split = |Item { sha256, tensor, permit, reply }| {
-        (tensor, Waiting { sha256, reply, _permit: permit })
+fn split(batch: Batch) -> (Vec<NamedTensors>, Vec<Waiting>) {
+    let split = |Item { inputs, image, permit, reply, .. }| {
+        (inputs, Waiting { image, reply, _permit: permit })
     };
     batch.into_iter().map(split).unzip()
 }
@@ -234,10 +230,15 @@ mod tests {
         time::Duration,
     };
 
-    use flota_engine::TensorData;
+    use flota_core::Sha256;
+    use flota_engine::Tensor;
 
     use super::*;
-    use crate::{autotune::tests::model, executor::OsExecutor, pipeline::permit::Permits};
+    use crate::{
+        autotune::tests::model,
+        executor::OsExecutor,
+        pipeline::{batch::tests::facts, permit::Permits},
+    };
 
     const CORES: u32 = 2;
 
@@ -250,13 +251,14 @@ mod tests {
     struct Counting(Arc<Cores>, u32);
 
     impl Session for Counting {
-        fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+        fn run(&mut self, batch: &[NamedTensors]) -> Result<Vec<NamedTensors>, InferError> {
             let Self(cores, threads) = self;
             let running = cores.running.fetch_add(*threads, Ordering::SeqCst) + *threads;
             cores.most.fetch_max(running, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(1));
             cores.running.fetch_sub(*threads, Ordering::SeqCst);
-            Ok(vec![vec![0.0; 3]; batch.len()])
+            let means = NamedTensors::one("means".into(), Tensor::row(vec![0.0; 3]));
+            Ok(vec![means; batch.len()])
         }
     }
 
@@ -281,13 +283,12 @@ mod tests {
                 batch_sizes: Histogram::noop(),
                 watchdog: watchdog.clone(),
                 stage: Arc::clone(&stage),
-                before_infer: None,
             };
             for _ in 0..20 {
                 let (reply, answer) = oneshot::channel();
-                let tensor = Tensor { shape: [1; 4], data: TensorData::U8(vec![0]) };
                 let (sha256, permit) = (Sha256::of(b""), permits.shared().await);
-                ready.send(vec![Item { sha256, tensor, permit, reply }]).await.unwrap();
+                let (inputs, image) = (NamedTensors::default(), facts());
+                ready.send(vec![Item { sha256, inputs, image, permit, reply }]).await.unwrap();
                 answers.push(answer);
             }
             starts.push((inference, sessions, batches));

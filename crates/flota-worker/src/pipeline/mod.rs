@@ -26,5 +26,4 @@ mod tasks;
 pub(crate) mod tests;
 
 pub(crate) use handler::{Parts, Pipeline, thread_count};
-pub use infer::BeforeInfer;
 pub(crate) use infer::{BatchSession, LoadedModel};

@@ -11,7 +11,7 @@ use flota_core::{
     Code, ImageFacts, OBJECT_PREFIX, Sha256,
     ports::{FetchError, FetchPlace, Images, UPLOADED_PREFIX},
 };
-use flota_engine::{DecodeError, DecodedImage, Model, Tensor};
+use flota_engine::{DecodeError, DecodedImage, Model, NamedTensors};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -69,7 +69,8 @@ pub(crate) struct FetchedImage {
 
 /// An image that was decoded and prepared for one model.
 pub(crate) struct PreparedImage {
-    pub(crate) tensor: Tensor,
+    /// What the network is fed.
+    pub(crate) inputs: NamedTensors,
     pub(crate) facts: ImageFacts,
     /// How long decoding and preparing took.
     pub(crate) took: Duration,
@@ -87,7 +88,7 @@ pub(crate) struct PreparedImages(Arc<[Slot]>);
 type Slot = Mutex<Option<Result<PreparedImage, Failure>>>;
 
 /// What one decode gave: the image as each of the models takes it.
-type Tensors = Vec<Result<(Tensor, ImageFacts), Failure>>;
+type Inputs = Vec<Result<(NamedTensors, ImageFacts), Failure>>;
 
 impl FetchStage {
     /// A stage of so many fetches at once, reported as `name`.
@@ -174,15 +175,15 @@ impl Preparer {
             let _busy = stage.enter();
             let began = Instant::now();
             let watch = |limit| watchdog.watch("decode", sha256, limit);
-            let tensors = tensors(&models, &bytes, watch);
+            let inputs = inputs(&models, &bytes, watch);
             let took = began.elapsed();
             metrics::stage("decode", took);
             let fetch_permit = Arc::new(fetch_permit);
-            let prepared = |(tensor, facts)| {
+            let prepared = |(inputs, facts)| {
                 let (permit, fetch_permit) = (permit.clone(), Arc::clone(&fetch_permit));
-                PreparedImage { tensor, facts, took, permit, fetch_permit }
+                PreparedImage { inputs, facts, took, permit, fetch_permit }
             };
-            tensors.into_iter().map(|tensor| tensor.map(prepared)).collect::<Vec<_>>()
+            inputs.into_iter().map(|inputs| inputs.map(prepared)).collect::<Vec<_>>()
         });
         let prepared = decoding.await.unwrap_or_else(|Panicked| {
             tracing::error!(image.sha256 = %sha256, "preparing the image panicked");
@@ -209,12 +210,12 @@ pub(crate) fn max_time(model: &Model) -> Duration {
 /// colour profiles, or where it has neither, else once for each that they ask. What is too large for
 /// one of them is decoded for each by itself. Each decode is watched by itself, for as long as a model that
 /// it is for allows.
-fn tensors(models: &[Arc<Model>], bytes: &[u8], watch: impl Fn(Duration) -> Watched) -> Tensors {
-    let mut tensors: Vec<_> = models.iter().map(|_| None).collect();
+fn inputs(models: &[Arc<Model>], bytes: &[u8], watch: impl Fn(Duration) -> Watched) -> Inputs {
+    let mut inputs: Vec<_> = models.iter().map(|_| None).collect();
     loop {
-        let waiting: Vec<usize> = (0..models.len()).filter(|n| tensors[*n].is_none()).collect();
+        let waiting: Vec<usize> = (0..models.len()).filter(|n| inputs[*n].is_none()).collect();
         let Some(&first) = waiting.first() else {
-            return tensors.into_iter().flatten().collect();
+            return inputs.into_iter().flatten().collect();
         };
         let limit = waiting.iter().map(|n| max_time(&models[*n])).max().unwrap_or_default();
         let _watched = watch(limit);
@@ -222,31 +223,29 @@ fn tensors(models: &[Arc<Model>], bytes: &[u8], watch: impl Fn(Duration) -> Watc
         match Model::decode_together(&together, bytes) {
             Ok(image) => {
                 for n in waiting.into_iter().filter(|n| models[*n].suits(&image)) {
-                    tensors[n] = Some(Ok(prepared(&models[n], &image, bytes)));
+                    inputs[n] = Some(prepared(&models[n], &image, bytes));
                 }
             }
             Err(DecodeError::TooLarge { .. }) if waiting.len() > 1 => {
-                let alone = models[first].decode(bytes);
-                let alone = alone.map(|image| prepared(&models[first], &image, bytes));
-                tensors[first] = Some(alone.map_err(decode_failure));
+                let alone = models[first].decode(bytes).map_err(decode_failure);
+                let alone = alone.and_then(|image| prepared(&models[first], &image, bytes));
+                inputs[first] = Some(alone);
             }
             Err(error) => {
                 let failure = decode_failure(error);
-                waiting.into_iter().for_each(|n| tensors[n] = Some(Err(failure.clone())));
+                waiting.into_iter().for_each(|n| inputs[n] = Some(Err(failure.clone())));
             }
         }
     }
 }
 
-fn prepared(model: &Model, image: &DecodedImage, bytes: &[u8]) -> (Tensor, ImageFacts) {
-    let facts = ImageFacts {
-        width: image.original.0,
-        height: image.original.1,
-        format: image.format.to_string(),
-        size_bytes: bytes.len() as u64,
-        flags: image.flags.iter().map(|flag| flag.as_str().to_owned()).collect(),
-    };
-    (model.prepare(image), facts)
+fn prepared(
+    model: &Model,
+    image: &DecodedImage,
+    bytes: &[u8],
+) -> Result<(NamedTensors, ImageFacts), Failure> {
+    let inputs = model.prepare(image).map_err(|error| Failure::logged(error.code(), &error))?;
+    Ok((inputs, Model::facts(image, bytes.len())))
 }
 
 fn decode_failure(error: DecodeError) -> Failure {
@@ -269,7 +268,7 @@ mod tests {
     use std::{cell::RefCell, io::Cursor};
 
     use flota_core::Manifest;
-    use flota_engine::{Runtime, TensorData};
+    use flota_engine::{Runtime, Tensor};
     use image::{ImageFormat, Rgba, RgbaImage};
 
     use super::*;
@@ -303,12 +302,11 @@ mod tests {
             limits.borrow_mut().push(limit.as_secs());
             watchdog.watch("decode", Sha256::of(b"image"), limit)
         };
-        let red = |(tensor, _): (Tensor, ImageFacts)| match tensor.data {
-            TensorData::F32(numbers) => numbers[0] as u8,
-            TensorData::U8(_) => panic!("floats are asked for"),
+        let red = |(inputs, _): (NamedTensors, ImageFacts)| {
+            inputs.get("image").and_then(Tensor::floats).unwrap()[0] as u8
         };
-        let tensors = tensors(models, &png(pixel), watch);
-        (tensors.into_iter().map(|one| one.ok().map(red)).collect(), limits.into_inner())
+        let inputs = inputs(models, &png(pixel), watch);
+        (inputs.into_iter().map(|one| one.ok().map(red)).collect(), limits.into_inner())
     }
 
     #[test]

@@ -84,7 +84,7 @@ async fn report(args: CheckArgs) -> anyhow::Result<Report> {
         print(format!("manifest: {} {}", manifest.name, manifest.version))?;
     }
     let mut findings = input::mistakes(&manifest);
-    let engines = Engines::open(&settings.engine)?;
+    let engines = Engines::open(&settings.engine)?.with_code(built_in::codes());
     let model = folder.load(&engines)?;
     let mut session = engines.session(&model, 1)?;
     let examined = network::examine(&model, &mut session)?;

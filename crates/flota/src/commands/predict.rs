@@ -10,7 +10,7 @@ use crate::{
     built_in,
     cli::PredictArgs,
     image_files,
-    print::{note, print, print_json},
+    print::{note, plain, print, print_json},
     show,
     table::{Table, terminal_width},
 };
@@ -51,7 +51,7 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     found.notes().iter().for_each(note);
     let (folder, _unpacked) = built_in::open(&args.folder, &settings).await?;
     let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
-    let engines = Engines::open(&settings.engine)?;
+    let engines = Engines::open(&settings.engine)?.with_code(built_in::codes());
     let model = folder.load(&engines)?;
     let mut session = engines.session(&model, 1)?;
     let mut predict = |image: &[u8]| flota_worker::predict(&model, &mut session, image);
@@ -62,8 +62,22 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
         print_json(&Answer { model: name, version, predictions })?;
     } else {
         print(table(&predictions).draw(terminal_width()))?;
+        for (image, advice) in predictions.iter().flat_map(Line::advice) {
+            print(format!("{}: {}", plain(image), plain(advice)))?;
+        }
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl Line {
+    /// The image, and what the model advises about it.
+    fn advice(&self) -> impl Iterator<Item = (&str, &str)> {
+        let output = match &self.seen {
+            Seen::Prediction(prediction) => Some(&prediction.output),
+            Seen::Error(_) => None,
+        };
+        output.into_iter().flat_map(show::advice).map(|advice| (self.image.as_str(), advice))
+    }
 }
 
 fn look(predict: impl FnOnce(&[u8]) -> anyhow::Result<Output>, file: &Path) -> Line {

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use super::{PlannedWorker, child::ChildSpec, supervisor::SERVER};
+use super::{PlannedWorker, child::ChildSpec, models::FoundModel, supervisor::SERVER};
+use crate::built_in;
 
 /// What a fleet is made of.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Plan {
     /// else by ours.
     ///
     /// # Errors
-    /// If its model needs an executable that is not there.
+    /// If a model needs code that is in neither.
     pub fn worker(&self, worker: &PlannedWorker) -> anyhow::Result<ChildSpec> {
         let name = worker.name.as_str();
         let own = own_executable()?;
@@ -53,13 +54,10 @@ impl Plan {
                 let args = iter::once("--model-dir".into()).chain(folders);
                 return self.spec(name, special, args.collect());
             }
-            if worker.models.iter().any(|model| model.manifest.code) {
-                bail!(
-                    "`{name}` needs a worker binary of its own, {}: build it with `cargo build --release \
-                     -p flota-{name}`",
-                    special.display()
-                );
-            }
+        }
+        for FoundModel { manifest, .. } in &worker.models {
+            let missing = || format!("`flota worker` cannot serve `{}`", manifest.name);
+            built_in::codes().check(manifest).with_context(missing)?;
         }
         let mut args: Vec<OsString> = vec!["worker".into()];
         args.extend(&mut folders);
@@ -95,4 +93,32 @@ pub(super) fn set(key: &str, value: &str) -> [OsString; 2] {
 /// The log file of a child.
 pub(super) fn log_file(logs: &Path, child: &str) -> PathBuf {
     logs.join(format!("{child}.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_core::Manifest;
+
+    use super::*;
+
+    #[test]
+    fn a_model_whose_code_is_nowhere_is_refused_with_the_program_that_has_it() {
+        let text = "{name: odd, version: '1', weights: {file: w}, labels: [a], code: {revision: 4}, \
+            input: {width: 8, height: 8, resize: {mode: exact}}, output: {kind: regression}}";
+        let manifest = Manifest::parse("model.yaml", text).unwrap();
+        let name = (&manifest.name).into();
+        let model = FoundModel { folder: "odd".into(), manifest, is_built_in: false };
+        let plan = Plan {
+            workers: vec![PlannedWorker { name, models: vec![model] }],
+            config: None,
+            set: Vec::new(),
+            data_dir: None,
+            drain: Duration::ZERO,
+            logs: None,
+        };
+        let error = format!("{:#}", plan.worker(&plan.workers[0]).err().unwrap());
+        for part in ["cannot serve `odd`", "revision 4", "`flota-odd --model-dir DIR`"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }

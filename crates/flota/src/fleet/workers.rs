@@ -1,8 +1,9 @@
-use anyhow::bail;
+use anyhow::{Context, bail};
 use flota_core::{ModelName, WorkerName};
 use flota_platform::settings::ModelGroup;
 
 use super::FoundModel;
+use crate::built_in;
 
 /// A worker that is to run, and the models that it serves.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ impl PlannedWorker {
 /// Puts `models` that `groups` name together, and each of the others into a worker of its own.
 ///
 /// # Errors
-/// If two workers would have one name, or a model that needs code would share a worker.
+/// If two workers would have one name, or a model would share a worker whose code only a worker of its own has.
 pub(crate) fn workers(
     models: Vec<FoundModel>,
     groups: &[ModelGroup],
@@ -48,10 +49,13 @@ pub(crate) fn workers(
             ),
         }
     }
+    let codes = built_in::codes();
     for PlannedWorker { name, models } in workers.iter().filter(|planned| !planned.is_usual()) {
-        if let Some(model) = models.iter().find(|model| model.manifest.code) {
-            let model = &model.manifest.name;
-            bail!("`{model}` needs a worker binary of its own: remove it from the group `{name}`");
+        for FoundModel { manifest, .. } in models {
+            codes.check(manifest).with_context(|| {
+                let model = &manifest.name;
+                format!("`{model}` needs a worker of its own: remove it from the group `{name}`")
+            })?;
         }
     }
     Ok(workers)
@@ -128,6 +132,6 @@ mod tests {
     fn what_cannot_be_one_worker_is_said() {
         check(&["a", "b"], &["a=b"], Err("has the name of a model that is not in it"));
         check(&["b", "a"], &["b=a"], Err("has the name of a model that is not in it"));
-        check(&["a", "code"], &["photo=a,code"], Err("`code` needs a worker binary of its own"));
+        check(&["a", "code"], &["photo=a,code"], Err("`code` needs a worker of its own"));
     }
 }

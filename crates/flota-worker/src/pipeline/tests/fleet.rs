@@ -16,7 +16,7 @@ use flota_core::{
     limits::MAX_QUEUE_BATCH,
     ports::{Clock, NewMessage, UPLOADED_PREFIX},
 };
-use flota_engine::{InferError, Model, Runtime, Session, Tensor, TensorData};
+use flota_engine::{InferError, Model, NamedTensors, Runtime, Session, Tensor};
 use flota_platform::{Platform, SystemClock, settings::Settings};
 use image::{ImageFormat, RgbImage};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -122,7 +122,6 @@ impl Fleet {
             objects: self.settings.objects.clone(),
             models: manifests.map(loaded).collect(),
             throughput: Arc::default(),
-            before_infer: None,
             executor,
         });
         let capacity = self.settings.worker.capacity_tasks;
@@ -273,7 +272,7 @@ struct Scripted {
 }
 
 impl Session for Scripted {
-    fn run(&mut self, batch: &[Tensor]) -> Result<Vec<Vec<f32>>, InferError> {
+    fn run(&mut self, batch: &[NamedTensors]) -> Result<Vec<NamedTensors>, InferError> {
         let colors: Vec<Color> = batch.iter().map(color_of).collect();
         self.batches.lock().unwrap().push(colors.clone());
         if colors.contains(&HELD) {
@@ -283,12 +282,17 @@ impl Session for Scripted {
         if colors.contains(&REFUSED) {
             return Err(InferError::Panicked);
         }
-        Ok(colors.iter().map(|color| color.map(f32::from).to_vec()).collect())
+        Ok(colors.iter().map(|color| means(color.map(f32::from).to_vec())).collect())
     }
 }
 
-fn color_of(tensor: &Tensor) -> Color {
-    let TensorData::F32(numbers) = &tensor.data else { panic!("floats are asked for") };
+/// What the network would answer.
+pub(super) fn means(numbers: Vec<f32>) -> NamedTensors {
+    NamedTensors::one("means".into(), Tensor::row(numbers))
+}
+
+fn color_of(inputs: &NamedTensors) -> Color {
+    let numbers = inputs.get("image").and_then(Tensor::floats).unwrap();
     let plane = (SIDE * SIDE) as usize;
     [0, 1, 2].map(|channel| numbers[channel * plane] as u8)
 }

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use flota_engine::{InferError, Tensor};
+use flota_engine::{InferError, NamedTensors};
 use flota_memory::SeededClock;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::time::{self, Instant};
 
-use super::fleet::{Color, Fleet, endings, memory_platform, pack};
+use super::fleet::{Color, Fleet, endings, means, memory_platform, pack};
 use crate::{
     executor::{Executor, Tick},
     pipeline::BatchSession,
@@ -64,12 +64,12 @@ struct Fake {
 impl BatchSession for Fake {
     fn run<'s>(
         &'s mut self,
-        batch: &'s [Tensor],
-    ) -> BoxFuture<'s, Result<Vec<Vec<f32>>, InferError>> {
+        batch: &'s [NamedTensors],
+    ) -> BoxFuture<'s, Result<Vec<NamedTensors>, InferError>> {
         let run = async {
             time::sleep(self.batch_time).await;
             self.batch_sizes.lock().unwrap().push(batch.len());
-            Ok(vec![vec![1.0, 2.0, 3.0]; batch.len()])
+            Ok(vec![means(vec![1.0, 2.0, 3.0]); batch.len()])
         };
         run.boxed()
     }
