@@ -61,6 +61,7 @@ mod tests {
             assert_eq!(serde_json::to_string(&word).unwrap(), text);
             assert_eq!(format!("\"{word}\""), text);
         }
-        assert!(Word::from(Code::FetchDenied) == Code::FetchDenied);
+        let word = Word::from(Code::FetchDenied);
+        assert!(word == Code::FetchDenied);
     }
 }
