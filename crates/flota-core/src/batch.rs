@@ -210,8 +210,11 @@ mod tests {
         assert_eq!(batches.next(|due: &Instant| *due).await, None);
     }
 
+    /// The items of each call.
+    type Calls = Arc<Mutex<Vec<Vec<usize>>>>;
+
     /// A batcher whose calls take a second and answer with ten times each item, and the items of its calls.
-    fn batcher(limits: BatchLimits) -> (Batcher<usize, usize>, Arc<Mutex<Vec<Vec<usize>>>>) {
+    fn batcher(limits: BatchLimits) -> (Batcher<usize, usize>, Calls) {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let called = calls.clone();
         let batcher = Batcher::start(limits, move |items: Vec<usize>| {
