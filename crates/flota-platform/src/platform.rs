@@ -11,7 +11,7 @@ use crate::aws;
 #[cfg(feature = "embedded")]
 use crate::embedded;
 use crate::{
-    DiskReserve, Staging, SystemClock,
+    DiskReserve, Staging,
     net::{ClientError, GuardedClient, HostLimiter, HttpImages, HttpPoster, ImagesByUrl},
     settings::{Backend, Settings},
 };
@@ -88,19 +88,21 @@ impl Platform {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         match settings.backend {
             #[cfg(feature = "embedded")]
-            Backend::Embedded => Self::open_embedded(settings, clock).await,
+            Backend::Embedded => Self::open_embedded(settings).await,
             #[cfg(feature = "aws")]
-            Backend::Aws => Self::over(aws::open(settings).await?, settings, clock),
+            Backend::Aws => {
+                Self::over(aws::open(settings).await?, settings, Arc::new(crate::SystemClock))
+            }
             #[cfg(not(all(feature = "embedded", feature = "aws")))]
             backend => Err(OpenError::NotBuilt(backend)),
         }
     }
 
     #[cfg(feature = "embedded")]
-    async fn open_embedded(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    async fn open_embedded(settings: &Settings) -> Result<Self, OpenError> {
+        let clock: Arc<dyn Clock> = Arc::new(crate::SystemClock);
         let disk = DiskReserve::of(settings.data_dir.clone(), settings.embedded.min_free_bytes);
         let staging = Staging::new(settings.data_dir.join("uploads"));
         let (data_dir, same_clock) = (settings.data_dir.clone(), clock.clone());
