@@ -71,11 +71,14 @@ pub(super) fn trim(
     Ok(())
 }
 
-/// The Huffman tables that are defined, each as a DHT segment has it.
+/// The Huffman tables that are defined, by class and number.
 #[derive(Default)]
 struct Tables {
-    defined: [[Option<(Vec<u8>, Vec<u8>)>; TABLES]; 2],
+    defined: [[Option<Table>; TABLES]; 2],
 }
+
+/// A table as a DHT segment has it: how many codes of each length there are, and their values.
+type Table = (Vec<u8>, Vec<u8>);
 
 impl Tables {
     fn define(&mut self, mut payload: &[u8]) {
