@@ -9,12 +9,12 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use flota_api::ModelBacklog;
 use flota_core::{
     Ending, ModelName, Outcome, QueueName, Reason, Replay, ReplayState, Request, Timings,
     WorkerName,
     ports::{Depth, StoredKind},
 };
-use flota_api::ModelBacklog;
 use jiff::Timestamp;
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;

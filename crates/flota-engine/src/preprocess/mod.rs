@@ -10,7 +10,7 @@ mod tensor;
 mod tests;
 mod without_antialias;
 
-pub use tensor::preprocess;
 #[cfg(feature = "turbojpeg")]
 pub(crate) use placement::scaled_size;
+pub use tensor::preprocess;
 pub(crate) use tensor::shape_of;

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use flota_core::{
     BatchLimits, Batcher, PortError, PortResult, QueueName,
     limits::MAX_QUEUE_BATCH,
-    ports::{Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle, queue_bounds::check_batch},
+    ports::{
+        Backlog, Delivery, Depth, NewMessage, Queue, ReceiptHandle, queue_bounds::check_batch,
+    },
 };
 use futures::{
     FutureExt,

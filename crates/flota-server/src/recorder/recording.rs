@@ -1,8 +1,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use flota_core::{
-    Callback, CallbackEvent, CallbackId, Counts, DeadLetter, Ending, OutcomesMessage, Pack, PackKey,
-    PackRecord, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome, TaskSource,
+    Callback, CallbackEvent, CallbackId, Counts, DeadLetter, Ending, OutcomesMessage, Pack,
+    PackKey, PackRecord, PortResult, Request, RequestId, Round, RoundKey, Subject, TaskOutcome,
+    TaskSource,
     ports::{Aliases, Clock, DeadLetters, Finish, Predictions, Recorded, Requests},
 };
 use tracing::warn;

@@ -207,9 +207,10 @@ impl Replayer {
         let state = RequestState::load(self.runner.requests.as_ref(), request).await?;
         let Some(state) = state else { return Ok(Vec::new()) };
         let ended = state.all(self.runner.requests.as_ref()).await?.into_iter();
-        let failed = ended
-            .filter(|ended| matches!(ended.outcome.ending, Ending::Failed { .. }))
-            .map(|ended| DeadLetter::id_of(TaskSource::Request(request).task(ended.n), ended.round));
+        let failed =
+            ended.filter(|ended| matches!(ended.outcome.ending, Ending::Failed { .. })).map(
+                |ended| DeadLetter::id_of(TaskSource::Request(request).task(ended.n), ended.round),
+            );
         let ids: Vec<String> = failed.filter(|id| id != but).collect();
         let read = stream::iter(ids).map(async |id| self.dead_letters.get(&id).await);
         let read: Vec<Option<DeadLetter>> = read.buffered(READS_AT_ONCE).try_collect().await?;

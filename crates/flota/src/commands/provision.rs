@@ -79,7 +79,7 @@ fn has_store(settings: &Settings, resources: &[Resource]) -> bool {
 }
 
 /// The embedded store makes what it needs when it is opened.
-async fn resources(
+pub(super) async fn resources(
     settings: &Settings,
     found: &[Registration],
     action: Action,

@@ -1,9 +1,11 @@
 use std::{io::ErrorKind, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context;
+use flota_deploy::provision::Action;
 use flota_platform::{Platform, shutdown::Shutdown, telemetry};
 use tokio::net::TcpListener;
 
+use super::provision::resources;
 use crate::{cli::ServeArgs, fleet::LISTENING, print::print};
 
 /// Runs the server until it is told to stop.
@@ -19,6 +21,9 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let listener = listen(settings.server.listen).await?;
     settings.server.listen = listener.local_addr().context("cannot read the port")?;
+    if settings.aws.create_missing {
+        resources(&settings, &[], Action::Make).await?;
+    }
     let platform = Platform::open(&settings).await?;
     print(format!("{LISTENING}http://{}", settings.server.listen))?;
     flota_server::run(listener, platform, settings, shutdown.token()).await?;
