@@ -1,9 +1,10 @@
-//! How long to wait before trying again.
+//! Waits between attempts.
 
 use std::time::Duration;
 
-/// A wait before attempt `attempt + 1`, drawn evenly from zero to `base` doubled `attempt - 1`
-/// times and at most `cap`: full jitter, so that those who failed together do not return together.
+/// Returns the wait before attempt `attempt + 1`: a random time between zero and
+/// `min(cap, base * 2^(attempt - 1))`. This is "full jitter": callers that failed together do not
+/// retry together.
 pub fn backoff(attempt: u32, base: Duration, cap: Duration, random: u64) -> Duration {
     let doubled =
         base.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));

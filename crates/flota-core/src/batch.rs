@@ -1,4 +1,5 @@
-//! Batches of what many callers add: up to a count and a size, or after the shortest of their waits.
+//! Batches items of many callers. A batch is full at a count or a size, or goes when the first of
+//! its items has waited long enough.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ pub struct BatchLimits {
     pub max_calls: usize,
 }
 
-/// Makes one call for the items of many callers, and gives each its own answer.
+/// Makes one call for the items of many callers, and gives each caller its own answer.
 pub struct Batcher<T, A> {
     entries: mpsc::Sender<Entry<T, A>>,
 }
@@ -27,30 +28,32 @@ pub struct Batcher<T, A> {
 struct Entry<T, A> {
     item: T,
     size_bytes: usize,
-    /// When it waits for others no longer.
+    /// When the item stops waiting for others.
     due: Instant,
     reply: oneshot::Sender<A>,
 }
 
-/// Cuts what comes through a channel into batches.
+/// Cuts the items of a channel into batches.
 pub struct Batches<T> {
     items: mpsc::Receiver<T>,
     max_count: usize,
     max_bytes: usize,
     size_bytes: fn(&T) -> usize,
-    /// Did not fit into the last batch.
+    /// The item that did not fit the last batch.
     left: Option<T>,
 }
 
 impl BatchLimits {
-    /// Batches of any size in bytes, and one call after the other: what comes meanwhile goes in the next.
+    /// Batches of any size in bytes, with one call at a time. Items that arrive during a call go in
+    /// the next one.
     pub fn one_call_of(max_count: usize) -> Self {
         Self { max_count, max_bytes: usize::MAX, max_calls: 1 }
     }
 }
 
 impl<T: Send + 'static, A: Send + 'static> Batcher<T, A> {
-    /// Starts to batch; it ends with the last handle. `call` gives an answer for each item, in their order.
+    /// Starts the batcher, which ends when its last handle is dropped. `call` returns one answer
+    /// per item, in the order of the items.
     pub fn start(
         limits: BatchLimits,
         call: impl Fn(Vec<T>) -> BoxFuture<'static, Vec<A>> + Send + 'static,
@@ -68,13 +71,13 @@ impl<T: Send + 'static, A: Send + 'static> Batcher<T, A> {
         Self { entries }
     }
 
-    /// Adds an item, which waits up to `linger` for others; its answer. `None` where there is none: the call
-    /// panicked.
+    /// Adds an item, which waits up to `linger` for others, and returns its answer. `None` if the
+    /// call panicked.
     pub async fn add(&self, item: T, linger: Duration) -> Option<A> {
         self.add_sized(item, 0, linger).await
     }
 
-    /// As [`add`](Self::add), of an item that takes so many bytes of its batch.
+    /// Like [`add`](Self::add), for an item that takes `size_bytes` of its batch.
     pub async fn add_sized(&self, item: T, size_bytes: usize, linger: Duration) -> Option<A> {
         let (reply, answer) = oneshot::channel();
         let due = Instant::now() + linger;
@@ -97,7 +100,7 @@ async fn call_all<T: Send + 'static, A: Send + 'static>(
     while let Some(mut batch) = batches.next(|entry| entry.due).await {
         let Ok(turn) = Arc::clone(&calls).acquire_owned().await else { return };
         batches.fill(&mut batch);
-        // Callers that went away do not want their items to be called for.
+        // Nobody waits for the answers of callers that went away.
         let batch = batch.into_iter().filter(|entry| !entry.reply.is_closed());
         let (items, replies): (Vec<T>, Vec<_>) = batch.map(|it| (it.item, it.reply)).unzip();
         if items.is_empty() {
@@ -108,7 +111,7 @@ async fn call_all<T: Send + 'static, A: Send + 'static>(
             let answers = called.await;
             drop(turn);
             for (reply, answer) in replies.into_iter().zip(answers) {
-                // A caller that went away meanwhile does not want it either.
+                // A caller that went away meanwhile needs no answer.
                 let _ = reply.send(answer);
             }
         });
@@ -122,8 +125,8 @@ impl<T> Batches<T> {
         Self { items, max_count, max_bytes: usize::MAX, size_bytes: |_| 0, left: None }
     }
 
-    /// The next batch: its first item whenever that comes, and with it what fits and comes before the first of
-    /// them is `due`. `None` once nobody sends any more.
+    /// Returns the next batch. It waits for a first item without a limit, then adds the items that
+    /// fit and arrive before the earliest `due` of the batch. `None` once all senders are dropped.
     pub async fn next(&mut self, due: impl Fn(&T) -> Instant) -> Option<Vec<T>> {
         let first = match self.left.take() {
             Some(first) => first,
@@ -151,7 +154,7 @@ impl<T> Batches<T> {
         }
     }
 
-    /// Adds to `batch` what fits and has come already.
+    /// Adds items that have arrived already, as far as they fit.
     pub fn fill(&mut self, batch: &mut Vec<T>) {
         while self.may_grow(batch)
             && let Ok(item) = self.items.try_recv()
@@ -164,7 +167,7 @@ impl<T> Batches<T> {
         batch.len() < self.max_count && self.left.is_none()
     }
 
-    /// Whether it fits.
+    /// Adds `item` to `batch` and returns true, or keeps it for the next batch.
     fn put(&mut self, item: T, batch: &mut Vec<T>) -> bool {
         let size_bytes: usize = batch.iter().chain([&item]).map(self.size_bytes).sum();
         let fits = batch.is_empty() || size_bytes <= self.max_bytes;

@@ -1,30 +1,31 @@
-//! What tells a client that its request is finished.
+//! The callback that tells a client that its request is finished.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{CallbackEvent, CallbackId};
 
-/// The signed POST of a round, made when the round finishes and kept until it is delivered.
+/// The signed POST for a round. It is created when the round finishes, and stored until it is
+/// delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callback {
-    /// Its `webhook-id`.
+    /// The header `webhook-id`.
     pub id: CallbackId,
-    /// The receiver's address.
+    /// The URL of the receiver.
     pub url: String,
-    /// What it tells.
+    /// The event that the callback reports.
     pub event: CallbackEvent,
-    /// Where it stands.
+    /// The delivery state.
     pub state: CallbackState,
-    /// When it is to be tried next; `None` where it is not.
+    /// When the next attempt is due; `None` if there is none.
     pub due_at: Option<Timestamp>,
     /// When the round finished.
     pub created_at: Timestamp,
-    /// Every attempt so far, the oldest first.
+    /// All attempts so far, oldest first.
     pub attempts: Vec<CallbackAttempt>,
 }
 
-/// Where a callback stands.
+/// The delivery state of a callback.
 #[derive(
     Debug,
     Clone,
@@ -40,28 +41,28 @@ pub struct Callback {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CallbackState {
-    /// It will be tried.
+    /// Another attempt is due.
     Pending,
     /// The receiver answered 2xx.
     Delivered,
-    /// The schedule ran out.
+    /// The last attempt of the schedule failed.
     Failed,
-    /// The receiver answered 410: it wants no more.
+    /// The receiver answered 410 and gets no more attempts.
     Disabled,
 }
 
-/// One try.
+/// One attempt to deliver a callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackAttempt {
-    /// When it began.
+    /// When the attempt began.
     pub at: Timestamp,
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status, if the receiver answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What went wrong, where something did.
+    /// The error, if the attempt had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
 }
 

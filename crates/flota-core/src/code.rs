@@ -1,4 +1,4 @@
-//! Why a task failed, in words that do not change.
+//! Stable codes for why a task failed.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,55 +22,55 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
-    /// The address leads to no image, and time does not change that: the image's server, or our
-    /// store, has none there (404, 410), or answers what is no image (400 and other statuses, 304,
-    /// a redirect to nowhere, a loop of redirects or more of them than are followed), or the
-    /// address names port 0.
+    /// No image is at the URL, and a retry would not change that. The image's server or our store
+    /// answered 404 or 410, or something that is no image (400 and other statuses, 304), or
+    /// redirected nowhere, in a loop or too often; or the URL names port 0.
     FetchNotFound,
-    /// The image's server refused us (401, 402, 403, 407, 451).
+    /// The image's server denied access (401, 402, 403, 407, 451).
     FetchDenied,
-    /// The image's address is private, loopback, link-local or otherwise not to be fetched from, or its
-    /// host is a name that leads to no address, or to such a one.
+    /// The URL resolves to a private, loopback, link-local or otherwise blocked address, or its
+    /// host name does not exist.
     FetchForbiddenAddress,
     /// The image's server did not answer in time, or sent the image too slowly.
     FetchTimeout,
-    /// The image could not be fetched for a reason that may pass: no answer, a broken connection,
-    /// a name that was not resolved, 408, 425, 429 or 5xx.
+    /// A transient failure to fetch the image: no answer, a broken connection, a host name that did
+    /// not resolve in time, or status 408, 425, 429 or 5xx.
     FetchFailed,
-    /// More bytes or pixels than the model's limits allow.
+    /// The image has more bytes or pixels than the model's limits allow.
     ImageTooLarge,
-    /// No bytes at all.
+    /// The image has no bytes.
     ImageEmpty,
-    /// Not an image, or of a format that Flota does not read.
+    /// The bytes are no image, or an image of a format that Flota does not read.
     DecodeUnsupported,
-    /// An image that is cut off or damaged.
+    /// The image is cut off or damaged.
     DecodeCorrupt,
-    /// The decoder failed by a fault of its own, which says nothing of the image.
+    /// The decoder failed because of its own fault. The image may be fine.
     DecodeFailed,
-    /// The model ran and reported an error.
+    /// The model reported an error, or its engine did.
     InferFailed,
     /// The model's answer is larger than a prediction may be.
     PredictionTooLarge,
     /// The message names a model that its worker does not serve.
     ModelNotServed,
-    /// The task ended its worker's process each time it was begun.
+    /// Each attempt at the task ended the worker's process.
     WorkerCrashed,
-    /// A fault that time should have healed did not heal. The reason of dead letters; outcomes keep the
-    /// code of the last fault, and had this one in earlier versions.
+    /// A transient fault outlasted all attempts. It is the reason of dead letters; outcomes keep
+    /// the code of the last fault. (Earlier versions used this code in outcomes too.)
     AttemptsExhausted,
-    /// No outcome came within the longest age of a request. `LOST` in earlier versions.
+    /// The task had no outcome within the longest age of a request. Earlier versions called it
+    /// `LOST`.
     #[serde(alias = "LOST")]
     #[strum(to_string = "TIMED_OUT", serialize = "LOST")]
     TimedOut,
 }
 
 impl Code {
-    /// The code as it is written.
+    /// The code as text, such as `FETCH_TIMEOUT`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Whether time may heal it, so that the task is tried again first.
+    /// Whether the fault may pass, so that the task is retried.
     pub fn is_transient(self) -> bool {
         matches!(self, Self::FetchTimeout | Self::FetchFailed)
     }

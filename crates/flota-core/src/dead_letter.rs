@@ -1,4 +1,4 @@
-//! What is kept of a task whose attempts ran out, or of a message that died.
+//! Dead letters: the records of tasks that failed for good, and of messages that cannot be handled.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,36 +7,36 @@ use crate::{
     Code, Fault, ModelName, QueueName, RequestId, Sha256, Subject, TaskId, ports::Delivery,
 };
 
-/// The longest text that is kept of a body that nobody can read, in bytes.
+/// Most bytes of an unreadable body that are stored.
 pub const MAX_KEPT_BODY_BYTES: usize = 16 * 1024;
-/// Longest name of who decided about a dead letter, in characters.
+/// Most characters of the name of the person who resolved a dead letter.
 pub const MAX_BY_CHARS: usize = 100;
 
-/// Kept to be inspected and replayed.
+/// The record of a failed task or message, stored to be inspected and replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// `dead_<32 hex digits>-<n>-<round>` of a task, `dead_<sha256>` of a message.
+    /// `dead_<32 hex digits>-<n>-<round>` for a task, `dead_<sha256>` for a message.
     pub id: String,
-    /// What died.
+    /// The task or message that failed.
     #[serde(flatten)]
     pub subject: Subject,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The last error, one sentence.
+    /// The last error, in one sentence.
     pub message: String,
-    /// How often it was begun; of a message, how often it was received.
+    /// The number of attempts at the task, or of receipts of the message.
     pub attempts: u32,
-    /// The faults of its attempts, the oldest first; at most [`MAX_FAULTS`](crate::MAX_FAULTS),
-    /// the last ones. An attempt that ended its process leaves none.
+    /// The last faults, oldest first, at most [`MAX_FAULTS`](crate::MAX_FAULTS). An attempt that
+    /// ended the process left none.
     #[serde(default)]
     pub history: Vec<Fault>,
     /// When it was dead-lettered.
     pub created_at: Timestamp,
-    /// What became of it since.
+    /// Whether it is open, replayed or discarded.
     pub state: DeadLetterState,
 }
 
-/// Why it is a dead letter.
+/// Why a task or message was dead-lettered.
 #[derive(
     Debug,
     Clone,
@@ -57,49 +57,50 @@ pub struct DeadLetter {
 pub enum Reason {
     /// Each attempt ended the worker's process.
     WorkerCrashed,
-    /// Each attempt ended in a transient fault.
+    /// Each attempt ended with a transient fault.
     AttemptsExhausted,
-    /// It failed for good, and no request keeps its outcome: it is a task of an upload event, and
-    /// the last fault of its history says why.
+    /// The task failed for good, and no request stores its outcome: it is a task of an upload
+    /// event. The last fault of the history has the cause.
     Failed,
-    /// The message was received again and again and never acknowledged, so that its queue gave it up.
+    /// The message was received too often without being acknowledged, and its queue moved it to the
+    /// dead-letter queue.
     Crashed,
-    /// The body is not a message of ours.
+    /// The body cannot be decoded.
     Unreadable,
 }
 
-/// What became of a dead letter.
+/// The state of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum DeadLetterState {
-    /// Nobody decided yet.
+    /// Not resolved yet.
     Open,
-    /// Its task runs again, or its message was sent again.
+    /// The task runs again, or the message was sent again.
     Replayed {
-        /// In this round; of a message, always 1.
+        /// The round in which the task runs again; always 1 for a message.
         round: u32,
-        /// Since then.
+        /// When it was replayed.
         at: Timestamp,
-        /// Who wanted it: the id of a replay, or a person, cut to [`MAX_BY_CHARS`].
+        /// Who replayed it: the id of a replay or the name of a person, cut to [`MAX_BY_CHARS`].
         #[serde(default)]
         by: String,
-        /// How the task of an upload event ended in that round, once it has.
+        /// For a task of an upload event that has ended: whether it succeeded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         succeeded: Option<bool>,
     },
-    /// It was given up.
+    /// It was discarded.
     Discarded {
-        /// When.
+        /// When it was discarded.
         at: Timestamp,
-        /// Who did it, cut to [`MAX_BY_CHARS`].
+        /// Who discarded it, cut to [`MAX_BY_CHARS`].
         #[serde(default)]
         by: String,
     },
 }
 
 impl Reason {
-    /// The code that every dead letter of this reason has. Outcomes beside exhausted attempts had it in
-    /// earlier versions, and have the code of the last fault since.
+    /// The code that all dead letters of this reason share. (Earlier versions also used it in
+    /// outcomes of tasks whose attempts ran out; now those have the code of the last fault.)
     pub fn code(self) -> Option<Code> {
         match self {
             Self::WorkerCrashed => Some(Code::WorkerCrashed),
@@ -110,12 +111,12 @@ impl Reason {
 }
 
 impl DeadLetter {
-    /// The id of the dead letter of a task in a round.
+    /// The id of the dead letter of a task that failed in `round`.
     pub fn id_of(task: TaskId, round: u32) -> String {
         format!("dead_{}-{}-{round}", task.source.uuid().simple(), task.n)
     }
 
-    /// The model that was to look at the image; none of a message that holds no task.
+    /// The model of the task; `None` for a message without tasks.
     pub fn model(&self) -> Option<&ModelName> {
         match &self.subject {
             Subject::Task { model, .. } => Some(model),
@@ -123,27 +124,28 @@ impl DeadLetter {
         }
     }
 
-    /// Whether it may lie beside a failed outcome with `code`: that of its reason, or, where its attempts
-    /// ran out, that of its last fault.
+    /// Whether the dead letter belongs to a failed outcome with `code`. The codes must be equal; if
+    /// the attempts ran out, `code` is that of the last fault.
     pub fn lies_beside(&self, code: Code) -> bool {
         let is_last = || self.history.last().is_some_and(|fault| fault.code == code);
         self.reason.code() == Some(code) || self.reason == Reason::AttemptsExhausted && is_last()
     }
 
-    /// Whether nobody decided about it yet.
+    /// Whether it is not resolved yet.
     pub fn is_open(&self) -> bool {
         self.state == DeadLetterState::Open
     }
 
-    /// Whether it is of an upload event whose task was sent again and has not ended. Should it not
-    /// have been sent after all, it may be sent once more.
+    /// Whether it belongs to an upload event whose task was sent again and has not ended yet. Such
+    /// a task may be sent once more, in case the first send did not happen.
     pub fn awaits_end(&self) -> bool {
         let is_upload = matches!(&self.subject, Subject::Task { task, .. }
             if task.source.request().is_none());
         is_upload && matches!(self.state, DeadLetterState::Replayed { succeeded: None, .. })
     }
 
-    /// When it was replayed or discarded; `None` while it is open or [awaits its end](Self::awaits_end).
+    /// When it was replayed or discarded. `None` while it is open or [awaits its
+    /// end](Self::awaits_end).
     pub fn resolved_at(&self) -> Option<Timestamp> {
         match &self.state {
             DeadLetterState::Replayed { at, .. } | DeadLetterState::Discarded { at, .. } => {
@@ -153,7 +155,7 @@ impl DeadLetter {
         }
     }
 
-    /// The request of its task, where it has one.
+    /// The request of the task; `None` for tasks of upload events and for messages.
     pub fn request(&self) -> Option<RequestId> {
         match &self.subject {
             Subject::Task { task, .. } => task.source.request(),
@@ -161,8 +163,8 @@ impl DeadLetter {
         }
     }
 
-    /// Notes how the task of an upload event ended in `round`. False where it does not run again
-    /// in that round, or that was noted before.
+    /// Records how the replayed task of an upload event ended in `round`. False if it does not run
+    /// in that round, or its end was recorded before.
     pub fn note_ended(&mut self, round: u32, is_success: bool) -> bool {
         match &mut self.state {
             DeadLetterState::Replayed { round: replayed, succeeded: succeeded @ None, .. }
@@ -175,7 +177,7 @@ impl DeadLetter {
         }
     }
 
-    /// The dead letter of a message that nobody can read. The same body makes the same id.
+    /// The dead letter of a message that cannot be decoded. Equal bodies have the same id.
     pub fn unreadable(queue: &str, body: &str, message: String, now: Timestamp) -> Self {
         let end = body.floor_char_boundary(MAX_KEPT_BODY_BYTES);
         let subject =
@@ -192,8 +194,9 @@ impl DeadLetter {
         }
     }
 
-    /// The dead letter of a message of `queue` that can be read and that the queue gave up. Its
-    /// body is kept whole, to be sent again; what is sent again and given up again has another id.
+    /// The dead letter of a readable message that `queue` moved to its dead-letter queue. The body
+    /// is stored whole, so that it can be sent again; if that message fails again, its dead letter
+    /// has another id.
     pub fn crashed(
         queue: &QueueName,
         model: Option<ModelName>,

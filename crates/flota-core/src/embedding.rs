@@ -1,4 +1,4 @@
-//! Vectors for comparing images, and how they are written in a prediction.
+//! Embeddings, and how predictions encode them.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use half::f16;
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use crate::output::widen;
 
-/// Longest embedding: as many numbers as fit a prediction in 16 bits each.
+/// Longest embedding: as many 16-bit numbers as fit a prediction.
 pub const MAX_EMBEDDING_LENGTH: usize = 16_384;
 
-/// How the numbers of an embedding are written in a prediction.
+/// The encoding of an embedding in a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VectorEncoding {
@@ -19,13 +19,13 @@ pub enum VectorEncoding {
     Json,
     /// `data`: base64 (RFC 4648, with padding) of 32-bit floating-point numbers, little endian.
     Base64F32,
-    /// `data`: base64 of 16-bit floating-point numbers (IEEE 754 binary16), little endian. Three decimal
-    /// digits are kept, and no number is beyond 65,504.
+    /// `data`: base64 of 16-bit floating-point numbers (IEEE 754 binary16), little endian. It keeps
+    /// three decimal digits; the largest number is 65,504.
     Base64F16,
 }
 
 impl VectorEncoding {
-    /// The longest vector that surely fits a prediction.
+    /// The longest vector that fits a prediction in this encoding.
     pub fn max_length(self) -> usize {
         match self {
             Self::Json => 3_000,
@@ -34,14 +34,14 @@ impl VectorEncoding {
         }
     }
 
-    /// How a vector of `length` numbers is written where the manifest does not say: without loss.
+    /// The encoding of a vector of `length` numbers if the manifest names none. It loses no digits.
     pub fn usual(length: usize) -> Self {
         if length <= Self::Json.max_length() { Self::Json } else { Self::Base64F32 }
     }
 }
 
-/// A vector for comparing images. Its numbers are as they are written: those of
-/// [`VectorEncoding::Base64F16`] are rounded.
+/// A vector for comparing images. The numbers are those that a reader decodes:
+/// [`VectorEncoding::Base64F16`] rounds them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "EmbeddingFields", into = "EmbeddingFields")]
 pub struct Embedding {
@@ -55,15 +55,15 @@ pub struct Embedding {
 pub struct BeyondF16 {
     /// The number.
     pub value: f32,
-    /// Where in the vector.
+    /// Its index in the vector.
     pub index: usize,
 }
 
 impl Embedding {
-    /// A vector that is written as `encoding` says.
+    /// A vector with its encoding.
     ///
     /// # Errors
-    /// If a finite number of it is beyond what the encoding holds.
+    /// If the encoding cannot hold one of its finite numbers.
     pub fn new(mut vector: Vec<f32>, encoding: VectorEncoding) -> Result<Self, BeyondF16> {
         if encoding == VectorEncoding::Base64F16 {
             for (index, value) in vector.iter_mut().enumerate() {
@@ -82,13 +82,13 @@ impl Embedding {
         &self.vector
     }
 
-    /// How they are written.
+    /// The encoding.
     pub fn encoding(&self) -> VectorEncoding {
         self.encoding
     }
 }
 
-/// `{vector}`, or `{encoding, length, data}`.
+/// The fields in JSON: `{vector}`, or `{encoding, length, data}`.
 #[derive(Default, Serialize, Deserialize)]
 struct EmbeddingFields {
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "shortest_each")]

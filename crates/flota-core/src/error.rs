@@ -1,38 +1,38 @@
-//! What goes wrong behind a port.
+//! Errors of ports.
 
 use std::{error::Error as StdError, sync::Arc};
 
 use thiserror::Error;
 
-/// A port that could not do what it was asked. The consume loop alone decides about retrying.
+/// The error of a port. Only the consume loop decides about retries.
 #[derive(Debug, Clone, Error)]
 pub enum PortError {
-    /// Time may heal it: busy, throttled, a lost connection.
+    /// The fault may pass: busy, throttled, connection lost.
     #[error("{what}")]
     Transient {
-        /// What was being done, lower case.
+        /// The operation, in lower case.
         what: String,
         /// The cause.
         source: Option<Arc<dyn StdError + Send + Sync>>,
     },
-    /// There is no room to keep it, and will be none until somebody makes some.
+    /// The store is full, and stays full until somebody frees space.
     #[error("{what}")]
     Full {
-        /// What was being done, lower case.
+        /// The operation, in lower case.
         what: String,
         /// The cause.
         source: Option<Arc<dyn StdError + Send + Sync>>,
     },
-    /// The store takes no record as large as this one.
+    /// The record is too large for the store.
     #[error("{what}")]
     TooLarge {
-        /// What was being done and how large it is, lower case.
+        /// The operation and the size of the record, in lower case.
         what: String,
     },
-    /// It will fail again: corrupt, refused.
+    /// The operation would fail again: corrupt data, access denied.
     #[error("{what}")]
     Permanent {
-        /// What was being done, lower case.
+        /// The operation, in lower case.
         what: String,
         /// The cause.
         source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -40,7 +40,7 @@ pub enum PortError {
 }
 
 impl PortError {
-    /// A fault that time may heal, with its cause.
+    /// A transient fault with its cause.
     pub fn transient(
         what: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -48,7 +48,7 @@ impl PortError {
         Self::Transient { what: what.into(), source: Some(source.into().into()) }
     }
 
-    /// A fault that stays, with its cause.
+    /// A permanent fault with its cause.
     pub fn permanent(
         what: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -56,7 +56,7 @@ impl PortError {
         Self::Permanent { what: what.into(), source: Some(source.into().into()) }
     }
 
-    /// There is no room, with the cause.
+    /// A full store, with the cause.
     pub fn full(
         what: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -64,17 +64,17 @@ impl PortError {
         Self::Full { what: what.into(), source: Some(source.into().into()) }
     }
 
-    /// Whether time may heal it.
+    /// Whether the fault may pass.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Transient { .. })
     }
 }
 
-/// What a port answers.
+/// The result of a call to a port.
 pub type PortResult<T> = Result<T, PortError>;
 
-/// An error and what is behind it, on one line, for logs and operators. What was said is not said
-/// again.
+/// An error and its causes on one line, for logs and operators. A cause whose text the line
+/// contains already is left out.
 pub fn with_causes(error: &dyn StdError) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();

@@ -1,35 +1,35 @@
-//! What went wrong at the attempts of a task.
+//! The faults of a task's attempts.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Code;
 
-/// Most faults kept of a task, the last ones: a task is seldom tried more often.
+/// Most faults that are stored for a task. Few tasks have more attempts.
 pub const MAX_FAULTS: usize = 5;
-/// Longest message of a fault in bytes: a pack of twenty tasks, each with the longest address and
-/// all its faults, must fit a message.
+/// Longest message of a fault in bytes. A pack of twenty tasks with the longest URLs and all their
+/// faults must fit one message.
 pub const MAX_FAULT_MESSAGE_BYTES: usize = 80;
 
-/// An attempt at a task that ended in a fault.
+/// An attempt at a task that ended with a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// When it ended.
+    /// When the attempt ended.
     pub at: Timestamp,
-    /// What went wrong.
+    /// The stable code.
     pub code: Code,
-    /// One safe sentence, cut to [`MAX_FAULT_MESSAGE_BYTES`].
+    /// One sentence that is safe to show to clients, cut to [`MAX_FAULT_MESSAGE_BYTES`].
     pub message: String,
 }
 
 impl Fault {
-    /// A fault with its sentence, cut.
+    /// A fault whose message is cut to its bound.
     pub fn new(at: Timestamp, code: Code, message: &str) -> Self {
         let end = message.floor_char_boundary(MAX_FAULT_MESSAGE_BYTES);
         Self { at, code, message: message[..end].to_owned() }
     }
 
-    /// `earlier` faults and this one, the last [`MAX_FAULTS`] of them.
+    /// Appends this fault to `earlier` ones and keeps the last [`MAX_FAULTS`].
     pub fn after(self, earlier: &[Self]) -> Vec<Self> {
         let dropped = (earlier.len() + 1).saturating_sub(MAX_FAULTS);
         let mut faults = earlier[dropped.min(earlier.len())..].to_vec();

@@ -1,30 +1,31 @@
-//! How long a task has been kept from its image by faults that are not the image's.
+//! How long faults of its image's host have delayed a task.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a task has met on the way to its image: faults of its host, which count by time and are no
+/// The faults of its image's host that a task has met. They are limited by time and do not count as
 /// attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchRetries {
-    /// When it first met one.
+    /// When the first fault happened.
     pub since: Timestamp,
-    /// How many of its own fetches failed so. Those that were not made, because its host was left
-    /// alone, do not count.
+    /// The number of fetches that failed. Fetches that were skipped because the host's breaker was
+    /// open do not count.
     #[serde(default)]
     pub count: u32,
 }
 
 impl FetchRetries {
-    /// `earlier`, and one more fault at `now`; `is_own` where a fetch was made.
+    /// Adds a fault at `now` to `earlier` ones; `is_own` if a fetch was made.
     pub fn after(earlier: Option<Self>, now: Timestamp, is_own: bool) -> Self {
         let earlier = earlier.unwrap_or(Self { since: now, count: 0 });
         Self { count: earlier.count.saturating_add(u32::from(is_own)), ..earlier }
     }
 
-    /// How much of `retry_for` is left; all of it where the clock went back behind the first fault.
+    /// The part of `retry_for` that is left. All of it if the clock went back to before the first
+    /// fault.
     pub fn left(&self, now: Timestamp, retry_for: Duration) -> Duration {
         let passed = Duration::try_from(now.duration_since(self.since)).unwrap_or_default();
         retry_for.saturating_sub(passed)

@@ -14,54 +14,57 @@ use crate::{
     ports::{Clock, DeadLetters, Queue},
 };
 
-/// How to consume queues.
+/// Settings of a [`Consumer`].
 #[derive(Debug, Clone)]
 pub struct ConsumeSettings {
-    /// The queues, at least one. Where messages wait on several, each has a part of the slots by its weight;
-    /// where they wait on one, it may have all.
+    /// The queues, at least one. If messages wait on several queues, the slots are divided by
+    /// weight; if they wait on one only, it may use all slots.
     pub queues: Vec<WeightedQueue>,
-    /// Most tasks that are worked on, beside as many whose outcomes are under way; a message that does
-    /// not fit any more is still taken when one slot is free, so that the bound is passed by less than
-    /// a pack for each message of one receive.
+    /// The number of tasks that may be in progress; as many again may have their outcomes reported.
+    /// A message that holds more tasks than there are free slots is still taken if one slot is
+    /// free, so the bound can be exceeded by less than a pack for each message of one receive.
     pub capacity: usize,
-    /// As many may be worked on whatever gets done; more, up to `capacity`, only as long as so many get
-    /// done in four seconds. Fuller receives cost less, and nobody is to wait long for what is in flight.
+    /// The number of tasks that may always be in progress. Beyond it, up to `capacity`, only as
+    /// many tasks as were finished in the last four seconds may be in progress: large receives cost
+    /// less, but a task must not wait long in this process.
     pub min_capacity: usize,
-    /// How long a delivery is leased, and by how much a heartbeat extends it.
+    /// Duration of a lease. A heartbeat extends it by as much.
     pub lease: Duration,
-    /// The cap on a lease, from its receipt.
+    /// Longest total duration of a lease, from the receipt.
     pub max_lease: Duration,
-    /// How long a poll waits for a message.
+    /// Longest time that a poll waits for a message.
     pub wait: Duration,
-    /// How long draining may take before what is in flight is released unfinished.
+    /// Longest time for draining. What is unfinished then is released.
     pub drain: Duration,
 }
 
-/// A queue, and its part of the slots.
+/// A queue and its weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightedQueue {
-    /// Its name.
+    /// The queue.
     pub name: QueueName,
-    /// Its part of the slots, relative to the weights of the other queues; 0 counts as 1.
+    /// The queue's share of the slots, relative to the weights of the other queues. 0 counts as 1.
     pub weight: u32,
 }
 
 impl From<QueueName> for WeightedQueue {
-    /// A queue that is consumed alone.
+    /// The only queue of a consumer.
     fn from(name: QueueName) -> Self {
         Self { name, weight: 1 }
     }
 }
 
-/// The loop: receive for free slots, decode, extend the leases, acknowledge after the effect, dead-letter
-/// what cannot be decoded, back off, drain. One for each queue, all over the same slots.
+/// Consumes queues: receives messages for free slots, decodes them, extends their leases,
+/// acknowledges them after their effect, dead-letters those that cannot be decoded, backs off after
+/// errors, and drains at the end. Each queue has a loop; all loops share the slots.
 pub struct Consumer {
     loops: Vec<QueueLoop>,
     health: Arc<PollHealth>,
 }
 
 impl Consumer {
-    /// Loops that are not running yet. Messages that `handler` cannot decode go to `dead_letters`.
+    /// Creates the loops without running them. Messages that `handler` cannot decode are stored in
+    /// `dead_letters`.
     pub fn new<H: Handler>(
         queue: Arc<dyn Queue>,
         dead_letters: Arc<dyn DeadLetters>,
@@ -87,12 +90,12 @@ impl Consumer {
         Self { loops, health }
     }
 
-    /// When the loops last heard from their queues.
+    /// When the loops last received from their queues.
     pub fn health(&self) -> Arc<PollHealth> {
         self.health.clone()
     }
 
-    /// Runs until `stop`, then drains. No error ends it.
+    /// Runs until `stop` is cancelled, then drains. Errors do not end it.
     pub async fn run(self, stop: CancellationToken) {
         join_all(self.loops.into_iter().map(|queue_loop| queue_loop.run(stop.clone()))).await;
     }

@@ -12,32 +12,34 @@ use crate::{
     ports::{Clock, DeadLetters, Delivery},
 };
 
-/// What the loop runs for each message of its queue.
+/// Handles the messages of a queue.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// A decoded body.
+    /// The type of a decoded body.
     type Message: Send + 'static;
 
-    /// Decodes a body, once for each delivery. The loop dead-letters a message that is [`Unreadable`].
+    /// Decodes a body, once per delivery. The loop dead-letters the message if it is
+    /// [`Unreadable`].
     fn decode(&self, body: &str) -> Result<Self::Message, Unreadable>;
 
-    /// How many tasks the message holds; 0 counts as 1.
+    /// The number of tasks in the message, which is the number of slots that it takes. 0 counts as
+    /// 1.
     fn weigh(&self, message: &Self::Message) -> usize;
 
-    /// Handles a decoded message. Its effects must be durable before the answer is [`Handled::Ack`].
-    /// The loop logs an error once, and releases the delivery with a jittered wait.
+    /// Handles a decoded message. Return [`Handled::Ack`] only once its effects are durable. The
+    /// loop logs an error once and releases the delivery with a jittered delay.
     async fn handle(&self, delivery: Delivery<Self::Message>, lease: Lease) -> PortResult<Handled>;
 }
 
-/// What becomes of a delivery.
+/// What the loop does with a handled delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handled {
-    /// All effects are durable: the message is acknowledged.
+    /// All effects are durable; the loop acknowledges the message.
     Ack,
-    /// The effects of its readable part are durable: the message is dead-lettered for the rest, then
-    /// acknowledged.
+    /// The effects of the readable part are durable; the loop dead-letters the message for the
+    /// rest, then acknowledges it.
     PartlyUnreadable(Unreadable),
-    /// It was not begun: others may receive it at once.
+    /// The work did not begin; the loop makes the message visible to others at once.
     Release,
 }
 
@@ -46,7 +48,7 @@ pub enum Handled {
 pub struct Unreadable(String);
 
 impl Unreadable {
-    /// In a sentence for the dead letter and the log.
+    /// `why` is a sentence for the dead letter and the log.
     pub fn new(why: impl Into<String>) -> Self {
         Self(why.into())
     }
@@ -64,8 +66,8 @@ impl<E: Error> From<E> for Unreadable {
     }
 }
 
-/// Stores the dead letter of a message that cannot be decoded, counts it in
-/// `flota_messages_unreadable_total` and logs it. The same body makes the same dead letter.
+/// Stores a dead letter for a message that cannot be decoded, counts it in
+/// `flota_messages_unreadable_total` and logs it. Equal bodies have the same dead letter.
 ///
 /// # Errors
 /// If the dead letter cannot be stored; then nothing is counted.
@@ -83,22 +85,24 @@ pub async fn dead_letter_unreadable(
     Ok(())
 }
 
-/// What is left to do with a delivery once it is decoded. True: acknowledge it; false: release it.
+/// The work on a decoded delivery. It returns true to acknowledge the delivery, false to release
+/// it.
 pub(super) type Work = Box<dyn FnOnce(Lease) -> BoxFuture<'static, PortResult<bool>> + Send>;
 
-/// A [`Handler`] of any message, so that [`Consumer`](super::Consumer) has no type parameter.
+/// A [`Handler`] without its message type, so that [`Consumer`](super::Consumer) needs no type
+/// parameter.
 pub(super) trait DecodeDelivery: Send + Sync {
-    /// How many tasks a delivery holds, and the work on it.
+    /// Returns the number of tasks in a delivery, and the work on it.
     fn decode(&self, delivery: Delivery) -> (usize, Work);
 }
 
-/// A handler, and what becomes of messages that it cannot decode.
+/// A handler, and the destination of messages that it cannot decode.
 pub(super) struct TypedHandler<H> {
     pub(super) handler: Arc<H>,
     pub(super) unreadable: UnreadableMessages,
 }
 
-/// Where a queue's unreadable messages go.
+/// The destination of a queue's unreadable messages.
 #[derive(Clone)]
 pub(super) struct UnreadableMessages {
     pub(super) dead_letters: Arc<dyn DeadLetters>,

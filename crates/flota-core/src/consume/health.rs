@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use crate::ports::Delivery;
 
-/// When the loops last heard from their queues. Readiness is the age of the last completed poll.
+/// When the loops last received from their queues. Readiness depends on the age of the last
+/// successful poll.
 #[derive(Debug)]
 pub struct PollHealth {
     queues: Vec<QueueHealth>,
@@ -17,38 +18,38 @@ struct QueueHealth {
     drained: Mutex<Drained>,
 }
 
-/// How far the queue is emptied, by what its polls brought.
+/// Up to when a queue is drained, as its polls show.
 #[derive(Debug, Default)]
 struct Drained {
-    /// By the polls since it was asked last.
+    /// From the polls since [`PollHealth::drained_to`] was last called.
     since_asked: Option<Timestamp>,
-    /// What was answered last.
+    /// The last answer.
     before: Option<Timestamp>,
 }
 
 impl PollHealth {
-    /// Of this many queues, none of which was polled yet.
+    /// Health of `queue_count` queues, none of which has been polled yet.
     pub fn new(queue_count: usize) -> Self {
         Self { queues: (0..queue_count).map(|_| QueueHealth::default()).collect() }
     }
 
-    /// How long ago a poll completed without error, of the queue where that is longest; `None` before the
-    /// first poll of each.
+    /// The time since the last successful poll, of the queue where it is longest. `None` until
+    /// every queue has been polled once.
     pub fn last_poll_age(&self) -> Option<Duration> {
         let ages = self.queues.iter().map(QueueHealth::last_poll_age);
         ages.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    /// Before when everything that was sent has been received, by the least that the polls since the
-    /// last call say of any queue; what it said last where there were none.
+    /// The time before which every message that was sent has been received: the earliest over all
+    /// queues, from the polls since the last call. The last answer if there were no polls.
     pub fn drained_to(&self) -> Option<Timestamp> {
-        // Every queue is asked, also beside one that has not been polled.
+        // Every queue is asked, because the call resets it.
         let drained: Vec<_> = self.queues.iter().map(QueueHealth::drained_to).collect();
         drained.into_iter().min().flatten()
     }
 
-    /// Notes a poll of a queue that brought `deliveries`. `waited_since` is when it began, unless it ended
-    /// without having waited for a first message.
+    /// Records a poll that returned `deliveries`. `waited_since` is when it began; `None` if it
+    /// returned nothing without having waited.
     pub(super) fn polled(
         &self,
         queue: usize,
@@ -73,7 +74,7 @@ impl QueueHealth {
 
     fn polled(&self, waited_since: Option<Timestamp>, deliveries: &[Delivery]) {
         *self.last.lock().expect("nothing panics under this lock") = Some(Instant::now());
-        // What is received again was received before: its age says nothing of what waits.
+        // A redelivery is no evidence: the message was received before.
         let fresh = deliveries.iter().filter(|delivery| delivery.receive_count <= 1);
         let says = match deliveries.is_empty() {
             true => waited_since,

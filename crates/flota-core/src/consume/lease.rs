@@ -16,7 +16,7 @@ use crate::{
     ports::{Queue, ReceiptHandle},
 };
 
-/// What a handler knows of the lease on its delivery.
+/// A handler's view of the lease on its delivery.
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub(super) lost: CancellationToken,
@@ -25,13 +25,15 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// What is left to do is to tell of it: from now on the delivery no longer counts as in flight, and
-    /// another may be received. As many may be told of as may be in flight.
+    /// Declares the work done except for its report. From now on the delivery takes no slot for
+    /// work, so that another can be received; as many deliveries may be reporting as may be
+    /// working.
     pub fn reporting(&self) {
         self.slots.begin_report();
     }
 
-    /// Ends when the lease is lost: the work is another's now, and its effects will be dropped.
+    /// Waits until the lease is lost. Another process may have the message then, so the loop drops
+    /// the work and its result.
     pub async fn lost(&self) {
         self.lost.cancelled().await;
     }
@@ -41,7 +43,7 @@ impl Lease {
         self.lost.is_cancelled()
     }
 
-    /// Whether the loop drains: what has not begun is better released.
+    /// Whether the loop is draining. Work that has not begun should be released.
     pub fn stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
@@ -54,15 +56,15 @@ struct Held {
     lost: CancellationToken,
 }
 
-/// All leases in flight, kept by one heartbeat.
+/// All leases of a queue that are in flight. One heartbeat extends them.
 pub(super) struct Leases {
     queue: Arc<dyn Queue>,
     name: QueueName,
     lease: Duration,
     max_lease: Duration,
     held: Mutex<BTreeMap<u64, Held>>,
-    // A heartbeat under way must not lengthen what is being released, and releasing, which many
-    // may do together, must not hold up a heartbeat for long.
+    // A heartbeat takes the write lock, a release the read lock: a heartbeat must not extend what
+    // is being released, and many releases may run at the same time.
     extending: tokio::sync::RwLock<()>,
 }
 
@@ -87,7 +89,8 @@ impl Leases {
         self.held.lock().expect("nothing panics under this lock")
     }
 
-    /// Takes charge of a lease whose receive began at `since`.
+    /// Adds the lease of a delivery whose receive began at `since`. The token is cancelled if the
+    /// lease is lost.
     pub(super) fn hold(
         &self,
         id: u64,
@@ -105,12 +108,12 @@ impl Leases {
         lost
     }
 
-    /// Stops keeping a lease; its receipt, unless it was lost.
+    /// Stops extending a lease and returns its receipt handle; `None` if the lease was lost.
     pub(super) fn end(&self, id: u64) -> Option<ReceiptHandle> {
         self.held().remove(&id).map(|held| held.receipt)
     }
 
-    /// Declares every lease lost and returns the receipts.
+    /// Declares every lease lost and returns the receipt handles.
     pub(super) fn abandon(&self) -> Vec<ReceiptHandle> {
         let held = std::mem::take(&mut *self.held());
         held.into_values()
@@ -121,7 +124,7 @@ impl Leases {
             .collect()
     }
 
-    /// Makes messages visible again after `delay`. They are released already.
+    /// Makes messages visible after `delay`. Their leases must have been removed before.
     pub(super) async fn release(&self, receipts: &[ReceiptHandle], delay: Duration) {
         let _no_heartbeat = self.extending.read().await;
         let extend = |batch| self.queue.extend(&self.name, batch, delay);
@@ -136,7 +139,8 @@ impl Leases {
         }
     }
 
-    /// The heartbeat: extends all leases in flight at a third of the lease, until it is dropped.
+    /// The heartbeat: extends all leases every third of their duration, until the future is
+    /// dropped.
     pub(super) async fn keep(&self) {
         let mut ticks = time::interval(self.lease / 3);
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -156,11 +160,12 @@ impl Leases {
             held.iter().map(|(id, held)| (*id, held.receipt.clone())).collect()
         };
         let batches = join_all(held.chunks(MAX_QUEUE_BATCH).map(|batch| self.extend(batch)));
-        // All at once and well before the next beat, or one that hangs would hide the others' end.
+        // All batches share one timeout well before the next beat, so that one that hangs does not
+        // hide that the others ended.
         if time::timeout(self.lease / 6, batches).await.is_err() {
             warn!(queue = %self.name, "extending leases had no answer in time");
         }
-        // What the next beat would come too late for is given up while it is still ours.
+        // A lease that would expire before the next beat is given up while it is still ours.
         let next = Instant::now() + self.lease / 3;
         self.held()
             .retain(|_, held| held.deadline > next || self.lose(held, "its extension failed"));
@@ -195,7 +200,7 @@ impl Leases {
         }
     }
 
-    /// False, so that `retain` drops what is lost.
+    /// Cancels the lease's token. Always false, so that `retain` drops the lease.
     fn lose(&self, held: &Held, why: &str) -> bool {
         warn!(queue = %self.name, receipt = held.receipt.0, why, "lease lost");
         held.lost.cancel();

@@ -1,5 +1,5 @@
-//! The one loop that takes deliveries from queues: workers, the recorder and ingest run it. It decodes
-//! each message once and hands it to its [`Handler`].
+//! The loop over queues that workers, the recorder and ingest share. It decodes each message once
+//! and passes it to a [`Handler`].
 
 mod consumer;
 mod handler;
@@ -13,6 +13,6 @@ pub use handler::{Handled, Handler, Unreadable, dead_letter_unreadable};
 pub use health::PollHealth;
 pub use lease::Lease;
 
-/// Longest call to a queue that releases or acknowledges. Adapters have shorter bounds of their own;
-/// this one keeps an adapter that hangs from keeping the loop from its end.
+/// Longest call to a queue that releases or acknowledges. Adapters have shorter timeouts of their
+/// own; with this one the loop ends even if an adapter hangs.
 const CALL_BOUND: std::time::Duration = std::time::Duration::from_secs(10);

@@ -27,13 +27,13 @@ use crate::{
 const BACKOFF_BASE: Duration = Duration::from_millis(200);
 /// Longest wait after a failed poll or a failed delivery.
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
-/// How much longer than its wait a receive may take before the loop goes on without it.
+/// How much longer than its own wait a receive may take before the loop abandons it.
 const RECEIVE_GRACE: Duration = Duration::from_secs(10);
-/// Messages that may wait for their acknowledgement at once: an adapter may hold each for a while, so that
-/// others go in the same call.
+/// Most messages whose acknowledgement may be pending: adapters may delay an acknowledgement to
+/// batch it.
 const MAX_ACKS: u32 = 640;
 
-/// The loop over one queue, and what it has in flight.
+/// The loop over one queue, and its deliveries in flight.
 pub(super) struct QueueLoop {
     queue: Arc<dyn Queue>,
     name: QueueName,
@@ -45,11 +45,11 @@ pub(super) struct QueueLoop {
     health: Arc<PollHealth>,
     leases: Arc<Leases>,
     slots: QueueSlots,
-    /// Held while a message is acknowledged.
+    /// One permit per pending acknowledgement.
     acks: Arc<Semaphore>,
 }
 
-/// A delivery that is decoded, and whose lease is extended.
+/// A decoded delivery whose lease is being extended.
 struct HeldDelivery {
     id: u64,
     receive_count: u32,
@@ -59,7 +59,7 @@ struct HeldDelivery {
 }
 
 impl QueueLoop {
-    /// A loop over the queue `name` that is not running yet.
+    /// Creates a loop over the queue `name` without running it.
     pub(super) fn new(
         queue: Arc<dyn Queue>,
         name: QueueName,
@@ -75,7 +75,7 @@ impl QueueLoop {
         Self { queue, name, clock, lease, wait, drain, handler, health, leases, slots, acks }
     }
 
-    /// Runs until `stop`, then drains. No error ends it.
+    /// Runs until `stop` is cancelled, then drains. Errors do not end it.
     pub(super) async fn run(self, stop: CancellationToken) {
         let leases = self.leases.clone();
         let heartbeat = tokio::spawn(async move { leases.keep().await });
@@ -103,7 +103,7 @@ impl QueueLoop {
         while let Some(free) = self.free_slots(stop).await {
             let (since, began) = (Instant::now(), self.clock.now());
             let received = self.receive((free / usual_weight).clamp(1, MAX_QUEUE_BATCH)).await;
-            // A poll that ends at once with nothing is a fault too, or the loop would spin.
+            // A poll that returns nothing at once counts as a failure, or the loop would spin.
             let is_empty = matches!(&received, Ok(deliveries) if deliveries.is_empty());
             let is_hasty = is_empty && since.elapsed() < self.wait / 2;
             failures = if received.is_err() || is_hasty { failures + 1 } else { 0 };
@@ -131,7 +131,8 @@ impl QueueLoop {
         }
     }
 
-    /// Waits until a poll is worth its price; `None` once the loop is to stop.
+    /// Waits until enough slots are free to make a poll worthwhile. `None` once the loop has to
+    /// stop.
     async fn free_slots(&self, stop: &CancellationToken) -> Option<usize> {
         loop {
             let freed = self.slots.freed();
@@ -148,7 +149,8 @@ impl QueueLoop {
         }
     }
 
-    /// One poll, in a task of its own: an abandoned one would swallow the next message.
+    /// Polls in a task of its own: dropping a receive could lose the message that it was about to
+    /// return.
     async fn receive(&self, max: usize) -> PortResult<Vec<Delivery>> {
         let (queue, name) = (self.queue.clone(), self.name.clone());
         let (wait, lease) = (self.wait, self.lease);
@@ -163,7 +165,7 @@ impl QueueLoop {
         received
     }
 
-    /// Takes charge of a delivery that was received by a poll begun at `since`, and decodes it.
+    /// Starts to extend the lease of a delivery whose poll began at `since`, and decodes it.
     fn hold(&self, id: u64, delivery: Delivery, since: Instant) -> HeldDelivery {
         let lost = self.leases.hold(id, delivery.receipt.clone(), since);
         let receive_count = delivery.receive_count;
@@ -186,17 +188,18 @@ impl QueueLoop {
             let is_done = if lease.stopping() {
                 Ok(false)
             } else {
-                // A task of its own, so that a panic is an error and not the end of the loop.
+                // Runs in a task of its own, so that a panic becomes an error and does not end the
+                // loop.
                 tokio::spawn(work(lease)).await.unwrap_or_else(|panic| {
                     Err(PortError::permanent("handling a message panicked", panic))
                 })
             };
-            // The heartbeat ends before the message is acknowledged or released.
+            // The lease must not be extended any more when the message is acknowledged or released.
             let receipt = leases.end(id);
             match (is_done, receipt) {
                 (Ok(true), Some(receipt)) => {
                     let turn = acks.acquire_owned().await.expect("nobody closes it");
-                    // A task of its own: the next message need not wait for it.
+                    // Runs in a task of its own, so that the next message does not wait for it.
                     tokio::spawn(async move {
                         ack(queue.as_ref(), &name, receipt).await;
                         drop(turn);
@@ -218,8 +221,8 @@ impl QueueLoop {
     }
 }
 
-/// Acknowledges a message. It does not retry: a message that stays comes back, and what it says a second time
-/// changes nothing.
+/// Acknowledges a message. It does not retry: if it fails, the message is delivered again, and
+/// handling it again has no effect.
 async fn ack(queue: &dyn Queue, name: &QueueName, receipt: ReceiptHandle) {
     let acked: PortResult<()> = match time::timeout(CALL_BOUND, queue.ack(name, &[receipt])).await {
         Ok(acked) => acked.and_then(|results| results.into_iter().collect()),

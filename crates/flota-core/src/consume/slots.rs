@@ -8,16 +8,16 @@ use tokio::{
     time::{self, Instant},
 };
 
-/// As much may be in flight as gets done in so long.
+/// As many tasks may be in flight as are finished in this time.
 const AHEAD: Duration = Duration::from_secs(4);
-/// The part of the slots that must be free before a poll: polls are billed, and one for each slot
-/// that falls free takes few messages each time.
+/// One in this many slots must be free before a poll. Polls are billed, and polling for each single
+/// slot would return few messages per poll.
 const WORTH_A_POLL: usize = 3;
-/// A queue whose poll has waited for so long is empty: others may have its slots.
+/// A queue whose poll has waited this long is taken for empty; other queues may use its slots.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// Tasks in flight: those that are worked on, and those of which only is to be told. The queues share the
-/// slots: each of those on which messages wait has a part by its weight.
+/// Counts the tasks in flight: those that are worked on and those whose outcomes are being
+/// reported. Queues share the slots; if messages wait on several, each has a share by its weight.
 #[derive(Debug)]
 pub(super) struct Slots {
     min_capacity: usize,
@@ -34,17 +34,17 @@ struct Used {
     queues: Vec<QueueUse>,
 }
 
-/// What one queue has, and wants.
+/// What one queue uses.
 #[derive(Debug)]
 struct QueueUse {
     weight: usize,
     working: usize,
-    /// Whether its last poll brought messages.
+    /// Whether its last poll returned messages.
     has_brought: bool,
     polling_since: Option<Instant>,
 }
 
-/// How many tasks got done in the last full time of [`AHEAD`].
+/// The number of tasks that were finished in the last full window of [`AHEAD`].
 #[derive(Debug)]
 struct Pace {
     ahead: usize,
@@ -52,14 +52,14 @@ struct Pace {
     since: Instant,
 }
 
-/// The slots, as one queue has them.
+/// The slots from the view of one queue.
 #[derive(Debug)]
 pub(super) struct QueueSlots {
     slots: Arc<Slots>,
     queue: usize,
 }
 
-/// The slots of one delivery, until it is released.
+/// The slots of one delivery, held until it is acknowledged or released.
 #[derive(Debug)]
 pub(super) struct HeldSlots {
     slots: Arc<Slots>,
@@ -76,8 +76,8 @@ enum Stage {
 }
 
 impl Slots {
-    /// `min_capacity` slots, and up to `capacity` while so many tasks get done in a few seconds, for queues
-    /// with these weights.
+    /// Slots for queues with these weights: `min_capacity`, and up to `capacity` if as many tasks
+    /// are finished in [`AHEAD`].
     pub(super) fn new(min_capacity: usize, capacity: usize, weights: &[u32]) -> Arc<Self> {
         let pace = Pace { ahead: 0, done: 0, since: Instant::now() };
         let queues = weights.iter().map(|weight| QueueUse {
@@ -95,7 +95,7 @@ impl Slots {
         })
     }
 
-    /// The slots as the queue numbered `queue` has them.
+    /// The view of the queue with index `queue`.
     pub(super) fn of_queue(self: &Arc<Self>, queue: usize) -> QueueSlots {
         QueueSlots { slots: Arc::clone(self), queue }
     }
@@ -106,24 +106,24 @@ impl Slots {
 }
 
 impl QueueSlots {
-    /// The number of the queue.
+    /// The index of the queue.
     pub(super) fn queue(&self) -> usize {
         self.queue
     }
 
-    /// How many slots a poll may fill, if one is worth its price.
+    /// How many slots a poll may fill; `None` if a poll is not worthwhile yet.
     pub(super) fn for_poll(&self) -> Option<usize> {
         let (free, share) = self.free();
         if free >= share.div_ceil(WORTH_A_POLL) {
             return Some(free);
         }
-        // Where others have the slots, a queue that has none gets one message at once: what is urgent does not
-        // wait for what is not, and from then on it has its part.
+        // If other queues hold all slots, a queue without one still gets one message at once, so
+        // that urgent messages do not wait for others. From then on it has its share.
         self.may_go_first().then_some(1)
     }
 
-    /// How many slots of its part are free for the queue, and how large its part is. As many again may be
-    /// told of.
+    /// The free slots of the queue's share, and the size of the share. As many tasks again may be
+    /// reporting.
     fn free(&self) -> (usize, usize) {
         let mut used = self.slots.used();
         let capacity = used.pace.ahead().clamp(self.slots.min_capacity, self.slots.capacity);
@@ -142,10 +142,10 @@ impl QueueSlots {
         used.queues[self.queue].working == 0 && used.working > 0 && used.report_room(capacity) > 0
     }
 
-    /// Ends when slots may have been freed after it was called.
+    /// Waits until slots may have become free since the call.
     pub(super) fn freed(&self) -> impl Future<Output = ()> + '_ {
         let freed = self.slots.freed.notified();
-        // A part also grows because another queue is found empty.
+        // The share also grows when another queue turns out to be empty.
         let is_shared = self.slots.used().queues.len() > 1;
         async move {
             match is_shared {
@@ -155,12 +155,12 @@ impl QueueSlots {
         }
     }
 
-    /// Notes that a poll begins.
+    /// Records that a poll begins.
     pub(super) fn begin_poll(&self) {
         self.slots.used().queues[self.queue].polling_since = Some(Instant::now());
     }
 
-    /// Notes that it ended, and whether it brought messages.
+    /// Records that the poll ended, and whether it returned messages.
     pub(super) fn end_poll(&self, has_brought: bool) {
         let own = &mut self.slots.used().queues[self.queue];
         (own.polling_since, own.has_brought) = (None, has_brought);
@@ -189,7 +189,7 @@ impl Used {
 }
 
 impl QueueUse {
-    /// Whether messages seem to wait on it.
+    /// Whether messages seem to wait on the queue.
     fn has_waiting(&self) -> bool {
         self.has_brought && self.polling_since.is_none_or(|since| since.elapsed() < PROMPT)
     }
@@ -207,7 +207,7 @@ impl Pace {
 }
 
 impl HeldSlots {
-    /// Moves them from what is worked on to what is told of.
+    /// Turns slots for work into slots for reporting.
     pub(super) fn begin_report(&self) {
         let mut stage = self.stage();
         if *stage == Stage::Working {
@@ -220,7 +220,7 @@ impl HeldSlots {
         }
     }
 
-    /// Gives them back.
+    /// Frees the slots.
     pub(super) fn release(&self) {
         let mut stage = self.stage();
         let mut used = self.slots.used();

@@ -1,4 +1,4 @@
-//! One host: its breaker, its pace, and what waits for it.
+//! One host: its breaker, its pace, and the items that wait for it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -6,9 +6,11 @@ use jiff::Timestamp;
 
 use super::{HostFault, HostLimits, QUICK};
 
-/// So much of the pace is that of the latest call: a quarter, so that one slow call passes.
+/// The latest call contributes one part in this many to the pace, so that one slow call changes
+/// little.
 const PACE_MEMORY: u32 = 4;
-/// Latest that a refused item comes again, so that a host that got well is not left waiting.
+/// Longest time until a refused item is to come again, so that a host that has recovered gets calls
+/// soon.
 const MAX_OVERFLOW_WAIT: Duration = Duration::from_secs(10 * 60);
 /// Failures are counted in halves.
 const FAILURE: u32 = 2;
@@ -20,14 +22,14 @@ pub(super) struct Host<T> {
     pub(super) open_until: Option<Timestamp>,
     pub(super) fault: Option<HostFault>,
     pub(super) last_failure_at: Option<Timestamp>,
-    /// Whether it stands among the turns, where it is once at most.
+    /// Whether the host is in the queue of turns, which holds each host at most once.
     pub(super) has_turn: bool,
-    /// Failures since the last quick answer, in halves.
+    /// Failures since the last fast answer, in halves.
     failures: u32,
     has_answered: bool,
-    /// How far apart it ends its calls, with all that may be under way at once.
+    /// The average time between the ends of its calls, if it has as many calls at once as it may.
     pace: Duration,
-    /// When there is room for the next one that is refused.
+    /// When the next refused item may come again.
     next_room_at: Timestamp,
 }
 
@@ -50,7 +52,7 @@ impl<T> Host<T> {
     pub(super) fn note_failure(&mut self, took: Duration, limits: &HostLimits, now: Timestamp) {
         self.failures = self.failures.saturating_add(FAILURE);
         self.last_failure_at = Some(now);
-        // A host that fails at once is not quick.
+        // A host that fails at once is not fast.
         self.note_pace(apart(took, limits).max(limits.unknown_pace));
     }
 
@@ -66,7 +68,8 @@ impl<T> Host<T> {
         self.note_pace(apart(took, limits));
     }
 
-    /// An item waited for it in vain. Where no call has ended yet, that says that it is slow.
+    /// Records that an item waited for the host in vain. If no call has ended yet, the host is
+    /// taken for slow.
     pub(super) fn note_waited(&mut self, limits: &HostLimits) {
         if !self.has_answered {
             let held = u32::try_from(limits.held_per_slow_host.max(1)).unwrap_or(u32::MAX);
@@ -74,12 +77,12 @@ impl<T> Host<T> {
         }
     }
 
-    /// Whether it is tried with one call at a time.
+    /// Whether the host gets one call at a time.
     pub(super) fn is_suspect(&self, limits: &HostLimits) -> bool {
         self.failures >= threshold(limits)
     }
 
-    /// Whether it has no failure in memory.
+    /// Whether no failure of the host is remembered.
     pub(super) fn is_sound(&self) -> bool {
         self.failures == 0
     }
@@ -89,32 +92,32 @@ impl<T> Host<T> {
         self.has_answered && self.is_sound() && self.pace.saturating_mul(per_host) <= QUICK
     }
 
-    /// Most that may wait: what is ended soon, and a few in any case.
+    /// Most items that may wait: as many as the host finishes soon, within the bounds of `limits`.
     pub(super) fn most_held(&self, limits: &HostLimits) -> usize {
         let soon = limits.ahead.as_nanos() / self.pace.as_nanos().max(1);
         let soon = usize::try_from(soon).unwrap_or(usize::MAX);
         soon.clamp(limits.held_per_slow_host, limits.held_per_quick_host)
     }
 
-    /// When an item for which the host has no room is to come again.
+    /// When an item should come again if the host has no room.
     pub(super) fn room_when_busy(&mut self, soonest: Timestamp) -> Timestamp {
         self.take_room(soonest, self.pace)
     }
 
-    /// When an item is to come again that waits for the end of the breaker.
+    /// When an item should come again that waits for the breaker to close.
     pub(super) fn room_when_open(&mut self, end: Timestamp, limits: &HostLimits) -> Timestamp {
         self.take_room(end, limits.unknown_pace)
     }
 
-    /// Behind those that were refused before it, so that a deep backlog comes again in its turn and not
-    /// as a whole.
+    /// Assigns the next time slot after the items that were refused before, so that a deep backlog
+    /// comes back spread out.
     fn take_room(&mut self, soonest: Timestamp, apart: Duration) -> Timestamp {
         let at = self.next_room_at.clamp(soonest, soonest + MAX_OVERFLOW_WAIT);
         self.next_room_at = at + apart;
         at
     }
 
-    /// Whether something is under way, waits, or was refused and comes again.
+    /// Whether a call is under way, an item waits, or a refused item will come again.
     pub(super) fn is_needed(&self, now: Timestamp) -> bool {
         self.under_way > 0 || !self.waiting.is_empty() || self.next_room_at > now
     }

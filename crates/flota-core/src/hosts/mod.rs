@@ -1,6 +1,6 @@
-//! A circuit breaker and a bulkhead per host, for whatever goes out to hosts that strangers named.
+//! A circuit breaker and a bulkhead per host, for calls to hosts that clients name.
 //!
-//! Pure bookkeeping: callers bring the time, and do the calls.
+//! It only keeps state: callers pass the time and make the calls.
 
 mod host;
 mod queue;
@@ -15,50 +15,51 @@ use crate::Code;
 
 pub use queue::HostQueue;
 
-/// A host whose calls end within this time is quick: it may use the places that others may not.
+/// A host whose calls end within this time is quick, and may use the places that are reserved for
+/// quick hosts.
 pub const QUICK: Duration = Duration::from_secs(1);
 
 /// The bounds of a [`HostQueue`].
 #[derive(Debug, Clone)]
 pub struct HostLimits {
-    /// Most calls at once, to all hosts together. A third of them is for quick hosts only.
+    /// Most calls at once to all hosts. A third of them is reserved for quick hosts.
     pub at_once: usize,
     /// Most calls at once to one host.
     pub per_host: usize,
-    /// Most that wait, for all hosts together.
+    /// Most items that wait, over all hosts.
     pub held: usize,
-    /// Most that wait for one host, whatever its pace.
+    /// Most items that wait for one host, however slow it is.
     pub held_per_slow_host: usize,
-    /// Most that wait for a host that takes so many within [`HostLimits::ahead`].
+    /// Most items that wait for a host which finishes that many within [`HostLimits::ahead`].
     pub held_per_quick_host: usize,
-    /// As much may wait for a host as it takes within this time.
+    /// As many items may wait for a host as it finishes within this time.
     pub ahead: Duration,
-    /// How far apart a host is taken to end its calls before the first has ended, and how far apart
-    /// what waited for its breaker comes again.
+    /// The assumed time between the ends of a host's calls until the first one has ended. Also the
+    /// spacing of items that come again after the breaker was open.
     pub unknown_pace: Duration,
     /// Failures in a row that open the breaker of a host.
     pub breaker_failures: u32,
     /// How long the breaker stays open before one call at a time is tried.
     pub breaker_open: Duration,
-    /// A call that is answered, but later than this, counts as half a failure. Such answers never
-    /// open the breaker, but leave the host one call at a time.
+    /// An answer that takes longer counts as half a failure. Slow answers never open the breaker,
+    /// but reduce the host to one call at a time.
     pub slow: Duration,
 }
 
-/// What a call said about its host.
+/// What the result of a call says about the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The host answered, whatever it answered.
+    /// The host answered, with any status.
     Answered,
     /// The host is down or overloaded.
     Failed {
-        /// How long the host wants to be left alone; its breaker opens for that time at most
+        /// How long the host asks not to be called. The breaker opens for that time, at most for
         /// [`HostLimits::breaker_open`] or a minute, whichever is longer.
         retry_after: Option<Duration>,
-        /// What to report of calls that are not made because of this.
+        /// The fault to report for calls that are skipped because of this failure.
         fault: Option<HostFault>,
     },
-    /// The call was not made, or its failure was ours.
+    /// The call was not made, or failed because of us.
     Unknown,
 }
 
@@ -67,37 +68,37 @@ pub enum Verdict {
 pub struct HostFault {
     /// The stable code.
     pub code: Code,
-    /// One safe sentence.
+    /// One sentence that is safe to show to clients.
     pub message: String,
 }
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Debug, Clone)]
 pub struct Ended {
     /// The host that was called.
     pub host: String,
-    /// What the call said about it.
+    /// The result.
     pub verdict: Verdict,
     /// How long the call took.
     pub took: Duration,
 }
 
-/// A place that was refused.
+/// An item that may not wait for its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused<T> {
-    /// What asked for it.
+    /// The item.
     pub item: T,
-    /// When to ask again.
+    /// When the item should come again.
     pub until: Timestamp,
-    /// Why.
+    /// The reason.
     pub why: Refusal,
 }
 
-/// Why a place was refused.
+/// Why an item may not wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The breaker of the host is open.
     Open(Option<HostFault>),
-    /// Too many wait for the host already.
+    /// Too many items wait for the host.
     Busy,
 }

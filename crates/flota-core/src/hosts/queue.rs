@@ -1,4 +1,4 @@
-//! Items that wait for a call to their host, in turns by host.
+//! Items that wait for a call to their host. Hosts take turns.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,23 +9,24 @@ use jiff::Timestamp;
 
 use super::{Ended, HostFault, HostLimits, Refusal, Refused, Verdict, host::Host};
 
-/// Soonest that an item comes again for which its host had no room.
+/// Shortest time until an item comes again for which its host had no room.
 const MIN_OVERFLOW_WAIT: Duration = Duration::from_millis(250);
-/// The part of the places that only quick hosts may take.
+/// One in this many places is reserved for quick hosts.
 const QUICK_PART: usize = 3;
-/// After so many times the opening of a breaker without a failure the failures are forgotten.
+/// Failures are forgotten if none followed within this many times the duration of an open breaker.
 const FORGET_AFTER_OPENINGS: u32 = 10;
-/// Longest that one `Retry-After` opens a breaker: one path must not silence its host for others.
+/// Longest time for which one `Retry-After` opens a breaker: one path of a host must not block it
+/// for all.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// Most hosts that are remembered although nothing is under way: strangers choose their names.
+/// Most idle hosts that are remembered. Clients choose the names, so there is a bound.
 const MAX_IDLE_HOSTS: usize = 4_096;
 
-/// Items that wait for a call to their host: at most so many calls at once, and to one host, in turns,
-/// and none while the breaker of the host is open.
+/// Items that wait for a call to their host. It bounds the calls at once, in total and per host;
+/// hosts take turns, and a host whose breaker is open gets no calls.
 pub struct HostQueue<T> {
     limits: HostLimits,
     by_host: HashMap<String, Host<T>>,
-    /// Hosts for which a call may begin, in turn.
+    /// The hosts that may begin a call, in the order of their turns.
     turns: VecDeque<String>,
     held_count: usize,
     under_way_count: usize,
@@ -43,7 +44,7 @@ impl<T> HostQueue<T> {
         }
     }
 
-    /// Whether more may wait.
+    /// Whether more items may wait.
     pub fn has_room(&self) -> bool {
         self.held_count < self.limits.held
     }
@@ -51,7 +52,7 @@ impl<T> HostQueue<T> {
     /// Lets `item` wait for a call to `host`.
     ///
     /// # Errors
-    /// If the breaker of the host is open, unless `in_any_case`, or if too many wait for it.
+    /// If too many items wait for the host, or if its breaker is open and `in_any_case` is false.
     pub fn admit(
         &mut self,
         host: &str,
@@ -75,7 +76,7 @@ impl<T> HostQueue<T> {
         Ok(())
     }
 
-    /// When an item that waited for `host` in vain, and waits no more, is to come again.
+    /// When an item that waited for `host` in vain, and has left the queue, should come again.
     pub fn overflow(&mut self, host: &str, now: Timestamp) -> Timestamp {
         let limits = &self.limits;
         let known = self.by_host.entry(host.to_owned()).or_insert_with(|| Host::new(limits));
@@ -83,8 +84,8 @@ impl<T> HostQueue<T> {
         known.room_when_busy(now + MIN_OVERFLOW_WAIT)
     }
 
-    /// The next item whose call begins now, and its host. Items that are not `is_wanted` any more are
-    /// dropped.
+    /// Removes the next item whose call may begin now, and returns it with its host. Items for
+    /// which `is_wanted` is false are dropped.
     pub fn begin(&mut self, now: Timestamp, is_wanted: impl Fn(&T) -> bool) -> Option<(String, T)> {
         for _ in 0..self.turns.len() {
             if self.under_way_count >= self.limits.at_once.max(1) {
@@ -113,9 +114,9 @@ impl<T> HostQueue<T> {
         None
     }
 
-    /// Notes how a call ended. Returns the items that are not to wait any more, because the breaker of
-    /// the host opened, with the time when each is to come again; those that may not come again wait
-    /// on.
+    /// Records the end of a call. If the breaker of the host opened, it returns the items that
+    /// leave the queue, each with the time when it should come again; items that cannot come again
+    /// stay.
     pub fn ended(
         &mut self,
         ended: &Ended,
@@ -157,31 +158,31 @@ impl<T> HostQueue<T> {
         released
     }
 
-    /// When an item whose call to `host` failed is to come again; `None` where the breaker is closed, so
-    /// that the item may say so itself.
+    /// When an item whose call to `host` failed should come again. `None` if the breaker is closed;
+    /// the caller decides then.
     pub fn after_failure(&mut self, host: &str, now: Timestamp) -> Option<Timestamp> {
         let known = self.by_host.get_mut(host)?;
         let until = known.open_until.filter(|until| *until > now)?;
         Some(known.room_when_open(until, &self.limits))
     }
 
-    /// Whether `host` is known to end its calls within [`QUICK`](super::QUICK).
+    /// Whether calls to `host` are known to end within [`QUICK`](super::QUICK).
     pub fn is_quick(&self, host: &str) -> bool {
         self.by_host.get(host).is_some_and(|host| host.is_quick(&self.limits))
     }
 
-    /// The last failure of `host`, where one was said.
+    /// The last failure of `host`, if the call named one.
     pub fn fault(&self, host: &str) -> Option<HostFault> {
         self.by_host.get(host)?.fault.clone()
     }
 
-    /// Everything that waits, to be released.
+    /// Removes and returns all waiting items.
     pub fn take_all(&mut self) -> Vec<T> {
         self.held_count = 0;
         self.by_host.values_mut().flat_map(|host| host.waiting.drain(..)).collect()
     }
 
-    /// Forgets hosts for which nothing is under way and that have not failed for long.
+    /// Forgets idle hosts that have not failed for a long time.
     pub fn forget_old_failures(&mut self, now: Timestamp) {
         let age = self.limits.breaker_open.saturating_mul(FORGET_AFTER_OPENINGS);
         let is_full = self.by_host.len() > MAX_IDLE_HOSTS;
@@ -208,8 +209,8 @@ impl<T> HostQueue<T> {
         self.by_host.get(host).map_or(0, |host| host.waiting.len())
     }
 
-    /// Whether `host` may take one of the places that are left: the last third is for quick hosts, so
-    /// that slow ones, and those of which nothing is known yet, never take all.
+    /// Whether `host` may take one of the places that are left. The last third is reserved for
+    /// quick hosts, so that slow and unknown hosts never take all places.
     fn has_place(&self, host: &str) -> bool {
         let at_once = self.limits.at_once.max(1);
         let for_all = at_once - at_once / QUICK_PART;
@@ -234,7 +235,7 @@ impl<T> HostQueue<T> {
         }
     }
 
-    /// Forgets a host of which nothing is worth remembering: that it is quick is.
+    /// Forgets a host with nothing worth remembering. That it is quick is worth remembering.
     fn forget(&mut self, host: &str, now: Timestamp) {
         let is_idle = |host: &Host<T>| {
             !host.is_needed(now) && host.is_sound() && !host.is_quick(&self.limits)
