@@ -1,4 +1,4 @@
-//! Ids: sortable, prefixed, parsed at the edge.
+//! Ids: prefixed, sortable, parsed where they enter.
 
 use std::{fmt, str::FromStr};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::TraceParent;
 
-/// Text that is not an id of the wanted kind.
+/// Text that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{text}` is not the id of a {kind}: `{form}` is wanted")]
 pub struct IdError {
@@ -22,41 +22,43 @@ pub struct IdError {
 #[serde(try_from = "String", into = "String")]
 pub struct RequestId(pub Uuid);
 
-/// The id of upload events whose tasks were sent together: `evt_` and the 32 hexadecimal digits of a
-/// UUIDv7. It keeps those tasks apart from others; no request is kept under it.
+/// The id of upload events whose tasks were sent together: `evt_` and the 32 hexadecimal digits of
+/// a UUIDv7. It tells these tasks from others; no request is stored under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EventsId(pub Uuid);
 
-/// What made tasks.
+/// The source of tasks: a request or upload events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskSource {
-    /// A request, which stores how they end.
+    /// A request, which stores the outcomes of its tasks.
     Request(RequestId),
-    /// Upload events. What their tasks leave is a prediction or a dead letter, and the alias of the
-    /// object; nothing else is stored.
+    /// Upload events. Each of their tasks leaves a prediction or a dead letter, and an alias for
+    /// its object; nothing else is stored.
     #[serde(rename = "events")]
     Upload(EventsId),
 }
 
-/// The id of a task, derived and never stored twice. Its text is `task_<32 hex digits>-<n>`, where the digits are
+/// The id of a task, derived from its source. Its text is `task_<32 hex digits>-<n>`, with the
+/// digits of the source; requests and upload events never share them.
 /// those of its source; no request and no upload events have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {
-    /// What made the task.
+    /// The source of the task.
     pub source: TaskSource,
-    /// Its place there: in a request, image index x number of models + model index.
+    /// Its number there. In a request: image index x number of models + model index.
     pub n: u32,
 }
 
-/// The `webhook-id` of a round's callback: `msg_<request>-<round>`, the same over all attempts.
+/// The id of a round's callback, sent as `webhook-id`: `msg_<request>-<round>`. All attempts have
+/// the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CallbackId {
-    /// The request that finished.
+    /// The finished request.
     pub request: RequestId,
-    /// The round that finished.
+    /// The finished round.
     pub round: u32,
 }
 
@@ -66,7 +68,7 @@ pub struct CallbackId {
 pub struct ReplayId(pub Uuid);
 
 fn parse_uuid(digits: &str) -> Option<Uuid> {
-    // Uuid also reads braces and hyphens; one id has one spelling.
+    // `Uuid` also parses braces and hyphens, but an id has one spelling.
     (digits.len() == 32).then(|| Uuid::try_parse(digits).ok())?
 }
 
@@ -117,7 +119,7 @@ impl FromStr for ReplayId {
 }
 
 impl TaskSource {
-    /// The request, if that is what made the tasks.
+    /// The id of the request; `None` for upload events.
     pub fn request(self) -> Option<RequestId> {
         match self {
             Self::Request(id) => Some(id),
@@ -130,31 +132,32 @@ impl TaskSource {
         TaskId { source: self, n }
     }
 
-    /// What is unique of it: the key of what is stored beside its tasks.
+    /// The UUID of the request or the upload events, which is part of the key of records about its
+    /// tasks.
     pub fn uuid(self) -> Uuid {
         let (Self::Request(RequestId(id)) | Self::Upload(EventsId(id))) = self;
         id
     }
 
-    /// The trace of all that follows.
+    /// The trace context of all messages that follow from the source.
     pub fn trace(self) -> TraceParent {
         TraceParent::of(self.uuid())
     }
 }
 
 impl TaskId {
-    /// Reads the id of a task of a request.
+    /// Parses the id of a task of a request.
     ///
     /// # Errors
-    /// If `text` is no task's id.
+    /// If `text` is not the id of a task.
     pub fn parse_of_request(text: &str) -> Result<Self, IdError> {
         Self::parse(text, |id| TaskSource::Request(RequestId(id)))
     }
 
-    /// Reads the id of a task of upload events.
+    /// Parses the id of a task of upload events.
     ///
     /// # Errors
-    /// If `text` is no task's id.
+    /// If `text` is not the id of a task.
     pub fn parse_of_upload(text: &str) -> Result<Self, IdError> {
         Self::parse(text, |id| TaskSource::Upload(EventsId(id)))
     }

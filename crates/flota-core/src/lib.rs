@@ -1,6 +1,6 @@
-//! The domain of Flota: what is asked, how it ends, and the ports to the outside world.
+//! The domain of Flota: requests, tasks, outcomes, and the ports to the outside world.
 //!
-//! No I/O, no threads, no system clock and no unseeded randomness live here.
+//! This crate does no I/O, starts no threads, and uses no system clock and no unseeded randomness.
 
 mod backoff;
 mod batch;

@@ -1,4 +1,4 @@
-//! Where weights and labels come from.
+//! Sources of weights and labels.
 
 use std::{
     fmt,
@@ -14,25 +14,25 @@ use url::Url;
 use super::label_file;
 use crate::Sha256;
 
-/// Most inline labels in a manifest; more belong into a file.
+/// Most labels in the manifest itself. Longer lists belong in a file.
 const MAX_INLINE_LABELS: usize = 1_000;
 
-/// A file of the model: in its folder, or fetched into a cache and verified.
+/// A file of the model, in its folder or at a URL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "AssetFields", into = "AssetFields")]
 pub enum Asset {
     /// A file in the model's folder.
     File {
-        /// Path relative to the folder, never leading out of it.
+        /// Path relative to the folder. It never leads out of the folder.
         file: PathBuf,
-        /// What the file must hash to, where the manifest says so.
+        /// Expected SHA-256, if the manifest names one.
         sha256: Option<Sha256>,
     },
-    /// A file to be fetched once.
+    /// A file that is downloaded once, verified and cached.
     Url {
-        /// An `http` or `https` address.
+        /// The `http` or `https` URL.
         url: Url,
-        /// What the fetched bytes must hash to.
+        /// Expected SHA-256 of the downloaded bytes.
         sha256: Sha256,
     },
 }
@@ -41,15 +41,15 @@ pub enum Asset {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum LabelSource {
-    /// Written in the manifest itself.
+    /// In the manifest itself.
     Inline(Vec<String>),
-    /// A file: one label per line, or JSON.
+    /// In a file: one label per line, or JSON.
     Lines(LabelLines),
     /// In the metadata of the ONNX file.
     Metadata(LabelMetadata),
 }
 
-/// Labels in the metadata of the ONNX file, as Ultralytics' export puts them there.
+/// Labels in the metadata of the ONNX file, where Ultralytics' export writes them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelMetadata {
@@ -59,10 +59,10 @@ pub struct LabelMetadata {
 }
 
 impl LabelMetadata {
-    /// The labels in `text`, which stands in the file under the key.
+    /// Parses the labels in `text`, the value of the key in the file's metadata.
     ///
     /// # Errors
-    /// If it is no list and no dictionary of labels.
+    /// If it is neither a list nor a dictionary of labels.
     pub fn read(&self, text: &str) -> Result<Vec<String>, String> {
         label_file::of_metadata(text)
             .and_then(label_file::bounded)
@@ -76,20 +76,21 @@ impl LabelMetadata {
 pub struct LabelLines {
     /// The file.
     pub asset: Asset,
-    /// Words at the start of each line that are no part of the label, such as WordNet ids.
+    /// The number of words at the start of each line that are not part of the label, such as
+    /// WordNet ids.
     pub skip_words: u32,
 }
 
 impl LabelLines {
-    /// The labels in `text`: of JSON in the order of their ids, else one per line; trailing empty lines are
-    /// none.
+    /// Parses the labels in `text`: JSON in the order of its ids, or one label per line. Trailing
+    /// empty lines are ignored.
     ///
     /// # Errors
-    /// If it is JSON, but not of labels, or has too many.
+    /// If it is JSON but no labels, or has too many of them.
     pub fn read(&self, text: &str) -> Result<Vec<String>, String> {
         let text = label_file::without_mark(text);
         let lines = || {
-            // One more than there may be, to be refused.
+            // One more than the limit, so that the excess is noticed.
             let lines = text.trim_end().lines().take(label_file::MAX_LABELS + 1);
             lines.map(|line| self.label_of(line).to_owned()).collect()
         };
@@ -111,7 +112,7 @@ impl<'de> Deserialize<'de> for LabelSource {
     }
 }
 
-/// Reads either form by itself, where an untagged enum would forget the lines of its errors.
+/// Reads both forms. An untagged enum would lose the line numbers of errors.
 struct LabelVisitor;
 
 impl<'de> de::Visitor<'de> for LabelVisitor {

@@ -1,27 +1,27 @@
-//! How much a model takes at once, and what it refuses.
+//! Batch sizes, and the limits on images.
 
 use std::{fmt::Display, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-/// Largest batch that a manifest may ask for: more images in flight only delay their mates.
+/// Largest batch that a manifest may ask for. A larger one only delays its images.
 const MAX_BATCH_SIZE: u64 = 256;
 /// Longest wait for a batch to fill that a manifest may ask for, in milliseconds.
 const MAX_BATCH_WAIT_MS: u64 = 10_000;
 /// Longest latency that a manifest may ask for, in milliseconds.
 const MAX_LATENCY_MS: u64 = 3_600_000;
-/// Largest file that a manifest may allow, in bytes: it is held in memory whole.
+/// Largest file that a manifest may allow, in bytes. Files are held in memory whole.
 const MAX_IMAGE_BYTES: u64 = 512 * 1024 * 1024;
 /// Largest image that a manifest may allow, in pixels.
 const MAX_IMAGE_PIXELS: u64 = 1_000_000_000;
-/// Longest side that a manifest may allow, in pixels: what JPEG can say.
+/// Longest side that a manifest may allow, in pixels: the limit of JPEG.
 const MAX_IMAGE_DIMENSION: u64 = 65_535;
 /// Most memory that a manifest may allow one decode, in bytes.
 const MAX_DECODE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 /// Longest time that a manifest may allow one batch, in seconds.
 const MAX_BATCH_SECONDS: u64 = 3_600;
 
-/// How images are grouped before they are run.
+/// How images are batched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchSpec {
@@ -31,17 +31,17 @@ pub struct BatchSpec {
     /// Longest time that the first image of a batch waits for others, in milliseconds.
     #[serde(deserialize_with = "within::<0, MAX_BATCH_WAIT_MS, _, _>")]
     pub max_wait_ms: u64,
-    /// Longest time that an image may take from prepared to inferred where nothing is before it: its
-    /// wait for others and the run of a whole batch, in milliseconds. Within it a worker runs the
-    /// model as it runs most images; without it, that alone counts.
+    /// Longest time from a prepared to an inferred image if no other image is ahead of it, in
+    /// milliseconds: the wait for other images and the run of a full batch. The worker chooses the
+    /// layout with the highest throughput within this bound; without a bound, the one with the
+    /// highest throughput.
     #[serde(deserialize_with = "some_latency")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_latency_ms: Option<u64>,
 }
 
 impl Default for BatchSpec {
-    /// Eight images or ten milliseconds: on a CPU larger batches are no faster, and duplicates
-    /// among eight are still found.
+    /// Eight images or ten milliseconds. Larger batches are no faster on a CPU.
     fn default() -> Self {
         Self { max_size: 8, max_wait_ms: 10, max_latency_ms: None }
     }
@@ -54,29 +54,29 @@ impl BatchSpec {
     }
 }
 
-/// What an image may cost before it is refused as `IMAGE_TOO_LARGE`.
+/// The limits on an image. One that exceeds them fails with `IMAGE_TOO_LARGE`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Largest file, in bytes.
+    /// Largest file in bytes.
     #[serde(deserialize_with = "within::<1, MAX_IMAGE_BYTES, _, _>")]
     pub max_bytes: u64,
-    /// Largest image, in pixels.
+    /// Largest image in pixels.
     #[serde(deserialize_with = "within::<1, MAX_IMAGE_PIXELS, _, _>")]
     pub max_pixels: u64,
-    /// Longest side, in pixels.
+    /// Longest side in pixels.
     #[serde(deserialize_with = "within::<1, MAX_IMAGE_DIMENSION, _, _>")]
     pub max_dimension: u32,
-    /// Most memory for decoding one image, in bytes, as its header foretells it.
+    /// Most memory for decoding one image in bytes, as computed from its header.
     #[serde(deserialize_with = "within::<1, MAX_DECODE_BYTES, _, _>")]
     pub max_memory_bytes: u64,
-    /// Longest time that one batch may run before its worker is taken for hung, in seconds.
+    /// Longest run of one batch in seconds. A worker that takes longer is taken for hung.
     #[serde(deserialize_with = "within::<1, MAX_BATCH_SECONDS, _, _>")]
     pub max_seconds: u32,
 }
 
 impl Limits {
-    /// What both allow.
+    /// The stricter of both, limit by limit.
     #[must_use]
     pub fn narrowest(&self, other: &Self) -> Self {
         Self {
@@ -90,8 +90,8 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 20 MiB of file and 40 million pixels: a camera's JPEG on its side, which needs six bytes a
-    /// pixel while it is turned upright, then stays within 256 MiB.
+    /// 20 MiB and 40 million pixels. Turning an image upright takes six bytes a pixel, so that a
+    /// camera's largest JPEG stays within 256 MiB.
     fn default() -> Self {
         Self {
             max_bytes: 20 * 1024 * 1024,
@@ -107,7 +107,7 @@ fn some_latency<'de, D: Deserializer<'de>>(de: D) -> Result<Option<u64>, D::Erro
     within::<1, MAX_LATENCY_MS, _, _>(de).map(Some)
 }
 
-/// Reads a whole number from `MIN` to `MAX`.
+/// Deserializes an integer from `MIN` to `MAX`.
 pub(super) fn within<'de, const MIN: u64, const MAX: u64, T, D>(de: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! The code of its own that a model may need before and after its network.
+//! A model's own code, which runs before and after its network.
 
 use std::{collections::BTreeMap, fmt, num::NonZeroU32};
 
@@ -7,18 +7,19 @@ use serde::{
     de::{self, DeserializeOwned, value::MapAccessDeserializer},
 };
 
-/// Which code a model needs, and what the code is told. All of it is part of the model's digest.
+/// The code that a model needs, and its parameters. Both are part of the model's digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodeSpec {
-    /// The revision of the code, which is raised whenever it comes to say anything else of an image.
+    /// The revision of the code. It is raised whenever the code may give another result for an
+    /// image.
     pub revision: NonZeroU32,
-    /// What the code is told; which names there are is for the code to say.
+    /// The parameters of the code, which defines their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Parameter>,
 }
 
-/// A value that code is told.
+/// The value of a parameter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Parameter {
@@ -26,28 +27,28 @@ pub enum Parameter {
     Flag(bool),
     /// A whole number.
     Integer(i64),
-    /// Any other number.
+    /// A number that is not an integer.
     Number(f64),
     /// A text.
     Text(String),
     /// Several values in order.
     List(Vec<Parameter>),
-    /// Values by name, sorted: one meaning has one digest.
+    /// Values by name. They are sorted, so that equal parameters have equal digests.
     Map(BTreeMap<String, Parameter>),
 }
 
 impl CodeSpec {
-    /// The parameters as the code takes them.
+    /// Deserializes the parameters.
     ///
     /// # Errors
-    /// Which is missing, not known, or of another type.
+    /// If a parameter is missing, unknown or of another type.
     pub fn read_parameters<P: DeserializeOwned>(&self) -> Result<P, String> {
         let value = serde_json::to_value(&self.parameters).map_err(|error| error.to_string())?;
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
 }
 
-/// `code: false`, as manifests said before code had revisions, for none.
+/// No code is written as `code: false`, as in manifests from before code had revisions.
 pub(super) fn serialize<S: Serializer>(code: &Option<CodeSpec>, to: S) -> Result<S::Ok, S::Error> {
     match code {
         None => to.serialize_bool(false),
@@ -55,7 +56,7 @@ pub(super) fn serialize<S: Serializer>(code: &Option<CodeSpec>, to: S) -> Result
     }
 }
 
-/// `false` is none, and `true` the first revision.
+/// `false` means no code, `true` the first revision.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(de: D) -> Result<Option<CodeSpec>, D::Error> {
     de.deserialize_any(CodeVisitor)
 }

@@ -1,4 +1,4 @@
-//! The manifest as a whole.
+//! The whole manifest.
 
 use std::collections::BTreeSet;
 
@@ -10,58 +10,58 @@ use super::{
 };
 use crate::{ModelName, ModelVersion};
 
-/// How often a task is begun at most where the manifest says nothing.
+/// Most attempts at a task if the manifest does not set them.
 pub const DEFAULT_ATTEMPTS: u32 = 5;
 /// Most attempts that a manifest may ask for.
 const MAX_ATTEMPTS: u64 = 1_000;
-/// Longest version in characters: it is part of keys.
+/// Longest version in characters. It is part of keys in the store.
 const MAX_VERSION_CHARS: usize = 64;
 /// Longest description in characters.
 const MAX_DESCRIPTION_CHARS: usize = 2_000;
-/// What `model.yaml` says of a model, checked.
+/// The checked content of `model.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct Manifest {
-    /// What keys mean where they are absent; 1 where the manifest does not say.
+    /// The format, which defines the defaults of other keys; 1 if the manifest names none.
     #[serde(default, skip_serializing_if = "Format::is_first")]
     pub format: Format,
     /// The model's name.
     pub name: ModelName,
-    /// The model's version; bumped whenever its digest changes.
+    /// The version of the model. It must change whenever the digest changes.
     #[serde(deserialize_with = "version")]
     pub version: ModelVersion,
-    /// What the model is for, in a sentence.
+    /// The purpose of the model, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The code that the model needs before or after its network.
+    /// The code of its own that the model needs.
     #[serde(default, with = "code")]
     pub code: Option<CodeSpec>,
-    /// The ONNX file, and the files with its external data.
+    /// The ONNX file and its external data.
     pub weights: WeightsSource,
-    /// What the outputs are called; absent for an embedding.
+    /// The labels of the outputs; `None` for an embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelSource>,
-    /// From image to tensor.
+    /// How an image becomes a tensor.
     pub input: InputSpec,
-    /// From tensor to prediction.
+    /// How a tensor becomes a prediction.
     #[serde(deserialize_with = "output")]
     pub output: OutputSpec,
-    /// How images are grouped.
+    /// How images are batched.
     #[serde(default)]
     pub batch: BatchSpec,
-    /// What an image may cost.
+    /// The limits on an image.
     #[serde(default)]
     pub limits: Limits,
-    /// How often a task is begun at most.
+    /// Most attempts at a task.
     #[serde(default = "default_attempts", deserialize_with = "within::<1, MAX_ATTEMPTS, _, _>")]
     pub attempts: u32,
 }
 
 impl Manifest {
-    /// Reads and checks `text`; `file` is how errors name it.
+    /// Parses and checks `text`. Errors name the manifest as `file`.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line and a cure.
+    /// The first problem, with its line and a suggestion.
     pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
         if let Some(line) = second_document(text) {
             let reason = TWO_DOCUMENTS.to_owned();
@@ -118,7 +118,7 @@ impl Serialize for Manifest {
     }
 }
 
-/// Completes what depends on the format, which may stand behind it.
+/// Sets the defaults that depend on the format, which may come after them in the file.
 impl<'de> Deserialize<'de> for Manifest {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         let mut manifest = Self::deserialize(de)?;
@@ -127,7 +127,7 @@ impl<'de> Deserialize<'de> for Manifest {
     }
 }
 
-/// The line that begins a second document behind a first one.
+/// The line that starts a second YAML document.
 fn second_document(text: &str) -> Option<u64> {
     let is_begun = |line: &str| !line.trim().is_empty() && !line.starts_with(['#', '%']);
     let mut lines = (1..).zip(text.lines());

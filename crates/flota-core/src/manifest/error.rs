@@ -1,33 +1,33 @@
-//! What is wrong with a manifest, where, and what would cure it.
+//! Errors in a manifest: the line, the problem and a suggestion.
 
 use serde_saphyr::Error as YamlError;
 use thiserror::Error;
 
 use super::place::{line_of, named_key};
 
-/// Longest piece of the manifest that an error quotes, in characters.
+/// Most characters of the manifest that an error quotes.
 const MAX_QUOTE_CHARS: usize = 60;
-/// Least likeness (Jaro-Winkler, 0 to 1) at which a known name is offered for an unknown one.
+/// Least similarity (Jaro-Winkler, 0 to 1) at which a known name is suggested for an unknown one.
 const MIN_LIKENESS: f64 = 0.75;
 
-/// A manifest that is refused: the file, the line and the reason.
+/// An invalid manifest: the file, the line and the problem.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{file}:{line}: {reason}")]
 pub struct ManifestError {
-    /// The file as it was named.
+    /// The file, as the caller named it.
     pub file: String,
-    /// The line, from 1 on.
+    /// The line, counted from 1.
     pub line: u64,
-    /// What is wrong and what would be right, lower case.
+    /// The problem and the expected content, in lower case.
     pub reason: String,
 }
 
 impl ManifestError {
-    /// The error that a YAML reader has found in `text`.
+    /// Translates an error of the YAML parser in `text`.
     pub(super) fn from_yaml(file: &str, text: &str, error: &YamlError) -> Self {
         let error = error.without_snippet();
         let mut line = error.location().map_or(1, |location| location.line().max(1));
-        // What is checked once a whole mapping is read is said to be at its beginning.
+        // Errors that are found after a whole mapping was read point to its beginning.
         if let YamlError::Message { msg, .. } = error
             && let Some(of_key) = named_key(msg).and_then(|key| line_of(text, line, key))
         {
@@ -70,7 +70,7 @@ impl ManifestError {
                 }
             }
             YamlError::MultipleDocuments { .. } => TWO_DOCUMENTS.to_owned(),
-            // The parser may name the line before, which it takes for unfinished.
+            // The parser may name the line before, if it takes that line for unfinished.
             _ if is_indented_by_tab(text, line) || is_indented_by_tab(text, line + 1) => {
                 line += u64::from(!is_indented_by_tab(text, line));
                 format!("a line is indented by a tab: YAML takes spaces alone{}", quote(text, line))
@@ -80,8 +80,8 @@ impl ManifestError {
         Self { file: file.to_owned(), line, reason }
     }
 
-    /// An error about the top-level field `key` of `text`. Where `reason` begins with the name of a field in it,
-    /// such as `` `interpolation: cubic` ``, the line is that field's.
+    /// An error about the top-level field `key` of `text`. If `reason` begins with the name of a
+    /// field inside it, such as `` `interpolation: cubic` ``, the error has the line of that field.
     pub fn about(file: &str, text: &str, key: &str, reason: String) -> Self {
         let opens = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
         let line = text.lines().position(opens).unwrap_or(0) as u64 + 1;
@@ -91,11 +91,11 @@ impl ManifestError {
     }
 }
 
-/// A second document would be a second manifest.
+/// A file with two documents would have two manifests.
 pub(super) const TWO_DOCUMENTS: &str =
     "a line `---` begins a second document: a manifest is one, remove what is not of it";
 
-/// What the reader calls `expected`, as people say it.
+/// Replaces the parser's word for an `expected` type with a common one.
 fn needed(expected: &str) -> String {
     let needed = match expected {
         "mapping start" | "empty mapping start" => "fields are needed here, as `key: value`",
@@ -106,13 +106,13 @@ fn needed(expected: &str) -> String {
     needed.to_owned()
 }
 
-/// The field of a line and what stands behind it.
+/// The field of a line and its value.
 fn key_and_value(text: &str, line: u64) -> (&str, &str) {
     let (key, value) = line_at(text, line).split_once(':').unwrap_or_default();
     (key.trim(), value.split(" #").next().unwrap_or_default().trim())
 }
 
-/// How the field `key`, which is given as a single `value`, is written.
+/// Suggests the right form of the field `key`, which was given a single `value`.
 fn written(key: &str, value: &str) -> Option<String> {
     if value.is_empty() || value.starts_with(['[', '{', '&', '*', '|', '>']) {
         return None;
@@ -139,7 +139,7 @@ fn line_at(text: &str, line: u64) -> &str {
     text.lines().nth(index).unwrap_or_default()
 }
 
-/// How what another library calls `field` is written here.
+/// Suggests our name for a `field` that is named as in another library.
 fn foreign(field: &str, known: &[&'static str]) -> Option<&'static str> {
     let is_id = !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit());
     Some(match field {
@@ -197,7 +197,7 @@ fn wanted(rust_type: &str) -> &str {
     }
 }
 
-/// The reader repeats the place at the end of its sentence.
+/// Removes the place from the end of the parser's sentence.
 fn without_place(sentence: &str) -> &str {
     sentence.rfind(" at line ").map_or(sentence, |end| &sentence[..end])
 }

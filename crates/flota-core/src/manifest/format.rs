@@ -1,22 +1,23 @@
-//! The format of a manifest: what a key means where it is absent.
+//! The format of a manifest, which defines the defaults of its keys.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{Resizer, Rounding};
 
-/// The format of a manifest. A manifest without the key `format` is of format 1, and keeps the meaning and
-/// the digest that it had before there were formats.
+/// The format of a manifest. Without the key `format` it is 1, so that older manifests keep their
+/// meaning and their digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Format {
-    /// Resizing to the shortest edge rounds as Flota did at first, and has weights of 16 bits.
+    /// Resizing to the shortest edge rounds as in the first versions of Flota, and has 16-bit
+    /// weights.
     #[default]
     One,
-    /// Resizing to the shortest edge rounds as torchvision does, and has Pillow's weights.
+    /// Resizing to the shortest edge rounds like torchvision and has the weights of Pillow.
     Two,
 }
 
 impl Format {
-    /// How resizing to the shortest edge rounds where the manifest does not say.
+    /// The default rounding of resizing to the shortest edge.
     pub fn rounding(self) -> Rounding {
         match self {
             Self::One => Rounding::Format1,

@@ -1,4 +1,4 @@
-//! What a model computes, as one hash.
+//! The digest of what a model computes.
 
 use serde::Serialize;
 
@@ -9,10 +9,11 @@ use super::{
 use crate::Sha256;
 
 impl Manifest {
-    /// The identity of what the model computes: the hash of its weights, labels, pre- and
-    /// postprocessing, and of the revision and the parameters of its code, not of how it is batched or limited, nor of how its manifest is spelt. `weights` is
-    /// what [`WeightsSource::hash`](super::WeightsSource::hash) makes of all files of the weights, and `labels`
-    /// the hash of the label file, where there is one; inline labels count by themselves.
+    /// The digest of what the model computes: the hash of its weights, its labels, its pre- and
+    /// postprocessing, and the revision and parameters of its code. Batching, limits and the
+    /// spelling of the manifest do not change it. `weights` is
+    /// [`WeightsSource::hash`](super::WeightsSource::hash) of all weight files; `labels` is the
+    /// hash of the label file, if there is one. Inline labels are hashed from the manifest.
     pub fn digest(&self, weights: &Sha256, labels: Option<&Sha256>) -> Sha256 {
         let (inline, skip_words) = match &self.labels {
             None => (None, 0),
@@ -39,8 +40,8 @@ enum Input<'a> {
     Two(&'a InputSpec),
 }
 
-/// An [`InputSpec`] as manifests of format 1 were written when their digests were first taken. Frozen: a
-/// change of a name or of the order changes every digest.
+/// The fields of an [`InputSpec`] in format 1, as they were when digests were introduced. Frozen: a
+/// change of a name or of the order would change every digest.
 #[derive(Serialize)]
 struct InputOfFormat1<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +95,7 @@ impl<'a> InputOfFormat1<'a> {
             width: input.width,
             height: input.height,
             resize,
-            // A manifest of format 1 with another filter is refused.
+            // Format 1 has no other filters; such a manifest is rejected earlier.
             filter: input.filter.first_name().unwrap_or_default(),
             color: input.color,
             dtype: input.dtype,

@@ -1,22 +1,23 @@
-//! From pixels to the tensor that a network was trained on.
+//! How pixels become the tensor that a network was trained on.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Filter, Format, Resize, Resizer, Rounding, bounds::within};
 
-/// Longest side of a tensor in pixels; a hundred million numbers are no sensible input.
+/// Longest side of a tensor in pixels. No useful input is larger.
 pub(super) const MAX_TENSOR_SIDE: u64 = 8_192;
-/// What a pixel's 0 to 255 is multiplied by where the manifest says nothing.
+/// The default factor for pixel values of 0 to 255.
 const DEFAULT_SCALE: f32 = 1.0 / 255.0;
 
-/// Least `std`: what is divided by less is beyond the range of trained numbers, or infinite.
+/// Smallest `std`. Dividing by less gives numbers far outside of any training data, or infinity.
 const MIN_STD: f32 = 1e-6;
 
-/// How an image becomes a tensor: resized, cropped, then `(value * scale - mean) / std`.
+/// How an image becomes a tensor: it is resized and cropped, then each value becomes
+/// `(value * scale - mean) / std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "InputFields", into = "InputFields")]
 pub struct InputSpec {
-    /// The input's name in the graph; may be absent where there is only one.
+    /// The name of the input in the graph; may be `None` if the graph has only one.
     pub name: Option<String>,
     /// The order of the tensor's axes.
     pub layout: Layout,
@@ -24,50 +25,50 @@ pub struct InputSpec {
     pub width: u32,
     /// Height of the tensor in pixels.
     pub height: u32,
-    /// How the image is brought to that size.
+    /// How the image is brought to the tensor's size.
     pub resize: Resize,
-    /// How pixels are interpolated.
+    /// The interpolation of resizing.
     pub filter: Filter,
-    /// The arithmetic of an antialiased filter, by the manifest's format.
+    /// The arithmetic of an antialiased filter, which the manifest's format defines.
     pub resizer: Resizer,
-    /// Which channels the tensor has, in which order.
+    /// The channels of the tensor and their order.
     pub color: ColorOrder,
     /// The type of the tensor's numbers.
     pub dtype: Dtype,
-    /// What a value of 0 to 255 is multiplied by.
+    /// The factor for values of 0 to 255.
     pub scale: f32,
-    /// What is then subtracted, per channel in the tensor's order; nothing where absent.
+    /// What is subtracted then, per channel in the tensor's order; nothing if `None`.
     pub mean: Option<Vec<f32>>,
-    /// What is then divided by, per channel in the tensor's order; nothing where absent.
+    /// The divisor then, per channel in the tensor's order; none if `None`.
     pub std: Option<Vec<f32>>,
-    /// What decoding a JPEG may spare, by a decoder that can.
+    /// The shortcuts that a JPEG decoder may take.
     pub jpeg: JpegSpec,
-    /// What becomes of transparent pixels.
+    /// How transparent pixels are rendered.
     pub alpha: Alpha,
-    /// Whether colours are converted to sRGB by the profile that an image brings along.
+    /// Whether the image's colour profile is applied, which converts its colours to sRGB.
     pub color_profile: ColorManagement,
 }
 
-/// What becomes of transparent pixels.
+/// How transparent pixels are rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alpha {
-    /// The image lies over white, as on a white page.
+    /// Over white, as on a white page.
     #[default]
     White,
-    /// Opacity is dropped and colours stay as stored: Pillow's `convert("RGB")`, which most training
-    /// pipelines use.
+    /// Opacity is dropped and colours stay as stored, like Pillow's `convert("RGB")`, which most
+    /// training pipelines use.
     Drop,
 }
 
-/// What becomes of the colour profile that an image brings along.
+/// What happens with the colour profile of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColorManagement {
-    /// Colours are taken for sRGB, as Pillow and torchvision do.
+    /// It is ignored: colours are taken for sRGB, as in Pillow and torchvision.
     #[default]
     Ignore,
-    /// Colours are converted to sRGB, as browsers do.
+    /// It is applied: colours are converted to sRGB, as in browsers.
     Apply,
 }
 
@@ -75,8 +76,8 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// An [`InputSpec`] as it is written. A key that is added must be left out of JSON where it says nothing
-/// new, and go into the identity of format 1 (`identity.rs`) if it may be said there.
+/// The JSON form of an [`InputSpec`]. A new key must be omitted if it has its default; if format 1
+/// may have it, it also goes into the identity (`identity.rs`).
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InputFields {
@@ -115,19 +116,20 @@ struct InputFields {
     color_profile: ColorManagement,
 }
 
-/// What decoding a JPEG may spare: libjpeg-turbo can, the decoder that needs no C compiler cannot.
+/// The shortcuts that a JPEG decoder may take. Only libjpeg-turbo takes them, not the decoder that
+/// needs no C compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JpegSpec {
-    /// An image may be decoded to a half, a quarter or an eighth of its sides while it stays so many
-    /// times as large as it is resized to. 0: it is always decoded whole.
+    /// The image may be decoded at a half, a quarter or an eighth of its size, as long as it stays
+    /// this many times as large as the resized image. 0: always at full size.
     #[serde(deserialize_with = "within::<0, MAX_MIN_SCALE, _, _>")]
     pub min_scale: u32,
-    /// Whether colours that were stored at half the size are repeated instead of interpolated.
+    /// Whether chroma that is stored at half size is repeated instead of interpolated.
     pub fast_upsampling: bool,
 }
 
-/// More than that nobody sees.
+/// A larger factor makes no visible difference.
 const MAX_MIN_SCALE: u64 = 16;
 
 impl Default for JpegSpec {
@@ -142,18 +144,18 @@ impl JpegSpec {
     }
 }
 
-/// The order of a tensor's axes: images, channels, height, width.
+/// The order of a tensor's axes: N images, C channels, H height, W width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
-    /// A plane per channel.
+    /// One plane per channel.
     #[default]
     Nchw,
-    /// The channels of a pixel side by side.
+    /// The channels of a pixel are adjacent.
     Nhwc,
 }
 
-/// Which channels a tensor has, in which order.
+/// The channels of a tensor and their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColorOrder {
@@ -167,7 +169,7 @@ pub enum ColorOrder {
 }
 
 impl ColorOrder {
-    /// How many channels the tensor has.
+    /// The number of channels.
     pub fn channel_count(self) -> usize {
         match self {
             Self::Rgb | Self::Bgr => 3,
@@ -183,12 +185,12 @@ pub enum Dtype {
     /// 32-bit floating point.
     #[default]
     F32,
-    /// Bytes as they are, neither scaled nor shifted.
+    /// Bytes, neither scaled nor shifted.
     U8,
 }
 
 impl InputSpec {
-    /// Completes what depends on the manifest's format.
+    /// Sets the defaults that depend on the manifest's format.
     pub(super) fn complete(&mut self, format: Format) {
         self.resizer = format.resizer();
         if let Resize::ShortestEdge { rounding, .. } = &mut self.resize {
@@ -196,7 +198,7 @@ impl InputSpec {
         }
     }
 
-    /// Whether an image is padded with black where its shortest edge does not fill the tensor.
+    /// Whether the resized image may be smaller than the tensor, so that it is padded with black.
     pub fn may_pad(&self) -> bool {
         let longest = self.width.max(self.height);
         matches!(self.resize, Resize::ShortestEdge { size, .. } if size < longest)

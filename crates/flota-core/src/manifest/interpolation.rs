@@ -1,32 +1,35 @@
-//! How pixels are interpolated, as manifests and other libraries write it.
+//! Interpolation, under the names of manifests and other libraries.
 
-/// How pixels are interpolated. A manifest says `interpolation` and `antialias`, or, as manifests of
-/// format 1 do, `filter`.
+/// The interpolation of resizing. A manifest sets `interpolation` and `antialias`, or `filter` in
+/// format 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Filter {
-    /// Pillow's `BILINEAR`: a triangle as wide as the reduction, rounded to bytes.
+    /// Pillow's `BILINEAR`: a triangle that is as wide as the reduction, rounded to bytes.
     #[default]
     BilinearAntialias,
-    /// Pillow's `BICUBIC`: a cubic (a = -0.5) as wide as the reduction, rounded to bytes.
+    /// Pillow's `BICUBIC`: a cubic (a = -0.5) that is as wide as the reduction, rounded to bytes.
     BicubicAntialias,
-    /// Pillow's `LANCZOS`: a windowed sinc of three lobes as wide as the reduction, rounded to bytes.
+    /// Pillow's `LANCZOS`: a windowed sinc of three lobes that is as wide as the reduction, rounded
+    /// to bytes.
     LanczosAntialias,
-    /// Pillow's `BOX`: the mean of what is covered, rounded to bytes.
+    /// Pillow's `BOX`: the mean of the covered pixels, rounded to bytes.
     BoxAntialias,
-    /// Pillow's `HAMMING`: a windowed sinc of one lobe as wide as the reduction, rounded to bytes.
+    /// Pillow's `HAMMING`: a windowed sinc of one lobe that is as wide as the reduction, rounded to
+    /// bytes.
     HammingAntialias,
-    /// Four neighbours whatever the reduction, centres on centres, rounded to bytes: OpenCV's
+    /// Four neighbours at any reduction, pixel centres aligned, rounded to bytes: OpenCV's
     /// `INTER_LINEAR`, and PyTorch's `bilinear` with `antialias=False`.
     Bilinear,
-    /// Sixteen neighbours whatever the reduction (a = -0.75), centres on centres, rounded to bytes:
-    /// OpenCV's `INTER_CUBIC`, and PyTorch's `bicubic` with `antialias=False` of floating-point tensors.
-    /// (Of tensors of bytes PyTorch 2.15 computes another cubic, a = -0.5.)
+    /// Sixteen neighbours at any reduction (a = -0.75), pixel centres aligned, rounded to bytes:
+    /// OpenCV's `INTER_CUBIC`, and PyTorch's `bicubic` with `antialias=False` on floating-point
+    /// tensors. (On byte tensors PyTorch 2.15 uses another cubic, a = -0.5.)
     Bicubic,
-    /// Four neighbours, corners on corners, never rounded: TensorFlow's `align_corners`.
+    /// Four neighbours, corners aligned, never rounded: TensorFlow's `align_corners`.
     BilinearAlignCorners,
 }
 
-/// What each is called: the old name, if it has one, then `interpolation`, `antialias` and `align_corners`.
+/// The names of each filter: that of format 1, if any, then `interpolation`, `antialias` and
+/// `align_corners`.
 const SPELLINGS: [(Filter, Option<&str>, &str, bool, bool); 8] = [
     (Filter::BilinearAntialias, Some("bilinear_antialias"), "bilinear", true, false),
     (Filter::BicubicAntialias, Some("bicubic_antialias"), "bicubic", true, false),
@@ -39,18 +42,18 @@ const SPELLINGS: [(Filter, Option<&str>, &str, bool, bool); 8] = [
 ];
 
 impl Filter {
-    /// Whether it is as wide as the reduction: what it makes of an image that was decoded smaller
-    /// is nearly what it makes of the whole one.
+    /// Whether the filter is as wide as the reduction. Such a filter gives nearly the same result
+    /// for an image that was decoded at a reduced size.
     pub fn is_antialiased(self) -> bool {
         self.spelling().3
     }
 
-    /// Its name in manifests of format 1, if they know it.
+    /// The name in format 1, if it has one.
     pub(super) fn first_name(self) -> Option<&'static str> {
         self.spelling().1
     }
 
-    /// What `interpolation`, `antialias` and `align_corners` say of it.
+    /// The values of `interpolation`, `antialias` and `align_corners`.
     pub(super) fn words(self) -> (&'static str, bool, bool) {
         let (_, _, interpolation, antialias, align_corners) = self.spelling();
         (*interpolation, *antialias, *align_corners)
@@ -60,7 +63,7 @@ impl Filter {
         SPELLINGS.iter().find(|spelling| spelling.0 == self).expect("each has a spelling")
     }
 
-    /// The one of that name in a manifest of format 1.
+    /// The filter with this name in format 1.
     pub(super) fn of_first_name(name: &str) -> Result<Self, String> {
         let found = SPELLINGS.iter().find(|spelling| spelling.1 == Some(name));
         found.map(|spelling| spelling.0).ok_or_else(|| {
@@ -71,7 +74,7 @@ impl Filter {
         })
     }
 
-    /// The one that the three keys mean.
+    /// The filter with these values of the three keys.
     pub(super) fn of_words(
         interpolation: &str,
         antialias: Option<bool>,

@@ -1,4 +1,5 @@
-//! JSON whose objects name each key once. Readers take the last of two values, and people mean either.
+//! JSON without repeated keys. Parsers keep the last of two values, but the author may have meant
+//! either.
 
 use std::fmt;
 

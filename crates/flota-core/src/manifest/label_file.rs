@@ -1,5 +1,5 @@
-//! Labels as other libraries write them: a JSON list, a dictionary of ids, Hugging Face's `config.json`, or a
-//! dictionary as Python prints it.
+//! Label files of other libraries: a JSON list, a dictionary by id, Hugging Face's `config.json`,
+//! or a dictionary as Python prints it.
 
 use std::{collections::BTreeMap, iter::Peekable, str::Chars};
 
@@ -7,18 +7,18 @@ use serde_json::Value;
 
 use super::json_once::Document;
 
-/// Most labels of a model: the largest known classifiers have a tenth of it.
+/// Most labels of a model. The largest known classifiers have a tenth of that.
 pub(super) const MAX_LABELS: usize = 500_000;
 
-/// The key of `config.json` that holds the labels.
+/// The key of the labels in `config.json`.
 const HUGGING_FACE_KEY: &str = "id2label";
 
-/// `text` without the byte-order mark that Windows programs begin a file with.
+/// `text` without a byte-order mark, which Windows programs write at the start of a file.
 pub(super) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// `labels`, where they are not too many.
+/// Returns `labels`, unless there are too many.
 pub(super) fn bounded(labels: Vec<String>) -> Result<Vec<String>, String> {
     match labels.len() > MAX_LABELS {
         true => Err(format!("there are more than {MAX_LABELS} labels")),
@@ -26,7 +26,8 @@ pub(super) fn bounded(labels: Vec<String>) -> Result<Vec<String>, String> {
     }
 }
 
-/// The labels in `text`, in the order of their ids; `None` where it is no JSON list or dictionary.
+/// Parses `text` as a JSON list or dictionary of labels, in the order of their ids. `None` if it is
+/// neither.
 ///
 /// # Errors
 /// If it is one, but not of labels.
@@ -37,14 +38,14 @@ pub(super) fn of_json(text: &str) -> Option<Result<Vec<String>, String>> {
     }
     match serde_json::from_str(text) {
         Ok(Document(document)) => Some(of_value(document)),
-        // A label may begin with a bracket.
+        // A line that begins with a bracket may be a label.
         Err(_) if text.starts_with('[') => None,
         Err(error) if error.is_data() => Some(Err(format!("of the labels, {error}"))),
         Err(error) => Some(Err(format!("the labels are not JSON: {error}"))),
     }
 }
 
-/// The labels in the text of a file's metadata, as Ultralytics writes it: a dictionary or a list, in JSON
+/// Parses the labels in a file's metadata as Ultralytics writes them: a dictionary or list, in JSON
 /// or as Python prints it.
 pub(super) fn of_metadata(text: &str) -> Result<Vec<String>, String> {
     let text = without_mark(text);
@@ -54,7 +55,7 @@ pub(super) fn of_metadata(text: &str) -> Result<Vec<String>, String> {
     if let Some(Ok(document)) = json_of_python(text).map(|json| serde_json::from_str(&json)) {
         return of_value(document);
     }
-    // YAML is near to what Python prints, but leaves backslashes in single quotes as they are.
+    // YAML is close to what Python prints, except for backslashes in single quotes.
     if text.contains('\\') && text.contains('\'') {
         return Err(
             "its quotes and backslashes can be read in two ways: list the labels".to_owned()
@@ -68,7 +69,7 @@ pub(super) fn of_metadata(text: &str) -> Result<Vec<String>, String> {
         .map_err(|_| "it is no list of labels, and no dictionary of ids and labels".to_owned())
 }
 
-/// A dictionary or list as Python prints it, as JSON; `None` where a text in it does not end or has an
+/// Converts a dictionary or list as Python prints it to JSON. `None` if a string has no end, or an
 /// escape that Python does not print.
 fn json_of_python(text: &str) -> Option<String> {
     let mut json = String::new();
@@ -84,7 +85,7 @@ fn json_of_python(text: &str) -> Option<String> {
                 while let Some(digit) = rest.next_if(char::is_ascii_digit) {
                     number.push(digit);
                 }
-                // The keys of JSON are texts.
+                // Keys of JSON objects are strings.
                 match rest.peek() {
                     Some(':') => json += &format!("\"{number}\""),
                     _ => json += &number,
@@ -96,7 +97,7 @@ fn json_of_python(text: &str) -> Option<String> {
     Some(json)
 }
 
-/// A text of Python up to its closing `quote` (The Python Language Reference, 2.4.1.1).
+/// A Python string up to its closing `quote` (The Python Language Reference, 2.4.1.1).
 fn python_text(rest: &mut Peekable<Chars<'_>>, quote: char) -> Option<String> {
     let mut text = String::new();
     loop {
@@ -159,7 +160,7 @@ fn of_value(document: Value) -> Result<Vec<String>, String> {
     }
 }
 
-/// `"0": "cat"`, `"0": ["n02123045", "cat"]` as Keras has it, or `"cat": 0`.
+/// Reads `"0": "cat"`, `"0": ["n02123045", "cat"]` as in Keras, or `"cat": 0`.
 fn pair((key, value): (String, Value)) -> Result<(u32, String), String> {
     let id = |id: Option<u32>| id.ok_or_else(|| format!("`{key}` is neither an id nor has one"));
     match value {

@@ -1,4 +1,4 @@
-//! The manifest of a model, `model.yaml`: checked whole before anything is started.
+//! The manifest of a model, `model.yaml`. It is checked as a whole before anything is started.
 
 mod asset;
 mod bounds;
