@@ -1,4 +1,4 @@
-//! What a client wants back unread.
+//! Metadata that clients attach to requests.
 
 use std::{collections::HashSet, fmt};
 
@@ -10,18 +10,17 @@ use serde_json::value::RawValue;
 
 use crate::limits::MAX_METADATA_BYTES;
 
-/// How deep it may be nested: as deep as most programs read JSON.
+/// Deepest nesting. Many JSON parsers stop at the same depth.
 const MAX_DEPTH: usize = 128;
 
-/// A JSON object that nobody here reads: it comes back byte for byte, with the numbers, the order and the
-/// spaces that the client wrote. No name stands in an object twice, for readers do not agree on what that
-/// means.
+/// A JSON object of the client, which Flota returns byte for byte: numbers, order and spaces stay.
+/// No object in it repeats a name, because parsers differ on what that means.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Metadata(Box<RawValue>);
 
 impl Metadata {
-    /// The JSON, as it was written.
+    /// The JSON as the client wrote it.
     pub fn as_json(&self) -> &str {
         self.0.get()
     }
@@ -33,14 +32,14 @@ impl PartialEq for Metadata {
     }
 }
 
-/// Reads metadata as a client sends it, and refuses what is no object, nested too deeply, or has a name twice.
-/// What is stored is not checked again.
+/// Deserializes metadata from a client. It rejects what is no object, is nested too deeply or
+/// repeats a name. Stored metadata is not checked again.
 pub fn deserialize_submitted_metadata<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Metadata>, D::Error> {
     let metadata = Option::<Metadata>::deserialize(deserializer)?;
     if let Some(Metadata(raw)) = &metadata
-        // What is too large is refused as such, and not looked into.
+        // Metadata that is too large gets that error and is not parsed.
         && raw.get().len() <= MAX_METADATA_BYTES
     {
         check_names(raw, "", MAX_DEPTH).map_err(D::Error::custom)?;
@@ -48,7 +47,7 @@ pub fn deserialize_submitted_metadata<'de, D: Deserializer<'de>>(
     Ok(metadata)
 }
 
-/// The names and values of an object, as they were written.
+/// The names and values of an object, as the client wrote them.
 struct Members<'j>(Vec<(String, &'j RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -73,11 +72,11 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Looks for a name that stands twice in an object, in the value at `path` and all within it. The outermost
-/// must be an object. Numbers are not read: they may be larger than anything that holds one.
+/// Checks that no object in `value`, which is at `path`, repeats a name. The outermost value must
+/// be an object. Numbers are not parsed: they may exceed every type.
 ///
 /// # Errors
-/// The parser's sentence.
+/// The message of the parser.
 fn check_names(value: &RawValue, path: &str, depth_left: usize) -> Result<(), String> {
     if depth_left == 0 {
         return Err("recursion limit exceeded".to_owned());

@@ -1,4 +1,4 @@
-//! Which models there are, in which version, and which workers serve them.
+//! The registered models, their versions, and the workers that serve them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,27 +15,28 @@ use crate::{
     ports::{Clock, Models, RegisteredModel},
 };
 
-/// How long a read is reused. A model that moved meanwhile costs its tasks a detour.
+/// How long a read is reused. If a model moves to another worker meanwhile, its tasks are rerouted.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// The registered models, read from the store at most once a second however many ask.
+/// A cache of the registered models. It reads the store at most once a second, except for names
+/// that it does not know.
 pub struct ModelDirectory {
     models: Arc<dyn Models>,
     clock: Arc<dyn Clock>,
     cached: Mutex<Cached>,
-    /// Held while the store is read: those who wait for it share the next read.
+    /// Held during a read of the store. Callers that wait for it share the next read.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Cached {
     read: Option<Read>,
-    /// How many reads were begun.
+    /// The number of reads that have begun.
     begun_count: u64,
 }
 
 struct Read {
-    /// Which of the reads it was.
+    /// The number of this read.
     number: u64,
     begun_at: Instant,
     known: KnownModels,
@@ -46,35 +47,36 @@ struct Read {
 pub struct KnownModels(Arc<BTreeMap<ModelName, RegisteredModel>>);
 
 impl ModelDirectory {
-    /// The models in `models`.
+    /// A directory of the models in `models`.
     pub fn new(models: Arc<dyn Models>, clock: Arc<dyn Clock>) -> Self {
         Self { models, clock, cached: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 
-    /// The models as they were within the last second.
+    /// The models, as of at most a second ago.
     ///
     /// # Errors
-    /// If the store cannot be read; so for all calls.
+    /// If the store cannot be read, as for all methods.
     pub async fn known(&self) -> PortResult<KnownModels> {
         self.read(|_| true).await
     }
 
-    /// As [`known`](Self::known), but read now where one of `names` is not among them.
+    /// Like [`known`](Self::known), but reads the store if one of `names` is not cached.
     pub async fn knowing<N: AsRef<str>>(&self, names: &[N]) -> PortResult<KnownModels> {
         self.read(|known| names.iter().all(|name| known.named(name.as_ref()).is_some())).await
     }
 
-    /// The current version of one model. One that is not cached is looked up now.
+    /// The current version of `model`. Reads the store if it is not cached.
     pub async fn get(&self, model: &ModelName) -> PortResult<Option<RegisteredModel>> {
         Ok(self.knowing(&[model.as_str()]).await?.get(model).cloned())
     }
 
-    /// The models as they are now.
+    /// The models as of now, read from the store.
     pub async fn known_now(&self) -> PortResult<KnownModels> {
         self.read(|_| false).await
     }
 
-    /// What is cached, if it `is_enough`; else what a read says that begins after this call.
+    /// Returns the cached models if they are recent and `is_enough` accepts them, else those of a
+    /// read that begins after this call.
     async fn read(&self, is_enough: impl Fn(&KnownModels) -> bool) -> PortResult<KnownModels> {
         let reusable = |read: &&Read| read.begun_at.elapsed() < MAX_AGE && is_enough(&read.known);
         let begun_before = {
@@ -106,7 +108,7 @@ impl ModelDirectory {
 }
 
 impl KnownModels {
-    /// One of them.
+    /// The model with this name.
     pub fn get(&self, model: &ModelName) -> Option<&RegisteredModel> {
         self.0.get(model)
     }
@@ -116,12 +118,12 @@ impl KnownModels {
         Some(&self.get(model)?.registration.worker)
     }
 
-    /// The version in which `model` is served.
+    /// The current version of `model`.
     pub fn version(&self, model: &ModelName) -> Option<&ModelVersion> {
         Some(&self.get(model)?.registration.manifest.version)
     }
 
-    /// All of them, by name.
+    /// All models, by name.
     pub fn iter(&self) -> impl Iterator<Item = &RegisteredModel> {
         self.0.values()
     }
@@ -135,13 +137,13 @@ impl KnownModels {
         self.0.iter().map(route).collect()
     }
 
-    /// The workers that serve a model or did: on their queues tasks may lie.
+    /// All workers that serve a model or did: their queues may hold tasks.
     pub fn workers(&self) -> BTreeSet<&WorkerName> {
         self.iter().flat_map(|model| model.registration.workers()).collect()
     }
 
-    /// Those of them that serve no model any more, and to whom messages were sent that may not have
-    /// outlived their age at `now`.
+    /// The workers that serve no model any more, but whose queues may still hold messages at `now`,
+    /// because the messages have not reached their maximum age.
     pub fn former_workers(&self, now: Timestamp) -> BTreeSet<&WorkerName> {
         let serving: BTreeSet<_> = self.iter().map(|model| &model.registration.worker).collect();
         let former = self.iter().flat_map(|model| &model.registration.former_workers);

@@ -1,19 +1,20 @@
-//! Names that are checked once, where they enter.
+//! Names, checked where they enter.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Longest model, worker or client name, in characters: a queue's name has room for 80.
+/// Most characters of a model's, worker's or client's name. A queue's name, which contains one, has
+/// at most 80.
 pub const MAX_NAME_CHARS: usize = 40;
 
-/// A name that is not of the form `[a-z0-9-]{1,40}`.
+/// Text that does not match `[a-z0-9-]{1,40}`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{0}` is not a name: use 1 to {MAX_NAME_CHARS} of a-z, 0-9 and -")]
 pub struct NameError(pub String);
 
-/// A checked name, `[a-z0-9-]{1,40}`, of one kind of thing.
+/// A checked name of one `Kind` of thing. It matches `[a-z0-9-]{1,40}`.
 #[derive(Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String", bound = "")]
 pub struct Name<Kind> {
@@ -23,16 +24,17 @@ pub struct Name<Kind> {
 
 /// The name of a model.
 pub type ModelName = Name<ModelKind>;
-/// The name of a worker, which owns a queue; a worker that serves one model has the model's name.
+/// The name of a worker, which owns a queue per priority. A worker that serves one model has the
+/// model's name.
 pub type WorkerName = Name<WorkerKind>;
-/// The name of who submits; `default` until keys are configured.
+/// The name of a client. It is `default` until API keys exist.
 pub type ClientName = Name<ClientKind>;
 
-/// Marks the name of a model.
+/// The kind of [`ModelName`].
 pub enum ModelKind {}
-/// Marks the name of a worker.
+/// The kind of [`WorkerName`].
 pub enum WorkerKind {}
-/// Marks the name of a client.
+/// The kind of [`ClientName`].
 pub enum ClientKind {}
 
 impl<Kind> Name<Kind> {
@@ -47,7 +49,7 @@ impl<Kind> Name<Kind> {
 }
 
 impl From<&ModelName> for WorkerName {
-    /// The worker that serves this one model alone.
+    /// The worker that serves only this model.
     fn from(model: &ModelName) -> Self {
         Self::unchecked(model.text.clone())
     }
@@ -135,13 +137,14 @@ impl<Kind> std::hash::Hash for Name<Kind> {
     }
 }
 
-/// The version of a model, as its manifest writes it. Two contents never share one version.
+/// The version of a model, as its manifest writes it. Different contents never share a version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ModelVersion(pub String);
 
 impl ModelVersion {
-    /// Whether predictions of this version must not be reused: it ends in `-dev`.
+    /// Whether this is a development version, which ends in `-dev`. Its predictions are never
+    /// reused.
     pub fn is_dev(&self) -> bool {
         self.0.ends_with("-dev")
     }
@@ -153,7 +156,7 @@ impl fmt::Display for ModelVersion {
     }
 }
 
-/// How urgent a request is; each worker has a queue per priority.
+/// The urgency of a request. Each worker has a queue per priority.
 #[derive(
     Debug,
     Clone,
@@ -172,14 +175,14 @@ impl fmt::Display for ModelVersion {
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Priority {
-    /// The only priority there is so far.
+    /// The only priority so far.
     #[default]
     Normal,
 }
 
 impl Priority {
-    /// The part of a worker's slots that tasks of this priority have while those of others wait too,
-    /// relative to the weights of those.
+    /// The share of a worker's slots for tasks of this priority while tasks of others wait,
+    /// relative to the other weights.
     pub fn weight(self) -> u32 {
         match self {
             Self::Normal => 1,

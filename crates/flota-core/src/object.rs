@@ -1,4 +1,4 @@
-//! Images that lie in S3: their addresses, and what names their content.
+//! Images in S3: their URLs, and what identifies their content.
 
 use std::{fmt, str::FromStr};
 
@@ -8,46 +8,46 @@ use thiserror::Error;
 
 use crate::{Sha256, limits::MAX_ADDRESS_BYTES};
 
-/// The scheme of an object's address.
+/// The scheme of an object's URL.
 pub const OBJECT_PREFIX: &str = "s3://";
-/// Longest key of an object in bytes, and longest id of a version, as S3 has them.
+/// Most bytes of a key or a version id: the limit of S3.
 const MAX_KEY_BYTES: usize = 1024;
-/// How long the name of a bucket is in characters, as S3 has it.
+/// The length of a bucket's name in characters: the limits of S3.
 const BUCKET_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
-/// The version of an object in a bucket that keeps no versions, which each upload replaces.
+/// The version id of objects in a bucket without versioning, which each upload overwrites.
 const NULL_VERSION: &str = "null";
 
 const VERSION: &str = "versionId";
 const ETAG: &str = "etag";
 
-/// Text that is not the address of an object.
+/// Text that is no URL of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ObjectAddressError {
-    /// Not of the form at all.
+    /// The URL does not have the form `s3://bucket/key`.
     #[error("an object's address is s3://bucket/key")]
     Form,
-    /// S3 has no bucket of this name.
+    /// S3 allows no bucket with this name.
     #[error("the name of a bucket is 3 to 63 of a-z, 0-9, `.` and `-`")]
     Bucket,
-    /// S3 has no object of this key.
+    /// S3 allows no object with this key.
     #[error("the key of an object has 1 to {MAX_KEY_BYTES} bytes")]
     Key,
-    /// A `%` that encodes nothing, or bytes that are no text.
+    /// A `%` without two hexadecimal digits, or bytes that are not UTF-8.
     #[error("what stands behind `%` is not UTF-8 in two hexadecimal digits a byte")]
     Encoding,
-    /// Something else behind the key.
+    /// Something other than `?versionId=…` or `?etag=…` after the key.
     #[error(
         "behind the key only `?versionId=…` or `?etag=…` may stand; `?` and `#` of a key are \
          written %3F and %23"
     )]
     Query,
-    /// Longer than an address may be.
+    /// The URL is longer than allowed; its length in bytes.
     #[error("the address has {0} bytes, and {MAX_ADDRESS_BYTES} is the limit")]
     TooLong(usize),
 }
 
-/// Where an object of S3 is: `s3://bucket/key`, the key percent-encoded as in the path of a URL,
-/// with `?versionId=…` or `?etag=…` where only that content is meant.
+/// The URL of an object: `s3://bucket/key`, with a percent-encoded key. `?versionId=…` or `?etag=…`
+/// restricts it to one content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectAddress {
@@ -56,23 +56,23 @@ pub struct ObjectAddress {
     pin: Option<Pin>,
 }
 
-/// Which content of an object is meant.
+/// The content of an object that a URL is restricted to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pin {
-    /// That of a version.
+    /// The content of this version.
     Version(String),
-    /// Whatever has this ETag, which stands here without its quotes. Of an object that was put in
-    /// one piece and plainly it is the MD5 of the content, so that two contents can be made to
-    /// share it.
+    /// Content with this ETag, written without quotes. The ETag of an object that was uploaded in
+    /// one part, without KMS encryption, is the MD5 of its content. Two contents can be made to
+    /// share an MD5.
     ETag(String),
 }
 
-/// What names the content of an object: its bucket, its key, and its version or ETag.
+/// The identity of an object's content: bucket, key, and version or ETag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectIdentity(ObjectAddress);
 
-/// What an object contains, as a worker saw it.
+/// The content of an object, as a worker determined it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Alias {
     /// The object.
@@ -82,7 +82,7 @@ pub struct Alias {
 }
 
 impl ObjectAddress {
-    /// The address of `key`, as S3 has it, in `bucket`.
+    /// The URL of `key`, not encoded, in `bucket`.
     pub fn new(
         bucket: impl Into<String>,
         key: impl Into<String>,
@@ -106,19 +106,19 @@ impl ObjectAddress {
         &self.bucket
     }
 
-    /// Its key in the bucket, not encoded.
+    /// The key, not encoded.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Which content is meant; `None`: whatever is there.
+    /// The content that is meant; `None`: the current one.
     pub fn pin(&self) -> Option<&Pin> {
         self.pin.as_ref()
     }
 }
 
 impl ObjectIdentity {
-    /// The identity of what `address` leads to, if that is always the same.
+    /// The identity of the content at `address`; `None` if the content may change.
     pub fn of(address: &ObjectAddress) -> Option<Self> {
         match address.pin()? {
             Pin::Version(version) if version == NULL_VERSION => None,
@@ -126,13 +126,13 @@ impl ObjectIdentity {
         }
     }
 
-    /// Where the object is.
+    /// The URL of the object.
     pub fn address(&self) -> &ObjectAddress {
         &self.0
     }
 
-    /// Whether it may be taken for the content: nobody can make two contents share a version, but an
-    /// ETag they can, so that one is believed only where `trust_etag` says so.
+    /// Whether it identifies one content. A version always does. An ETag does only if `trust_etag`
+    /// is set, because two contents can be made to share one.
     pub fn is_trusted(&self, trust_etag: bool) -> bool {
         trust_etag || matches!(self.0.pin, Some(Pin::Version(_)))
     }
@@ -146,8 +146,8 @@ fn is_bucket(name: &str) -> bool {
         && name.chars().all(|c| is_end(c) || matches!(c, '.' | '-'))
 }
 
-/// `text` with everything encoded but letters and digits of any script, which keeps addresses
-/// readable and short, and `-._~/`.
+/// Percent-encodes `text`, except for letters and digits of any script and `-._~/`. So URLs stay
+/// readable and short.
 fn encode(text: &str, to: &mut fmt::Formatter<'_>) -> fmt::Result {
     for c in text.chars() {
         if c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '/') {

@@ -5,67 +5,67 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Code, PredictionKey, limits::MAX_FAILURE_MESSAGE_CHARS};
 
-/// How a task ended in a round, once and for ever.
+/// The result of a task in a round. It never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// How it ended.
+    /// The result: a prediction or a failure.
     #[serde(flatten)]
     pub ending: Ending,
-    /// How often the task was begun, 1 where it was never interrupted. Fetches that failed by a fault of
+    /// The number of attempts; 1 if the task was never interrupted. Fetches that failed because of
     /// the image's host do not count.
     pub attempts: u32,
-    /// Where the time went.
+    /// How long each stage took.
     #[serde(default)]
     pub timings: Timings,
-    /// When it ended.
+    /// When the task ended.
     pub ended_at: Timestamp,
 }
 
-/// The four ways to end.
+/// How a task ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Ending {
-    /// There is a prediction.
+    /// The task has a prediction.
     Succeeded {
-        /// Which.
+        /// The key of the prediction.
         prediction: PredictionKey,
-        /// Whether it was known before, so that nothing was computed.
+        /// Whether the prediction was cached, so that nothing was computed.
         cached: bool,
     },
-    /// There is none, and why.
+    /// The task failed.
     Failed {
-        /// The stable code.
+        /// The stable code of the failure.
         code: Code,
-        /// One safe sentence for the client.
+        /// One sentence that is safe to show to clients.
         message: String,
     },
-    /// The deadline passed first.
+    /// The deadline passed before the task ran.
     Expired,
-    /// The client took it back.
+    /// The client canceled the task.
     Canceled,
 }
 
-/// Where a task's time went. Stages that were not reached are absent.
+/// How long each stage took. Stages that the task did not reach are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
-    /// From the sending of the task to its receipt, in milliseconds.
+    /// From sending the task to its receipt by a worker, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_ms: Option<f64>,
     /// Fetching the image, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fetch_ms: Option<f64>,
-    /// Decoding and preparing it, in milliseconds.
+    /// Decoding and preparing the image, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decode_ms: Option<f64>,
-    /// Running the model on its batch, in milliseconds.
+    /// The run of the batch, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub infer_ms: Option<f64>,
-    /// How many images were in that batch.
+    /// The number of images in the batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<u32>,
 }
 
-/// The outcome of the task numbered `n`.
+/// The outcome of a task, with the number of the task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskOutcome {
     /// The task's number in its request.
@@ -76,7 +76,7 @@ pub struct TaskOutcome {
 }
 
 impl Ending {
-    /// A failure with its sentence, cut to what a record holds.
+    /// A failure whose message is cut to the length that a record may hold.
     pub fn failed(code: Code, message: impl Into<String>) -> Self {
         let message: String = message.into();
         let message = match message.char_indices().nth(MAX_FAILURE_MESSAGE_CHARS) {

@@ -1,28 +1,28 @@
-//! What a model said of one image.
+//! The output of a model for one image.
 
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::{Embedding, limits::MAX_PREDICTION_BYTES};
 
-/// Most characters of a score in JSON: nine digits, sign, point and exponent, and the comma.
+/// Most characters of a score in JSON: nine digits, sign, point, exponent, and a comma.
 pub const MAX_SCORE_CHARS: usize = 16;
 
-/// What a model said of one image, by the kind of its answer.
+/// The output of a model for one image, by kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Output {
-    /// Probabilities of labels that exclude each other, the highest first.
+    /// Probabilities of labels that exclude each other, highest first.
     Softmax {
         /// The listed labels.
         scores: Vec<LabelScore>,
     },
-    /// Probabilities of labels, each for itself, the highest first.
+    /// Independent probabilities of labels, highest first.
     Sigmoid {
         /// The listed labels.
         scores: Vec<LabelScore>,
     },
-    /// Scores on the model's own scale, the highest first.
+    /// Scores on a scale of the model's own, highest first.
     Scores {
         /// The listed labels.
         scores: Vec<LabelScore>,
@@ -36,35 +36,35 @@ pub enum Output {
     Embedding(Embedding),
 }
 
-/// What was said of one label.
+/// The score of one label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelScore {
     /// The label.
     pub label: String,
-    /// Its place in the model's output, from 0.
+    /// The index of the label in the model's output, from 0.
     pub index: u32,
     /// Its score.
     #[serde(serialize_with = "shortest")]
     pub score: f32,
-    /// Whether the score is beyond the label's threshold; absent where it has none.
+    /// Whether the score reaches the label's threshold; `None` if the label has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flagged: Option<bool>,
-    /// What the person who took the image can do about a flagged label, in words; absent where the model does not
-    /// say.
+    /// What the person who took the image can do about a flagged label, in words. `None` if the
+    /// model gives no advice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
-/// An answer that is larger than a prediction may be.
+/// An output that is larger than a prediction may be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("the model's answer takes {size_bytes} bytes of {MAX_PREDICTION_BYTES}: list fewer labels")]
 pub struct OutputTooLarge {
-    /// How large it is as JSON.
+    /// Its size in bytes of JSON.
     pub size_bytes: usize,
 }
 
 impl Output {
-    /// The labels that are listed; none of an embedding.
+    /// The listed labels; empty for an embedding.
     pub fn scores(&self) -> &[LabelScore] {
         match self {
             Self::Softmax { scores }
@@ -75,7 +75,7 @@ impl Output {
         }
     }
 
-    /// The labels that are listed, to be changed; none of an embedding.
+    /// The listed labels, mutable; empty for an embedding.
     pub fn scores_mut(&mut self) -> &mut [LabelScore] {
         match self {
             Self::Softmax { scores }
@@ -86,10 +86,10 @@ impl Output {
         }
     }
 
-    /// Checks that the answer fits a prediction.
+    /// Checks that the output fits a prediction.
     ///
     /// # Errors
-    /// If it takes more than [`MAX_PREDICTION_BYTES`] of JSON.
+    /// If its JSON is larger than [`MAX_PREDICTION_BYTES`].
     pub fn check_size(&self) -> Result<(), OutputTooLarge> {
         let size_bytes = serde_json::to_vec(self).expect("plain data is always JSON").len();
         if size_bytes > MAX_PREDICTION_BYTES {
@@ -99,8 +99,8 @@ impl Output {
     }
 }
 
-/// Writes the shortest decimal that reads back as the same `f32`, also by way of a JSON value,
-/// which would widen it to the seventeen digits of an `f64`.
+/// Writes the shortest decimal that parses to the same `f32`. Serialized by way of a JSON value,
+/// the score would have the seventeen digits of an `f64` otherwise.
 fn shortest<S: Serializer>(score: &f32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(widen(*score))
 }

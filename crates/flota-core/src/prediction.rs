@@ -1,76 +1,76 @@
-//! What a model says of an image's content.
+//! Predictions: the output of a model for the content of an image.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{ModelName, ModelVersion, Output, Sha256};
 
-/// What names a prediction: content, model and version.
+/// The key of a prediction: content, model and version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PredictionKey {
     /// The SHA-256 of the image's bytes.
     pub sha256: Sha256,
     /// The model.
     pub model: ModelName,
-    /// Its version.
+    /// The model's version.
     pub version: ModelVersion,
 }
 
-/// What one model version says of one image's content. Pure: a re-run writes the same.
+/// The output of a model version for the content of an image. Running the model again gives the
+/// same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// What it is of, and by which model.
+    /// The content, the model and its version.
     #[serde(flatten)]
     pub key: PredictionKey,
     /// The labelled output.
     pub output: Output,
-    /// What was looked at.
+    /// Facts about the decoded image.
     pub image: ImageFacts,
     /// When it was computed.
     pub computed_at: Timestamp,
 }
 
-/// What the decoder saw of an image.
+/// Facts about a decoded image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFacts {
-    /// Width in pixels, upright.
+    /// Width in pixels, after EXIF orientation.
     pub width: u32,
-    /// Height in pixels, upright.
+    /// Height in pixels, after EXIF orientation.
     pub height: u32,
     /// `jpeg`, `png`, `gif`, `webp`, `bmp` or `tiff`.
     pub format: String,
     /// Size of the encoded image in bytes.
     pub size_bytes: u64,
-    /// In what way people may see another image than the model did: the words of [`ImageFlag`],
-    /// sorted. They are text, so that a word of a later version is read as well.
+    /// Why people may see another image than the model did: names of [`ImageFlag`], sorted. They
+    /// are text, so that names of later versions can be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
 }
 
-/// A way in which people may see another image than the model did. The words are stable.
+/// Why people may see another image than the model did. The names are stable.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter, strum::IntoStaticStr,
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum ImageFlag {
-    /// More than one frame (GIF, WebP, APNG); the model saw the first.
+    /// More than one frame (GIF, WebP, APNG). The model saw the first.
     Animated,
-    /// Stored as cyan, magenta, yellow and black, which programs turn into light differently.
+    /// Stored as CMYK, which programs convert to RGB in different ways.
     Cmyk,
-    /// A colour profile, or a gamma, that the model did not see applied and that changes colours
-    /// somewhat: Display P3, Adobe RGB and other wide gamuts, a gamma of 1.8.
+    /// A colour profile or gamma that was not applied and changes colours slightly: Display P3,
+    /// Adobe RGB and other wide gamuts, a gamma of 1.8.
     ColorProfile,
-    /// A colour profile, or a gamma, that the model did not see applied and that makes it another
-    /// image.
+    /// A colour profile or gamma that was not applied and changes colours strongly.
     ColorShifted,
-    /// More than one page (TIFF); the model saw the first.
+    /// More than one page (TIFF). The model saw the first.
     MultiPage,
-    /// Pixels that are not opaque; what shows through them depends on the page.
+    /// Pixels that are not opaque. What people see depends on the background.
     Transparent,
 }
 
 impl ImageFlag {
-    /// The word, as [`ImageFacts::flags`] has it.
+    /// The name in [`ImageFacts::flags`].
     pub fn as_str(self) -> &'static str {
         self.into()
     }

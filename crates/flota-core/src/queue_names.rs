@@ -1,4 +1,4 @@
-//! How the queues of a fleet are named.
+//! The names of a fleet's queues.
 
 use std::{fmt, sync::Arc};
 
@@ -6,12 +6,13 @@ use strum::IntoEnumIterator;
 
 use crate::{Priority, WorkerName};
 
-/// The name of a queue: `{prefix}-tasks-{worker}-{priority}`, `{prefix}-outcomes`, `{prefix}-events`, or
-/// one of these with `-dead` behind it. [`QueueNames`] alone makes it.
+/// The name of a queue: `{prefix}-tasks-{worker}-{priority}`, `{prefix}-outcomes` or
+/// `{prefix}-events`; that of a dead-letter queue ends in `-dead`. Only [`QueueNames`] creates
+/// names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueName(String);
 
-/// Names the queues of the fleet whose names begin with one prefix.
+/// Names the queues of a fleet, which share a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueNames {
     prefix: Arc<str>,
@@ -23,7 +24,7 @@ impl QueueNames {
         Self { prefix: prefix.into() }
     }
 
-    /// The queue from which `worker` takes its tasks of `priority`.
+    /// The queue of `worker` for tasks of `priority`.
     pub fn tasks(&self, worker: &WorkerName, priority: Priority) -> QueueName {
         QueueName(format!("{}-tasks-{worker}-{priority}", self.prefix))
     }
@@ -33,19 +34,19 @@ impl QueueNames {
         Priority::iter().map(move |priority| (priority, self.tasks(worker, priority)))
     }
 
-    /// The queue on which workers report.
+    /// The queue of outcomes, from workers to the recorder.
     pub fn outcomes(&self) -> QueueName {
         QueueName(format!("{}-outcomes", self.prefix))
     }
 
-    /// The queue on which S3 reports uploads.
+    /// The queue of S3's upload events.
     pub fn events(&self) -> QueueName {
         QueueName(format!("{}-events", self.prefix))
     }
 }
 
 impl QueueName {
-    /// The queue to which this one gives up what was received too often: its dead-letter queue.
+    /// The dead-letter queue of this queue, which gets messages that were received too often.
     pub fn dlq(&self) -> Self {
         Self(format!("{self}-dead"))
     }

@@ -1,4 +1,4 @@
-//! Running the tasks of many dead letters again: a few first, and no further where they fail again.
+//! Replays of many dead letters: a few first, and the others only if those do well.
 
 use std::time::Duration;
 
@@ -7,145 +7,147 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeadLetterSelection, ModelName, ModelVersion, ReplayId};
 
-/// So many dead letters' tasks may run and not be evaluated yet, and those of one request more: the queue is not
-/// flooded, and the record of a replay stays within some ten kilobytes.
+/// Most dead letters whose tasks may run at once, plus those of one request. So a replay does not
+/// flood the queue, and its record stays within some ten kilobytes.
 pub const MAX_IN_FLIGHT: usize = 100;
 
-/// A replay of dead letters of one model, and what came of it.
+/// A replay of dead letters of one model, and its results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
     /// Its id.
     pub id: ReplayId,
     /// The model.
     pub model: ModelName,
-    /// What is to be done.
+    /// What to replay, and how.
     pub plan: ReplayPlan,
-    /// Who wanted it, cut to [`MAX_BY_CHARS`](crate::MAX_BY_CHARS).
+    /// Who started it, cut to [`MAX_BY_CHARS`](crate::MAX_BY_CHARS).
     pub by: String,
     /// When it was started.
     pub created_at: Timestamp,
-    /// Where it stands.
+    /// Whether it runs, has completed or was stopped.
     pub state: ReplayState,
-    /// How far it is.
+    /// Its progress.
     pub progress: ReplayProgress,
-    /// Until when it is one server's; then another goes on with it.
+    /// When the claim of the server that runs it ends. Then another server may claim it.
     pub claimed_until: Timestamp,
-    /// How often it was written.
+    /// The number of writes of this record, for optimistic locking.
     pub revision: u64,
 }
 
-/// What a replay is to do.
+/// What a replay does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayPlan {
-    /// Which dead letters. They are of its model and were dead-lettered before it was started, so that
-    /// it never replays what it made itself.
+    /// The dead letters. They are of the replay's model, and older than the replay, so that it
+    /// never replays its own.
     pub selection: DeadLetterSelection,
-    /// At most so many of them.
+    /// Most dead letters to replay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// At most so many in a second.
+    /// Most dead letters per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<u32>,
-    /// The version of the model that is to run: the replay stops where it is not the current one,
-    /// and what another version did counts as failed.
+    /// The version of the model that must run. The replay stops if it is not the current one;
+    /// results of other versions count as failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_version: Option<ModelVersion>,
-    /// So many are evaluated before the others are begun.
+    /// The number of dead letters that are replayed and evaluated before the others.
     pub canary_count: u32,
-    /// Where more of a hundred fail again, it stops.
+    /// The replay stops if a higher percentage fails again.
     pub max_failed_percent: u32,
 }
 
-/// Where a replay stands.
+/// The state of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ReplayState {
-    /// It goes on.
+    /// It runs.
     Running,
-    /// Every dead letter was dealt with.
+    /// All dead letters were replayed or skipped.
     Completed {
-        /// When.
+        /// When it completed.
         at: Timestamp,
     },
-    /// It ended early. What it had begun goes on.
+    /// It stopped early. Tasks that were sent still run.
     Stopped {
-        /// When.
+        /// When it stopped.
         at: Timestamp,
-        /// Why.
+        /// The reason.
         why: StopReason,
-        /// Who stopped it, where somebody did.
+        /// Who stopped it; `None` if it stopped by itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
 }
 
-/// Why a replay ended early.
+/// Why a replay stopped early.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum StopReason {
-    /// Too many failed again.
+    /// More than the allowed percentage failed again.
     TooManyFailed,
-    /// The wanted version is not the current one.
+    /// The required version is not the current one.
     VersionNotCurrent,
-    /// Somebody stopped it.
+    /// A person stopped it.
     ByHand,
 }
 
-/// How far a replay is.
+/// The progress of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReplayProgress {
-    /// The last dead letter that was taken from the list.
+    /// The last dead letter that was read from the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Whether the list came to its end.
+    /// Whether the whole list was read.
     pub is_listed: bool,
-    /// What was taken and is not evaluated; written before anything is sent, so that another server that continues
-    /// knows what to look for. At most [`MAX_IN_FLIGHT`] and those of a request.
+    /// Dead letters that are being replayed and not evaluated yet. They are stored before their
+    /// tasks are sent, so that another server can continue. At most [`MAX_IN_FLIGHT`], and those of
+    /// one request.
     #[serde(rename = "in_hand")]
     pub in_flight: Vec<InFlight>,
-    /// How many succeeded.
+    /// The number of tasks that succeeded.
     pub succeeded_count: u32,
-    /// How many failed again.
+    /// The number of tasks that failed again.
     pub failed_count: u32,
-    /// How many were sent again and cannot be evaluated: messages.
+    /// The number of messages that were sent again, which cannot be evaluated.
     pub resent_count: u32,
-    /// How many were left as they are: somebody else decided, or the request is gone or runs still.
+    /// The number of dead letters that were skipped: resolved by somebody else, or the request is
+    /// gone or still running.
     pub skipped_count: u32,
 }
 
-/// A dead letter that was taken and is not evaluated.
+/// A dead letter that is being replayed and not evaluated yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFlight {
     /// Its id.
     pub letter: String,
-    /// When it was taken.
+    /// When the replay began with it.
     pub since: Timestamp,
 }
 
-/// What came of one dead letter.
+/// The result of one replayed dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evaluation {
     /// Its task succeeded.
     Succeeded,
     /// Its task failed again.
     Failed,
-    /// It was sent again and cannot be evaluated.
+    /// Its message was sent again, which cannot be evaluated.
     Resent,
-    /// It was left as it is.
+    /// It was skipped.
     Skipped,
 }
 
 impl Replay {
-    /// Whether it goes on.
+    /// Whether the replay runs.
     pub fn is_running(&self) -> bool {
         self.state == ReplayState::Running
     }
 
-    /// How many more dead letters may be taken now: the canary's first, the others once it is evaluated. Those
-    /// of one request are taken together, even if that is more.
+    /// How many more dead letters may be replayed now: those of the canary first, the others once
+    /// it is evaluated. Dead letters of one request are taken together, even if that is more.
     pub fn room(&self) -> usize {
         let in_flight = self.progress.in_flight.len();
         let canary = self.plan.canary_count.saturating_sub(self.progress.evaluated_count());
@@ -153,12 +155,12 @@ impl Replay {
         window.saturating_sub(in_flight).min(self.left())
     }
 
-    /// Whether nothing is left to be taken.
+    /// Whether no more dead letters are to be taken.
     pub fn is_exhausted(&self) -> bool {
         self.progress.is_listed || self.left() == 0
     }
 
-    /// How many more the limit allows; what was skipped does not count.
+    /// How many more the limit allows. Skipped ones do not count.
     pub fn left(&self) -> usize {
         let progress = &self.progress;
         let begun = (progress.evaluated_count() + progress.resent_count) as usize;
@@ -166,14 +168,15 @@ impl Replay {
         limit.saturating_sub(begun + progress.in_flight.len())
     }
 
-    /// Whether more failed again than the plan allows, once the canary is evaluated.
+    /// Whether a higher percentage failed again than the plan allows. False until the canary is
+    /// evaluated.
     pub fn has_failed_too_often(&self) -> bool {
         let evaluated = self.progress.evaluated_count().max(self.plan.canary_count);
         let allowed = u64::from(evaluated) * u64::from(self.plan.max_failed_percent);
         u64::from(self.progress.failed_count) * 100 > allowed
     }
 
-    /// Counts what came of a dead letter in flight.
+    /// Counts the result of a dead letter in flight.
     pub fn evaluate(&mut self, letter: &str, evaluation: Evaluation) {
         let progress = &mut self.progress;
         let before = progress.in_flight.len();
@@ -189,7 +192,7 @@ impl Replay {
         }
     }
 
-    /// Takes dead letters in flight.
+    /// Adds dead letters to those in flight.
     pub fn take(&mut self, letters: impl IntoIterator<Item = String>, now: Timestamp) {
         let in_flight = letters.into_iter().map(|letter| InFlight { letter, since: now });
         self.progress.in_flight.extend(in_flight);
@@ -204,7 +207,7 @@ impl ReplayProgress {
 }
 
 impl InFlight {
-    /// How long ago it was taken.
+    /// The time since the replay began with it.
     pub fn age(&self, now: Timestamp) -> Duration {
         Duration::try_from(now.duration_since(self.since)).unwrap_or_default()
     }

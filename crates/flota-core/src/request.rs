@@ -1,4 +1,4 @@
-//! What a client submits, and how it is cut into packs.
+//! Requests of clients, and the packs that they are cut into.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     limits::MAX_PACK_TASKS,
 };
 
-/// Images x models, immutable once accepted.
+/// The images and models that a client submitted. It never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// Its id.
@@ -21,30 +21,30 @@ pub struct Request {
     pub images: Vec<ImageRef>,
     /// The models, each with the worker that served it when the request was accepted.
     pub routes: Vec<Route>,
-    /// Whom to tell when it is finished.
+    /// The receiver of the callback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackTarget>,
-    /// How urgent it is.
+    /// The urgency of the request.
     #[serde(rename = "lane")]
     pub priority: Priority,
-    /// What the client wants back unread.
+    /// The client's own data, which Flota returns unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
 
-/// An image as a client names it.
+/// An image of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRef {
-    /// Where its bytes are: `flota://sha256/…`, `https://…`, `s3://…`.
+    /// The URL of the image: `flota://sha256/…`, `https://…` or `s3://…`.
     pub url: String,
-    /// The client's own id for it.
+    /// The client's id for the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
 
-/// Which worker a model's tasks go to.
+/// A model, and the worker whose queue gets its tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// The model.
@@ -53,16 +53,16 @@ pub struct Route {
     pub worker: WorkerName,
 }
 
-/// Where a finished request is reported.
+/// The receiver of a request's callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackTarget {
-    /// The receiver's address.
+    /// The URL that callbacks are posted to.
     pub url: String,
-    /// The events that it wants.
+    /// The events that the receiver gets.
     pub events: Vec<CallbackEvent>,
 }
 
-/// What a callback may tell.
+/// An event that a callback reports.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
@@ -73,7 +73,7 @@ pub enum CallbackEvent {
     RequestFinished,
 }
 
-/// One image for one model.
+/// A task: one image for one model.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
     /// Its id.
@@ -84,14 +84,14 @@ pub struct Task<'a> {
     pub route: &'a Route,
 }
 
-/// Up to [`MAX_PACK_TASKS`] tasks of one request and worker, tasks of one image side by side.
+/// Up to [`MAX_PACK_TASKS`] tasks of one request and one worker. Tasks of one image are adjacent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pack {
-    /// Its place among the packs of the request.
+    /// Its index among the packs of the request.
     pub index: u32,
-    /// Whose tasks they are.
+    /// The worker that runs the tasks.
     pub worker: WorkerName,
-    /// The tasks' numbers, ascending.
+    /// The numbers of the tasks, ascending.
     pub tasks: Vec<u32>,
 }
 
@@ -111,7 +111,7 @@ impl Request {
         })
     }
 
-    /// The packs, cut by rule from what the request says, so that nobody needs to store them.
+    /// Cuts the request into packs. The result depends only on the request, so it is not stored.
     pub fn packs(&self) -> Vec<Pack> {
         let mut packs = Vec::new();
         let mut seen = BTreeSet::new();

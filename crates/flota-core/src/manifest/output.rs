@@ -1,4 +1,4 @@
-//! From a network's numbers to what is said of an image.
+//! How a network's numbers become a prediction.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,47 +9,46 @@ use serde::{
 
 use crate::VectorEncoding;
 
-/// Most labels that a prediction lists where the manifest says nothing.
+/// Labels that a prediction lists if the manifest does not set `top_k`.
 const DEFAULT_TOP_K: u32 = 5;
-/// Most labels that a manifest may ask a prediction to list.
+/// Largest `top_k` of a manifest.
 const MAX_TOP_K: u32 = 1_000;
 
-/// What the network's answer means.
+/// The meaning of the network's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputSpec {
-    /// The output's name in the graph; may be absent where there is only one.
+    /// The name of the output in the graph; may be `None` if the graph has only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What the numbers are.
+    /// The kind of the numbers.
     pub kind: OutputKind,
-    /// Whether we apply the softmax or sigmoid; `false` where the graph has done so.
+    /// Whether Flota applies the softmax or sigmoid; `false` if the graph does.
     #[serde(default)]
     pub apply: bool,
-    /// How many of the highest labels are listed; absent: five, or all of a regression.
+    /// How many of the highest labels are listed. `None`: five, or all of a regression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_k: Option<u32>,
-    /// How an embedding is scaled; not at all where absent.
+    /// How an embedding is scaled; `None`: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalize: Option<Normalize>,
-    /// How an embedding is written in predictions; by its length where absent: see
-    /// [`VectorEncoding::usual`].
+    /// How predictions encode an embedding; `None`: by its length, see [`VectorEncoding::usual`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<VectorEncoding>,
-    /// From where on a label is flagged; such a label is always listed.
+    /// The thresholds at which labels are flagged. A flagged label is always listed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub thresholds: BTreeMap<String, Threshold>,
 }
 
-/// What a network's numbers are.
+/// The kind of a network's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputKind {
-    /// Probabilities of labels that exclude each other.
+    /// Probabilities of labels that exclude each other; they add up to 1.
     Softmax,
-    /// Probabilities of labels, each for itself.
+    /// Independent probabilities of labels.
     Sigmoid,
-    /// Scores of labels, on the model's own scale.
+    /// Scores of labels, on a scale of the model's own.
     Scores,
     /// Measured values, one per label.
     Regression,
@@ -61,18 +60,17 @@ pub enum OutputKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalize {
-    /// To the Euclidean length 1. A vector of zeros stays as it is, as in
-    /// `torch.nn.functional.normalize`.
+    /// To a Euclidean length of 1. A zero vector stays zero, as in `torch.nn.functional.normalize`.
     L2,
 }
 
-/// From where on a label is flagged.
+/// When a label is flagged.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Threshold {
-    /// Flagged at this score and above; what a bare number means.
+    /// If its score is at least this; a plain number means the same.
     AtLeast(f32),
-    /// Flagged under this score.
+    /// If its score is less than this.
     Below(f32),
 }
 
@@ -87,7 +85,7 @@ impl Threshold {
 }
 
 impl OutputSpec {
-    /// How many of `label_count` labels are listed, those with a threshold aside.
+    /// How many of `label_count` labels are listed, flagged ones aside.
     pub fn listed_count(&self, label_count: usize) -> usize {
         let asked = match (self.top_k, self.kind) {
             (Some(count), _) => count as usize,

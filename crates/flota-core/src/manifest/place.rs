@@ -1,6 +1,6 @@
-//! Where in a manifest a field stands.
+//! The position of a field in a manifest.
 
-/// The field that `reason` begins with in backticks, alone or with its value.
+/// The field that `reason` names in backticks at its beginning, alone or with a value.
 pub(super) fn named_key(reason: &str) -> Option<&str> {
     let (quoted, _) = reason.strip_prefix('`')?.split_once('`')?;
     let key = quoted.split(':').next().unwrap_or_default();
@@ -9,11 +9,12 @@ pub(super) fn named_key(reason: &str) -> Option<&str> {
     is_key.then_some(key)
 }
 
-/// The line of the field `key` in the mapping that begins at `line` of `text`, or in one within it.
+/// The line of the field `key` in the mapping that begins at `line` of `text`, or in a mapping
+/// inside it.
 pub(super) fn line_of(text: &str, line: u64, key: &str) -> Option<u64> {
     let mut lines = (1..).zip(text.lines()).skip_while(|(number, _)| *number < line);
     let (_, first) = lines.clone().next()?;
-    // Either the mapping's own key, or the first one in it.
+    // The line is the mapping's own key, or the first key inside it.
     let margin = indentation(first);
     let block = lines.by_ref().enumerate().take_while(|(index, (_, text))| {
         *index == 0 || text.trim().is_empty() || is_comment(text) || !ends(text, margin)
@@ -23,8 +24,8 @@ pub(super) fn line_of(text: &str, line: u64, key: &str) -> Option<u64> {
     found.map(|(number, _)| number)
 }
 
-/// Whether a line is of the mapping around the one that has `margin`. What opens at the margin itself may be
-/// the next field of the same mapping, unless that is the whole document.
+/// Whether a line is outside of the mapping with indentation `margin`. A line at the margin itself
+/// may be the next field of the mapping, unless the mapping is the whole document.
 fn ends(line: &str, margin: usize) -> bool {
     let is_closing = line.trim_start().starts_with(['}', ']']);
     !is_closing && (indentation(line) < margin || (margin == 0 && indentation(line) == 0))
@@ -38,7 +39,7 @@ fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with('#')
 }
 
-/// Whether `line` gives `key` a value, in either style of YAML.
+/// Whether `line` sets `key`, in block or flow style.
 fn has_key(line: &str, key: &str) -> bool {
     line.match_indices(key).any(|(start, _)| {
         let before = line[..start].trim_end_matches(['"', '\'', ' ', '-']);

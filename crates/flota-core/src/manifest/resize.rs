@@ -1,64 +1,66 @@
-//! How an image is brought to the size of the tensor, as manifests and other libraries write it.
+//! Resizing, under the names of manifests and other libraries.
 
 use serde::{Deserialize, Serialize};
 
 use super::input::MAX_TENSOR_SIDE;
 
-/// How an image is brought to the size of the tensor.
+/// How the image is brought to the size of the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ResizeFields", into = "ResizeFields")]
 pub enum Resize {
-    /// The shortest edge becomes `size` pixels, the proportions stay; then what sticks out of the
-    /// tensor is cut off, and what does not fill it is padded with black.
+    /// The shortest edge becomes `size` pixels and the proportions stay. Pixels outside of the
+    /// tensor are cut off; missing ones are black.
     ShortestEdge {
         /// Length of the shortest edge in pixels.
         size: u32,
-        /// Which part is kept.
+        /// The part that stays.
         crop: Crop,
-        /// How the longer side and the crop's origin are rounded; `None` only until the manifest's
-        /// format is known.
+        /// How the longer edge and the origin of the crop are rounded. `None` only until the
+        /// manifest's format is known.
         rounding: Option<Rounding>,
     },
-    /// The whole image is squeezed into the tensor.
+    /// The whole image is stretched to the tensor.
     Exact,
-    /// The whole image with its proportions, centred; the rest is filled.
+    /// The whole image is fitted into the tensor with its proportions, centred; the rest is filled.
     Letterbox {
-        /// Red, green and blue of the rest.
+        /// Red, green and blue of the filled area.
         fill: [u8; 3],
     },
 }
 
-/// Which part of an image is kept.
+/// The part of an image that stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Crop {
-    /// The middle. Where a line too many lies, [`Rounding`] says.
+    /// The centre. [`Rounding`] says where an odd line goes.
     #[default]
     Center,
 }
 
-/// How resizing to the shortest edge rounds. `d` is what the resized image has more than the tensor.
+/// The rounding of resizing to the shortest edge. `d` is the difference between the resized image
+/// and the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
-    /// torchvision's and timm's: longer side `int(size * long / short)`, origin `int(round(d / 2))`, half
-    /// to even (`transforms.functional.resize` and `center_crop` of torchvision 0.29).
+    /// As in torchvision and timm: longer edge `int(size * long / short)`, origin
+    /// `int(round(d / 2))`, half to even (`transforms.functional.resize` and `center_crop` of
+    /// torchvision 0.29).
     Torchvision,
-    /// Hugging Face's: the same longer side, origin `d // 2` (`image_processing_backends.py` of
-    /// transformers 5.24).
+    /// As in Hugging Face's libraries: the same longer edge, origin `d // 2`
+    /// (`image_processing_backends.py` of transformers 5.24).
     Transformers,
-    /// That of manifests of format 1: longer side rounded half to even, origin `d // 2`.
+    /// As in format 1: longer edge rounded half to even, origin `d // 2`.
     #[serde(rename = "format_1")]
     Format1,
 }
 
-/// The arithmetic of antialiased resizing. The format of a manifest decides it; no key does.
+/// The arithmetic of antialiased resizing. The manifest's format defines it; no key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Resizer {
-    /// Weights of 16 bits: here and there a level of 255 beside Pillow.
+    /// 16-bit weights. Some values of 0 to 255 differ by one from Pillow's.
     #[default]
     SixteenBit,
-    /// Pillow's, byte for byte (`Resample.c` of Pillow 13.0).
+    /// Equal to Pillow byte for byte (`Resample.c` of Pillow 13.0).
     Pillow,
 }
 
@@ -71,8 +73,8 @@ enum ResizeMode {
     Letterbox,
 }
 
-/// Other spellings are read: `{shortest_edge: n}` as Hugging Face writes it, and `shorter_side`, the
-/// first name of that mode.
+/// Accepts other spellings: `{shortest_edge: n}` as in Hugging Face, and `shorter_side`, an earlier
+/// name of the mode.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ResizeFields {

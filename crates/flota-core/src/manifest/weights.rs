@@ -1,4 +1,4 @@
-//! Where a network's bytes come from: an ONNX file, and the files of external data beside it.
+//! The weights of a network: an ONNX file, and files with external data.
 
 use std::{
     collections::BTreeMap,
@@ -15,38 +15,38 @@ use url::Url;
 use super::asset::AssetFields;
 use crate::{Asset, Sha256};
 
-/// Most files of external data: exporters write one, or one for each tensor.
+/// Most files with external data. Exporters write one, or one per tensor.
 const MAX_DATA_FILES: usize = 4_096;
-/// Raised when the meaning of the hash of several files changes.
+/// Must change when the hash of several files changes its meaning.
 const HASH_FORMAT: &str = "onnx with external data 1";
 
-/// The ONNX file of a model and the files of external data that it refers to.
+/// The ONNX file of a model, and the files with external data that it refers to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "WeightsFields", into = "WeightsFields")]
 pub struct WeightsSource {
     /// The ONNX file.
     pub onnx: Asset,
-    /// The files with its external data; most models have none.
+    /// The files with external data. Most models have none.
     pub data: Vec<DataFile>,
 }
 
-/// A file of external data.
+/// A file with external data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataFile {
-    /// What the ONNX file calls it: a path from the ONNX file's folder, with `/` between its parts.
+    /// Its name in the ONNX file: a path relative to the ONNX file's folder, with `/` as separator.
     pub location: String,
-    /// Where it comes from.
+    /// The source of the file.
     pub asset: Asset,
 }
 
 impl WeightsSource {
-    /// All files: the ONNX file first.
+    /// All files, beginning with the ONNX file.
     pub fn assets(&self) -> impl Iterator<Item = &Asset> {
         iter::once(&self.onnx).chain(self.data.iter().map(|file| &file.asset))
     }
 
-    /// The identity of a network's bytes, from the hash of its ONNX file and those of its external
-    /// data by location. Without external data it is the hash of the ONNX file.
+    /// The hash of all weights, from the hash of the ONNX file and those of the external data by
+    /// location. Without external data it is the hash of the ONNX file.
     pub fn hash(onnx: &Sha256, data: &BTreeMap<String, Sha256>) -> Sha256 {
         if data.is_empty() {
             return *onnx;
@@ -69,7 +69,7 @@ struct WeightsFields {
     data: Vec<DataFields>,
 }
 
-/// A file of external data as it is written: a name alone, or with its hash, or an address.
+/// The JSON form of a data file: a name alone, a name with its hash, or a URL.
 #[derive(Serialize)]
 struct DataFields {
     #[serde(flatten)]
@@ -93,7 +93,7 @@ impl<'de> Deserialize<'de> for DataFields {
     }
 }
 
-/// Reads either form by itself, where an untagged enum would forget the lines of its errors.
+/// Reads both forms. An untagged enum would lose the line numbers of errors.
 struct DataVisitor;
 
 impl<'de> de::Visitor<'de> for DataVisitor {
@@ -150,8 +150,8 @@ impl From<WeightsSource> for WeightsFields {
     }
 }
 
-/// A file lies below the folder of the ONNX file and is called by its path from there; what has an
-/// address is called by the last part of it.
+/// The location of a data file if the manifest does not name it: its path relative to the ONNX
+/// file's folder, or the last segment of its URL.
 fn default_location(onnx: &Asset, data: &Asset) -> Result<String, String> {
     match data {
         Asset::File { file, .. } => {
@@ -178,7 +178,7 @@ fn default_location(onnx: &Asset, data: &Asset) -> Result<String, String> {
     }
 }
 
-/// `path` without `.` in it and with `/` between its parts; `None` where it leads out of its folder.
+/// `path` without `.` segments and with `/` as separator. `None` if it leads out of its folder.
 fn plain(path: &Path) -> Option<String> {
     let mut parts = Vec::new();
     for part in path.components() {
