@@ -1,4 +1,4 @@
-//! A request's rounds: how far they are, and what they add up to.
+//! The rounds of a request, their progress, and the status that follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Ending, Outcome, Pack, Request, RequestId};
 
-/// Names a round: the request and 1 for its submission, one more for each replay.
+/// The key of a round: the request, and 1 for its submission or a higher number for a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoundKey {
     /// The request.
     pub request: RequestId,
-    /// Counted from 1.
+    /// The number of the round, from 1.
     pub round: u32,
 }
 
-/// Names a pack's record in a round.
+/// The key of a pack's record in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackKey {
     /// The round.
@@ -25,90 +25,90 @@ pub struct PackKey {
     pub pack: u32,
 }
 
-/// The small record of how far a round is.
+/// The record of a round's progress. It is small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Round {
-    /// Which round of which request.
+    /// The key of the round.
     pub key: RoundKey,
-    /// The tasks that a replay runs again; all of the request's in round 1, where it is `None`.
+    /// The tasks that a replay runs again; `None` in round 1, which runs all.
     pub replayed: Option<BTreeSet<u32>>,
-    /// The packs that are complete. Adding one twice changes nothing.
+    /// The indices of the complete packs.
     pub complete: BTreeSet<u32>,
-    /// When the sweeper looks at it next; `None` once it is finished.
+    /// When the sweeper checks the round next; `None` once it is finished.
     pub due_at: Option<Timestamp>,
-    /// When it was opened.
+    /// When the round was opened.
     pub opened_at: Timestamp,
-    /// When its last task ended.
+    /// When the last task of the round ended.
     pub finished_at: Option<Timestamp>,
 }
 
-/// The outcomes of a pack in a round; each is set once.
+/// The outcomes of a pack in a round. Each is set once.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PackRecord {
-    /// By the task's number.
+    /// The outcomes by task number.
     pub outcomes: BTreeMap<u32, Outcome>,
-    /// The last copy of the pack's open tasks, where the sweeper sent any.
+    /// The last copy of the pack's open tasks that the sweeper sent.
     pub resent: Option<Resend>,
 }
 
-/// A copy of a pack's open tasks that the sweeper sent. A message with a lower number is dropped.
+/// A copy of a pack's open tasks that the sweeper sent. Messages with a lower number are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resend {
-    /// Counted from 1; what was sent first is number 0.
+    /// The number of the copy, from 1. The first message of the pack has 0.
     pub copy: u32,
-    /// When it was sent.
+    /// When the copy was sent.
     pub sent_at: Timestamp,
 }
 
-/// How many tasks stand where.
+/// Numbers of tasks by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// All.
+    /// All tasks.
     pub total: u32,
-    /// Without an outcome.
+    /// Tasks without an outcome.
     pub open: u32,
-    /// With a prediction.
+    /// Tasks with a prediction.
     pub succeeded: u32,
-    /// With a code.
+    /// Failed tasks.
     pub failed: u32,
-    /// Past their deadline.
+    /// Tasks whose deadline passed.
     pub expired: u32,
-    /// Taken back.
+    /// Canceled tasks.
     pub canceled: u32,
 }
 
-/// Where a request stands.
+/// The status of a request.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumIter,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
-    /// No task has ended yet.
+    /// No task has ended.
     Queued,
-    /// Some have.
+    /// Some tasks have ended.
     Processing,
-    /// All succeeded.
+    /// All tasks succeeded.
     Succeeded,
-    /// Some succeeded.
+    /// Some tasks succeeded, others did not.
     PartiallyFailed,
-    /// None succeeded, and one failed.
+    /// No task succeeded, and at least one failed.
     Failed,
-    /// None succeeded or failed, and one was canceled.
+    /// No task succeeded or failed, and at least one was canceled.
     Canceled,
-    /// All expired.
+    /// All tasks expired.
     Expired,
 }
 
 impl Status {
-    /// Whether it will stay so until a replay.
+    /// Whether only a replay can change the status.
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::Queued | Self::Processing)
     }
 }
 
 impl Counts {
-    /// Counts `outcomes`, where `None` is a task that has not ended.
+    /// Counts `outcomes`; `None` is a task that has not ended.
     pub fn of<'a>(outcomes: impl IntoIterator<Item = Option<&'a Outcome>>) -> Self {
         let mut counts = Self::default();
         for outcome in outcomes {
@@ -124,17 +124,17 @@ impl Counts {
         counts
     }
 
-    /// So many tasks of which none has ended.
+    /// Counts of `total` tasks, none of which has ended.
     pub fn all_open(total: u32) -> Self {
         Self { total, open: total, ..Self::default() }
     }
 
-    /// How many have ended.
+    /// The number of tasks that have ended.
     pub fn ended(&self) -> u32 {
         self.succeeded + self.failed + self.expired + self.canceled
     }
 
-    /// These without `others`, which are among them.
+    /// Subtracts `others`, which must be part of these.
     #[must_use]
     pub fn without(self, others: Self) -> Self {
         Self {
@@ -147,7 +147,7 @@ impl Counts {
         }
     }
 
-    /// What they add up to.
+    /// The status that follows from the counts.
     pub fn status(&self) -> Status {
         match self {
             _ if self.open == self.total => Status::Queued,
@@ -173,7 +173,7 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl Round {
-    /// The first round of a request, due at `due_at` should its tasks not have been sent by then.
+    /// The first round of a request. It is due at `due_at` if its tasks have not been sent by then.
     pub fn first(request: &Request, due_at: Timestamp) -> Self {
         Self {
             key: RoundKey { request: request.id, round: 1 },
@@ -185,12 +185,12 @@ impl Round {
         }
     }
 
-    /// Whether it runs task `n`.
+    /// Whether the round runs task `n`.
     pub fn runs(&self, n: u32) -> bool {
         self.replayed.as_ref().is_none_or(|replayed| replayed.contains(&n))
     }
 
-    /// The packs of `request` that this round runs, with only the tasks that it runs.
+    /// The packs of this round, with only the tasks that it runs.
     pub fn packs(&self, request: &Request) -> Vec<Pack> {
         let mut packs = request.packs();
         if let Some(replayed) = &self.replayed {
@@ -214,13 +214,13 @@ impl PackRecord {
         pack.tasks.iter().all(|n| self.outcomes.contains_key(n))
     }
 
-    /// How many tasks of `pack` stand where.
+    /// Counts the tasks of `pack` by state.
     pub fn counts(&self, pack: &Pack) -> Counts {
         Counts::of(pack.tasks.iter().map(|n| self.outcomes.get(n)))
     }
 
-    /// Sets each outcome that is absent and returns the numbers of those that it set: a late
-    /// duplicate never changes what was recorded.
+    /// Sets the outcomes that are absent, and returns the numbers of their tasks. A late duplicate
+    /// never changes a recorded outcome.
     pub fn set_absent<'a>(
         &mut self,
         outcomes: impl IntoIterator<Item = &'a crate::TaskOutcome>,

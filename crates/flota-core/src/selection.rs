@@ -1,40 +1,40 @@
-//! Which dead letters are meant.
+//! Conditions on dead letters.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Code, DeadLetter, ModelName, Reason, Subject};
 
-/// Longest text that is looked for, in characters.
+/// Most characters of a text to search for.
 pub const MAX_SEARCH_CHARS: usize = 200;
 
-/// Which dead letters are meant: those that meet every condition; all where there is none.
+/// Conditions on dead letters. All must be met; without a condition, all dead letters match.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeadLetterSelection {
-    /// Of this model.
+    /// The model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
-    /// For this reason.
+    /// The reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// With this code: of the failed outcome, or of the last fault.
+    /// The code of the failed outcome, or of the last fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
-    /// Dead-lettered then or later.
+    /// Dead-lettered at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Dead-lettered before then.
+    /// Dead-lettered before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// In which this stands, in capitals or not: in an id, the last error, the image's address,
-    /// the queue or the body.
+    /// Text in the id, the last error, the image's URL, the queue or the body. Case does not
+    /// matter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
 
 impl DeadLetterSelection {
-    /// Whether `letter` is meant.
+    /// Whether `letter` meets all conditions.
     pub fn contains(&self, letter: &DeadLetter) -> bool {
         let is_of = |model| letter.model() == Some(model);
         self.model.as_ref().is_none_or(is_of)

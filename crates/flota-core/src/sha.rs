@@ -1,4 +1,4 @@
-//! The identity of content.
+//! SHA-256, which identifies contents.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 use thiserror::Error;
 
-/// The SHA-256 of some bytes; the identity of an image is that of its bytes.
+/// A SHA-256. That of its bytes identifies an image.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sha256([u8; 32]);
@@ -22,23 +22,23 @@ impl Sha256 {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// The 32 bytes of the hash.
+    /// The bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// Computes the hash of bytes that come one after the other.
+/// Hashes bytes that arrive in pieces.
 #[derive(Debug, Clone, Default)]
 pub struct Sha256Hasher(sha2::Sha256);
 
 impl Sha256Hasher {
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The hash of all of them.
+    /// The hash of all appended bytes.
     pub fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
     }

@@ -1,41 +1,43 @@
-//! What a dead letter is of.
+//! The task or message that a dead letter is about.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ClientName, IdError, ModelName, Priority, TaskId, TaskSource};
 
-/// What died.
+/// The task or message that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredSubject", into = "StoredSubject")]
 pub enum Subject {
-    /// A task. One of a request has a failed outcome in `round`; of one of upload events, its dead letter is
-    /// all that is left.
+    /// A task. If a request made it, the request also has a failed outcome in `round`; if upload
+    /// events made it, the dead letter is its only record.
     Task {
-        /// The task.
+        /// The id of the task.
         task: TaskId,
-        /// The round in which it failed; of upload events 1, and one more for each replay.
+        /// The round in which the task failed. For upload events: 1, and one more for each replay.
         round: u32,
         /// The model.
         model: ModelName,
-        /// Where the image is.
+        /// The URL of the image.
         image: String,
-        /// On whose behalf it ran.
+        /// The client that the task ran for.
         client: ClientName,
-        /// How urgent it was.
+        /// The priority of the task.
         priority: Priority,
     },
     /// A message.
     Message {
-        /// The queue it came from.
+        /// The name of the queue.
         queue: String,
-        /// The model of its first task, where it holds tasks.
+        /// The model of its first task; `None` if the message holds no tasks.
         model: Option<ModelName>,
-        /// Its body: whole where it [`Reason::Crashed`](crate::Reason::Crashed), else cut to [`MAX_KEPT_BODY_BYTES`](crate::MAX_KEPT_BODY_BYTES).
+        /// The body: whole if it [`Reason::Crashed`](crate::Reason::Crashed), else cut to
+        /// [`MAX_KEPT_BODY_BYTES`](crate::MAX_KEPT_BODY_BYTES).
         body: String,
     },
 }
 
-/// A [`Subject`] as it is stored and sent: the ids of tasks have one text, so that the tag says what made them.
+/// The stored form of a [`Subject`]. Ids of tasks look the same for both sources, so the tag tells
+/// them apart.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "subject", rename_all = "snake_case")]
 enum StoredSubject {
@@ -57,7 +59,7 @@ struct StoredTask {
     round: u32,
     model: ModelName,
     image: String,
-    /// Earlier programs left it out for tasks of a request, which says it.
+    /// Earlier versions omitted it for tasks of a request, because the request has it.
     #[serde(default)]
     client: ClientName,
     #[serde(default, rename = "lane")]

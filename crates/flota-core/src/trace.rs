@@ -1,4 +1,4 @@
-//! Whose doing a message is, for those who follow requests through several systems.
+//! Trace contexts, for following a request through several systems.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use uuid::Uuid;
 pub struct TraceParent(Uuid);
 
 impl TraceParent {
-    /// The trace of all that follows from the request or upload event with this id: the id in
-    /// hexadecimal digits is the trace's, so that each leads to the other.
+    /// The trace context of all messages that follow from the request or upload events with this
+    /// id. The trace id is the id in hexadecimal digits.
     pub(crate) fn of(id: Uuid) -> Self {
         Self(id)
     }
@@ -18,7 +18,7 @@ impl TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The parent's id is the id's lower half, which is never zero: it has the variant's bits.
+        // The parent id is the lower half of the UUID. The variant bits keep it from being zero.
         let (_, parent) = self.0.as_u64_pair();
         write!(f, "00-{}-{parent:016x}-01", self.0.simple())
     }

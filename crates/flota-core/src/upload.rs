@@ -1,4 +1,4 @@
-//! What S3 tells of uploads: its event notifications, as they come or in an envelope.
+//! S3's notifications of uploads, plain or inside envelopes.
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -7,32 +7,32 @@ use thiserror::Error;
 
 use crate::{ObjectAddress, ObjectAddressError, Pin};
 
-/// Most envelopes around a notification: EventBridge through SNS is the deepest that AWS makes.
+/// Most envelopes around a notification. AWS nests at most two: EventBridge through SNS.
 const MAX_ENVELOPES: usize = 2;
-/// The version of an object in a bucket that keeps no versions any more.
+/// The version id of an object in a bucket whose versioning is suspended.
 const NULL_VERSION: &str = "null";
 
-/// A notification, or a record in one, that nobody can read.
+/// A notification, or a record in one, that cannot be read.
 #[derive(Debug, Error)]
 pub enum UploadError {
-    /// Not JSON of the wanted shape.
+    /// JSON of another shape, or no JSON.
     #[error("the message is not of the wanted shape: {0}")]
     Shape(#[from] serde_json::Error),
-    /// JSON, but of none of the forms in which S3 tells of events.
+    /// JSON, but not a known form of notification.
     #[error("the message is no event notification of S3, direct, of SNS or of EventBridge")]
     Form,
-    /// It names no object that we could fetch.
+    /// A record that names no object that can be fetched.
     #[error("a record names an object that cannot be fetched: {0}")]
     Object(#[from] ObjectAddressError),
-    /// A key that is not encoded as in a form.
+    /// A key that is not form-encoded.
     #[error("the key of a record is not encoded as in a form")]
     Key,
 }
 
-/// Where the objects are whose upload `body` tells of, each by its version or else its ETag, so that
-/// what is fetched is what was put. A record that nobody can read is an error by itself. Whatever is no
-/// upload is left out: a test, a deletion, the mark of a folder, a confirmation of SNS, the event of
-/// another service.
+/// The objects whose upload `body` reports, each restricted to its version or ETag, so that exactly
+/// the uploaded content is fetched. A record that cannot be read is an error of its own. Records
+/// that are no uploads are left out: tests, deletions, folder markers, SNS confirmations, events of
+/// other services.
 pub fn uploads(body: &str) -> Vec<Result<ObjectAddress, UploadError>> {
     read(body, MAX_ENVELOPES).unwrap_or_else(|error| vec![Err(error)])
 }
@@ -47,7 +47,7 @@ fn read(body: &str, envelopes_left: usize) -> Result<Vec<Read>, UploadError> {
             Ok(detail.filter(|_| is_upload).and_then(event_bridge).into_iter().collect())
         }
         Notification::Sns { kind, message } if kind == "Notification" => {
-            // Topics carry plain texts too.
+            // SNS topics may also carry plain text.
             let is_json = message.trim_start().starts_with('{');
             match envelopes_left.checked_sub(1) {
                 Some(left) if is_json => read(&message, left),
@@ -90,7 +90,7 @@ struct Record {
     s3: Entities,
 }
 
-/// Of whose events a record is; what else stands in it may be anybody's.
+/// The source and kind of a record. Its other fields are read only if these match.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RecordKind {
@@ -120,13 +120,13 @@ struct Object {
     version: Option<String>,
 }
 
-/// Here keys are encoded as in a form.
+/// Keys are form-encoded here.
 fn direct(record: Value) -> Option<Read> {
     let kind: RecordKind = match serde_json::from_value(record.clone()) {
         Ok(kind) => kind,
         Err(error) => return Some(Err(error.into())),
     };
-    // Stores that speak S3 have their own names before the colon.
+    // Other stores with S3's API have names of their own before the colon.
     let event = kind.event_name.strip_prefix("s3:").unwrap_or(&kind.event_name);
     if !kind.event_source.ends_with(":s3") || !event.starts_with("ObjectCreated:") {
         return None;
@@ -143,7 +143,7 @@ fn direct(record: Value) -> Option<Read> {
     upload(entities)
 }
 
-/// Here keys are as they are.
+/// Keys are not encoded here.
 fn event_bridge(detail: Value) -> Option<Read> {
     serde_json::from_value(detail).map_or_else(|error| Some(Err(error.into())), upload)
 }

@@ -1,4 +1,4 @@
-//! What travels on the queues: tagged, versioned JSON, one pack a message.
+//! Messages on the queues: versioned JSON, one pack per message.
 
 use std::collections::BTreeMap;
 
@@ -11,67 +11,68 @@ use crate::{
     RoundKey, TaskOutcome, TaskSource, limits::MAX_MESSAGE_BYTES, ports::NewMessage,
 };
 
-/// The last version that this program reads.
+/// The latest version that this program reads.
 const VERSION: u32 = 2;
-/// The version of a message about tasks of a request. Programs of that version read it still, for
-/// what was added since they may leave out.
+/// The version of messages about tasks of a request. Programs of that version can read them,
+/// because they may ignore later fields.
 const VERSION_OF_REQUESTS: u32 = 1;
 
-/// A message body that nobody here can read.
+/// A body that this program cannot read or send.
 #[derive(Debug, Error)]
 pub enum WireError {
-    /// Not JSON of the wanted shape.
+    /// JSON of another shape, or no JSON.
     #[error("the message is not of the wanted shape: {0}")]
     Shape(#[from] serde_json::Error),
-    /// Written by a later program.
+    /// A version that this program does not know.
     #[error("the message has version {0}, and this program reads version {VERSION}")]
     Version(u32),
-    /// Larger than a message may be.
+    /// The body is larger than a message may be; its size in bytes.
     #[error("the message has {0} bytes, and {MAX_MESSAGE_BYTES} is the limit")]
     TooLarge(usize),
 }
 
-/// Tasks of one pack, for one worker.
+/// Tasks of one pack for one worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TasksMessage {
-    /// What made them.
+    /// The source of the tasks.
     #[serde(flatten)]
     pub source: TaskSource,
-    /// The round they belong to; of tasks of upload events, 1 and one more for each replay.
+    /// The round of the tasks. For upload events: 1, and one more for each replay.
     pub round: u32,
-    /// The pack they belong to; of tasks of upload events, 0.
+    /// The index of the pack; 0 for upload events.
     pub pack: u32,
-    /// 0 where they are sent for the first time, and one more for each copy that the sweeper sends.
+    /// 0 for the first message about the tasks, and one more for each copy that the sweeper sends.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copy: u32,
-    /// Who submitted them.
+    /// The client that submitted the tasks.
     pub client: ClientName,
-    /// How urgent they are.
+    /// The priority of the tasks.
     #[serde(rename = "lane")]
     pub priority: Priority,
-    /// When they are no longer wanted.
+    /// When the tasks expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
-    /// The tasks, those of one image side by side.
+    /// The tasks. Those of one image are adjacent.
     pub tasks: Vec<TaskMessage>,
 }
 
 /// One task of a [`TasksMessage`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskMessage {
-    /// Its number in the request.
+    /// The number of the task in its source.
     pub n: u32,
-    /// Where the image's bytes are.
+    /// The URL of the image.
     pub image: String,
-    /// The model that is to look at it.
+    /// The model to run.
     pub model: ModelName,
-    /// How often it was begun and ended in a transient fault.
+    /// The number of attempts that ended with a transient fault.
     #[serde(default)]
     pub tries: u32,
-    /// Those faults, the oldest first; at most [`MAX_FAULTS`](crate::MAX_FAULTS), the last ones.
+    /// The faults of these attempts, oldest first; at most [`MAX_FAULTS`](crate::MAX_FAULTS), the
+    /// last ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
-    /// What kept it from its image, where something did that is no attempt.
+    /// Faults of the image's host, which do not count as attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetch_retries: Option<FetchRetries>,
 }
@@ -79,27 +80,27 @@ pub struct TaskMessage {
 /// Outcomes of one pack, from a worker to the recorder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutcomesMessage {
-    /// What made the tasks.
+    /// The source of the tasks.
     #[serde(flatten)]
     pub source: TaskSource,
-    /// The round they belong to.
+    /// The round of the tasks.
     pub round: u32,
-    /// The pack they belong to.
+    /// The index of the pack.
     pub pack: u32,
-    /// How the tasks ended.
+    /// The outcomes.
     pub outcomes: Vec<TaskOutcome>,
-    /// The predictions that were computed for them.
+    /// Predictions that were computed for the tasks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub predictions: Vec<Prediction>,
-    /// What objects of S3 were found to contain.
+    /// Contents of S3 objects that were determined for the tasks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<Alias>,
-    /// What is kept beside those whose attempts ran out.
+    /// Dead letters of tasks that failed for good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dead_letters: Vec<DeadLetter>,
 }
 
-/// The version of a message about tasks of `source`.
+/// The version of messages about tasks of `source`.
 fn version_of(source: TaskSource) -> u32 {
     match source {
         TaskSource::Request(_) => VERSION_OF_REQUESTS,
@@ -108,17 +109,17 @@ fn version_of(source: TaskSource) -> u32 {
 }
 
 impl TasksMessage {
-    /// The round that the tasks belong to, if they are a request's.
+    /// The round of the tasks; `None` for upload events.
     pub fn round(&self) -> Option<RoundKey> {
         Some(RoundKey { request: self.source.request()?, round: self.round })
     }
 
-    /// The pack that the tasks belong to, if they are a request's.
+    /// The key of the pack; `None` for upload events.
     pub fn pack_key(&self) -> Option<PackKey> {
         Some(PackKey { round: self.round()?, pack: self.pack })
     }
 
-    /// How many tasks of each model there are.
+    /// The number of tasks per model.
     pub fn task_counts(&self) -> BTreeMap<ModelName, u32> {
         let mut counts = BTreeMap::new();
         for task in &self.tasks {
@@ -127,12 +128,12 @@ impl TasksMessage {
         counts
     }
 
-    /// The body for the queue.
+    /// Encodes the body of a message.
     pub fn encode(&self) -> Result<String, WireError> {
         encode(version_of(self.source), self)
     }
 
-    /// The message for the queue, of the client, the trace and the pack of its tasks.
+    /// A message with these tasks and their client, trace context and pack.
     ///
     /// # Errors
     /// If it is too large for one message.
@@ -145,24 +146,24 @@ impl TasksMessage {
         })
     }
 
-    /// Reads a body of this or an earlier version.
+    /// Decodes a body of this or an earlier version.
     pub fn decode(body: &str) -> Result<Self, WireError> {
         decode(body)
     }
 }
 
 impl OutcomesMessage {
-    /// The round that the tasks belong to, if they are a request's.
+    /// The round of the tasks; `None` for upload events.
     pub fn round(&self) -> Option<RoundKey> {
         Some(RoundKey { request: self.source.request()?, round: self.round })
     }
 
-    /// The body for the queue.
+    /// Encodes the body of a message.
     pub fn encode(&self) -> Result<String, WireError> {
         encode(version_of(self.source), self)
     }
 
-    /// Reads a body of this or an earlier version.
+    /// Decodes a body of this or an earlier version.
     pub fn decode(body: &str) -> Result<Self, WireError> {
         decode(body)
     }
@@ -186,8 +187,8 @@ struct VersionOnly {
 
 fn encode<M: Serialize>(v: u32, message: &M) -> Result<String, WireError> {
     let body = serde_json::to_string(&Versioned { v, message })?;
-    // SQS takes only what XML 1.0 can carry. serde_json escapes the control characters; of the
-    // rest, only these two are not XML.
+    // SQS accepts only characters of XML 1.0. serde_json escapes control characters; of the others,
+    // only these two are not allowed.
     let body = if body.contains(['\u{fffe}', '\u{ffff}']) {
         body.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
     } else {
@@ -199,8 +200,8 @@ fn encode<M: Serialize>(v: u32, message: &M) -> Result<String, WireError> {
     Ok(body)
 }
 
-/// Parses a readable body once. Only one that does not parse is looked at again, for its version: a later
-/// program's message may have any shape.
+/// Parses a readable body once. Only a body that does not parse is parsed again for its version: a
+/// message of a later program may have any shape.
 fn decode<M: DeserializeOwned>(body: &str) -> Result<M, WireError> {
     match parse::<Versioned<M>>(body) {
         Ok(Versioned { v, message }) if is_ours(v) => Ok(message),

@@ -1,15 +1,15 @@
 use jiff::Timestamp;
 use uuid::{Builder, Uuid};
 
-/// Time, randomness and ids, so that a whole fleet can run seeded in one process.
+/// Time, randomness and ids. A test can run a whole fleet in one process with a seeded clock.
 pub trait Clock: Send + Sync {
-    /// The present time, which may jump.
+    /// The current time, which may jump.
     fn now(&self) -> Timestamp;
 
-    /// Random bits.
+    /// 64 random bits.
     fn random(&self) -> u64;
 
-    /// A UUIDv7 of the present millisecond.
+    /// A UUIDv7 for the current millisecond.
     fn uuid(&self) -> Uuid {
         let millis = u64::try_from(self.now().as_millisecond()).unwrap_or(0);
         let mut random = [0; 10];

@@ -5,66 +5,67 @@ use crate::{
     DeadLetter, DeadLetterSelection, DeadLetterState, ModelName, PortResult, Replay, ReplayId,
 };
 
-/// Dead letters.
+/// The store of dead letters.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Keeps a dead letter; one that is there stays as it is.
+    /// Stores a dead letter. If one with its id exists, nothing changes.
     async fn put(&self, letter: &DeadLetter) -> PortResult<()>;
 
-    /// The dead letter, if there is one.
+    /// Reads a dead letter; `None` if it does not exist.
     async fn get(&self, id: &str) -> PortResult<Option<DeadLetter>>;
 
-    /// Those that match, by the time when they were dead-lettered and then by id, the oldest first.
+    /// Lists the dead letters that match, oldest first, those of equal time by id.
     async fn list(&self, filter: &DeadLetterFilter) -> PortResult<DeadLetterPage>;
 
-    /// How many are open. Where counting is billed, it may stop at some thousands.
+    /// Counts open dead letters. If counting is billed, it may stop at some thousands.
     async fn open_count(&self) -> PortResult<u64>;
 
-    /// Decides about an open one. False where it is not open, or not there.
+    /// Sets the state of an open dead letter. False if it is not open or does not exist.
     async fn decide(&self, id: &str, state: &DeadLetterState) -> PortResult<bool>;
 
-    /// Notes how the task of an upload event ended in `round`. Nothing happens unless its dead
-    /// letter is `Replayed` in that round and nothing is noted yet.
+    /// Records how the task of an upload event ended in `round`. It has no effect unless the dead
+    /// letter is `Replayed` in that round and has no recorded end.
     async fn replay_ended(&self, id: &str, round: u32, succeeded: bool) -> PortResult<()>;
 }
 
-/// Which dead letters are wanted.
+/// A query for dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeadLetterFilter {
-    /// What they are like.
+    /// The conditions.
     pub selection: DeadLetterSelection,
-    /// Also those that were decided about.
+    /// Whether resolved dead letters are included.
     pub include_resolved: bool,
-    /// Those after this id, in the order of the list; none where it is not known.
+    /// The id after which the page begins, in the order of the list. If that id does not exist, the
+    /// page is empty.
     pub after: Option<String>,
-    /// At most so many.
+    /// Most dead letters of the page.
     pub limit: usize,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeadLetterPage {
-    /// Up to as many as were asked for; fewer, even none, where many had to be looked at.
+    /// At most as many as requested. There may be fewer, or none, if many did not match.
     pub letters: Vec<DeadLetter>,
-    /// After which the list goes on: the last that was looked at. `None` at the end of the list.
+    /// Where the next page begins: the last id that was read. `None` at the end of the list.
     pub next_after: Option<String>,
 }
 
-/// Replays of dead letters: one runs at a time for each model. A replay is the
-/// record of who replayed what, when, and with which result.
+/// The store of replays. One replay runs at a time for each model. A replay is also the record of
+/// who replayed what, when, and with which result.
 #[async_trait]
 pub trait Replays: Send + Sync {
-    /// Keeps a new replay, which is running, unless another of its model runs.
+    /// Stores a new, running replay, unless another one of its model runs.
     async fn start(&self, replay: &Replay) -> PortResult<ReplayStart>;
 
-    /// The replay, if there is one.
+    /// Reads a replay; `None` if it does not exist.
     async fn get(&self, id: ReplayId) -> PortResult<Option<Replay>>;
 
-    /// Up to `limit` of them, or of those of `model`, the newest first (by their ids).
+    /// Lists up to `limit` replays, of `model` if given, newest first.
     async fn list(&self, model: Option<&ModelName>, limit: usize) -> PortResult<Vec<Replay>>;
 
-    /// Takes up to `limit` running ones whose claim has ended at `now` (`claimed_until <= now`),
-    /// and claims each until `until`. A claim is a write: it counts the revision up.
+    /// Claims up to `limit` running replays whose claim has ended at `now`
+    /// (`claimed_until <= now`), each until `until`. A claim increments the revision.
     async fn claim(
         &self,
         now: Timestamp,
@@ -72,17 +73,17 @@ pub trait Replays: Send + Sync {
         limit: usize,
     ) -> PortResult<Vec<Replay>>;
 
-    /// Writes `replay` with its revision counted up by one, if the one that is kept has the
-    /// revision of `replay` and runs; one that runs no more makes room for the next of its model.
-    /// False where somebody else wrote first, or there is none.
+    /// Writes `replay` with its revision incremented, if the stored one runs and has the revision
+    /// of `replay`. If `replay` no longer runs, another one of its model may start. False if
+    /// somebody else wrote first, or it does not exist.
     async fn update(&self, replay: &Replay) -> PortResult<bool>;
 }
 
-/// What became of a replay that was to be started.
+/// The result of starting a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayStart {
-    /// It was kept.
+    /// It was stored.
     Started,
-    /// This one of its model runs.
+    /// This replay of the same model is running.
     Running(ReplayId),
 }

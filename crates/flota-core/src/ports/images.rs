@@ -12,33 +12,35 @@ use tokio::task::spawn_blocking;
 
 use crate::{Code, PortError, PortResult, Sha256};
 
-/// The scheme and host of an uploaded image's address, before its SHA-256.
+/// The prefix of an uploaded image's URL. The SHA-256 follows.
 pub const UPLOADED_PREFIX: &str = "flota://sha256/";
 
-/// Images: bytes at an address.
+/// Images by URL: uploads, objects of S3 and the web.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// Keeps an uploaded image under the SHA-256 of its bytes. `Ok` means durable.
+    /// Stores an uploaded image under the SHA-256 of its bytes. `Ok` means that it is durable.
     async fn put(&self, bytes: Bytes) -> PortResult<Sha256>;
 
-    /// Keeps an uploaded image that is in a file, as [`Images::put`] does.
+    /// Stores an uploaded image from a file. `Ok` means that it is durable.
     async fn put_file(&self, image: StagedFile) -> PortResult<()> {
         self.put(image.read().await?).await.map(drop)
     }
 
-    /// Waits for a place to fetch from the host of `address`: briefly, because a waiting task holds up
-    /// others.
+    /// Waits for a permit to fetch from the host of `address`. The wait is short, because a waiting
+    /// task delays others.
     ///
     /// # Errors
-    /// If the host is left alone after failures, or too many wait for it. No request was made then.
+    /// If the host's breaker is open, or too many fetches wait for the host. No request was made in
+    /// either case.
     async fn place(&self, _address: &str) -> Result<FetchPlace, FetchError> {
         Ok(FetchPlace::default())
     }
 
-    /// The bytes at `address`, at most `max_bytes` of them.
+    /// Fetches at most `max_bytes` from `address`.
     async fn fetch(&self, address: &str, max_bytes: u64) -> Result<Bytes, FetchError>;
 
-    /// The same in a place that was taken for this address before, which ends with the fetch.
+    /// Like [`fetch`](Self::fetch), with a permit that was obtained for this URL and ends with the
+    /// fetch.
     async fn fetch_in(
         &self,
         _place: FetchPlace,
@@ -48,26 +50,26 @@ pub trait Images: Send + Sync {
         self.fetch(address, max_bytes).await
     }
 
-    /// The SHA-256 of the bytes at `address`, if its store tells it without sending
-    /// them. `None` says nothing about the image.
+    /// The SHA-256 of the image at `address`, if the store can give it without sending the image.
+    /// `None` says nothing about the image.
     async fn sha256(&self, _address: &str) -> Option<Sha256> {
         None
     }
 }
 
-/// A whole image in a file that nobody else has.
+/// An image in a file that only the caller has.
 #[derive(Debug)]
 pub struct StagedFile {
-    /// The file.
+    /// The file, open for reading.
     pub file: File,
     /// The SHA-256 of its bytes.
     pub sha256: Sha256,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub size_bytes: u64,
 }
 
 impl StagedFile {
-    /// Its bytes.
+    /// Reads all bytes.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -86,79 +88,79 @@ impl StagedFile {
     }
 }
 
-/// The right to fetch from one host, until it is dropped.
+/// A permit to fetch from one host, held until it is dropped.
 #[derive(Default)]
 pub struct FetchPlace(Option<Box<dyn Any + Send>>);
 
-/// Whether a fetch that failed is made again. Faults of the host are no attempts of the image: they
-/// last by time.
+/// Whether a failed fetch is retried. Faults of the host are retried for a limited time and do not
+/// count as attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Never: time does not change it.
+    /// Never: a retry would not change it.
     Never,
-    /// Later, for the host failed or could not be reached.
+    /// Later: the host failed, or could not be reached.
     Later {
-        /// Not before this time has passed: the host wants so, or is left alone so long.
+        /// The shortest wait: the host asked for it, or its breaker is open for as long.
         after: Duration,
     },
-    /// Later: the host failed others just now, so that no request was made.
+    /// Later: the host's breaker was open, so no request was made.
     Open {
-        /// Until it is asked again.
+        /// The time until the host is tried again.
         after: Duration,
     },
-    /// Later: the host has as many calls as it may have. Nothing failed.
+    /// Later: the host has the maximum of concurrent calls. Nothing failed.
     Busy {
-        /// Until there may be room.
+        /// The time until there may be a permit.
         after: Duration,
     },
 }
 
-/// An image that could not be had.
+/// A failed fetch.
 #[derive(Debug, Error)]
 #[error("{message}")]
 pub struct FetchError {
     /// The stable code.
     pub code: Code,
-    /// One safe sentence for the client.
+    /// One sentence that is safe to show to clients.
     pub message: String,
     /// The cause, for the log.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// Whether it is tried again.
+    /// Whether the fetch is retried.
     pub retry: Retry,
 }
 
 impl FetchPlace {
-    /// A place that `held` stands for.
+    /// A permit that holds `held` until it is dropped.
     pub fn new(held: impl Any + Send) -> Self {
         Self(Some(Box::new(held)))
     }
 
-    /// What stands for it, where that is a `T`.
+    /// The held value, if it is a `T`.
     pub fn take<T: Any>(self) -> Option<T> {
         self.0?.downcast().ok().map(|held| *held)
     }
 }
 
 impl Retry {
-    /// As `code` says: later where time may heal it.
+    /// The default for `code`: later if it is transient, else never.
     pub fn of(code: Code) -> Self {
         if code.is_transient() { Self::Later { after: Duration::ZERO } } else { Self::Never }
     }
 }
 
 impl FetchError {
-    /// A failure without a cause worth logging, tried again where its code says so.
+    /// A failure without a cause, retried by the default for its code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), source: None, retry: Retry::of(code) }
     }
 
-    /// The same, with its cause.
+    /// Adds a cause, for the log.
     pub fn caused_by(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { source: Some(cause.into()), ..self }
     }
 
-    /// The same, tried again as `retry` says.
+    /// Replaces the default for retries.
     pub fn retried(self, retry: Retry) -> Self {
         Self { retry, ..self }
     }

@@ -1,4 +1,5 @@
-//! The outside world, as the domain wants it. Every adapter passes one contract suite per port.
+//! The ports: traits for everything outside of the domain. All adapters of a port pass the same
+//! contract tests.
 
 mod clock;
 mod dead_letters;

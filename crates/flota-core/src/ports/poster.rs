@@ -3,46 +3,46 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 
-/// HTTP out, to addresses that strangers named. It follows no redirect.
+/// Outgoing POSTs to URLs that clients name. Redirects are not followed.
 #[async_trait]
 pub trait Poster: Send + Sync {
-    /// Posts `request` and answers within its deadline, from the look-up of the name to the last
-    /// byte of the answer's body.
+    /// Posts `request`. It returns within the deadline, which includes the name lookup and reading
+    /// the whole answer.
     async fn post(&self, request: PostRequest) -> Result<PostAnswer, PostError>;
 }
 
-/// A POST to make.
+/// A POST to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostRequest {
-    /// Where to.
+    /// The URL.
     pub url: String,
-    /// Names and values.
+    /// Names and values of headers.
     pub headers: Vec<(String, String)>,
-    /// The exact bytes.
+    /// The body.
     pub body: Vec<u8>,
-    /// From the look-up of the name to the last byte of the answer's body.
+    /// Longest time from the name lookup to the last byte of the answer.
     pub deadline: Duration,
 }
 
-/// What the receiver answered.
+/// The answer of the receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// The value of `Retry-After`, if any, as it came.
+    /// The value of the header `Retry-After`, unparsed.
     pub retry_after: Option<String>,
 }
 
-/// A POST that had no answer.
+/// A POST without an answer.
 #[derive(Debug, Error)]
 pub enum PostError {
-    /// The address is one that we do not post to.
+    /// The URL is blocked; the reason.
     #[error("{0}")]
     ForbiddenAddress(String),
-    /// No complete answer within the deadline.
+    /// The receiver did not answer completely within the deadline.
     #[error("no complete answer within {} ms", .0.as_millis())]
     Timeout(Duration),
-    /// No connection, a broken one, or an answer that is not HTTP.
+    /// No connection, a broken connection, or an answer that is not HTTP.
     #[error("{0}")]
     Failed(String),
 }

@@ -5,21 +5,23 @@ use jiff::Timestamp;
 
 use crate::{ModelName, PackKey, PortResult, QueueName, TraceParent};
 
-/// At-least-once, unordered queues with leases. It counts messages; the consume loop counts tasks.
+/// Unordered queues with at-least-once delivery and leases. They count messages; the consume loop
+/// counts tasks.
 ///
-/// Calls that take a slice take at most [`MAX_QUEUE_BATCH`](crate::limits::MAX_QUEUE_BATCH) entries
-/// and answer for each entry, in its order: a part of a batch may fail.
+/// Calls with a slice take at most [`MAX_QUEUE_BATCH`](crate::limits::MAX_QUEUE_BATCH) entries.
+/// They return a result per entry, in order: some may fail while others succeed.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Puts messages on `queue`, which is made if it is not there. `Ok` means durable.
+    /// Sends messages to `queue`, which is created if it does not exist. `Ok` means that a message
+    /// is durable.
     async fn send(
         &self,
         queue: &QueueName,
         messages: &[NewMessage],
     ) -> PortResult<Vec<PortResult<()>>>;
 
-    /// Takes up to `max` messages and leases each for `lease`; waits up to `wait` for the first.
-    /// Dropping the future may lose a message for the time of its lease: let it end.
+    /// Receives up to `max` messages and leases each for `lease`. It waits up to `wait` for the
+    /// first. Do not drop the future: a message that it was about to return stays leased.
     async fn receive(
         &self,
         queue: &QueueName,
@@ -28,8 +30,8 @@ pub trait Queue: Send + Sync {
         lease: Duration,
     ) -> PortResult<Vec<Delivery>>;
 
-    /// Sets the end of leases to `lease` from now; zero gives a message back at once. An entry
-    /// fails permanently where the lease is no longer ours.
+    /// Makes leases end `lease` from now. Zero releases the message at once. An entry fails
+    /// permanently if its lease was lost.
     async fn extend(
         &self,
         queue: &QueueName,
@@ -37,31 +39,31 @@ pub trait Queue: Send + Sync {
         lease: Duration,
     ) -> PortResult<Vec<PortResult<()>>>;
 
-    /// Removes messages whose effect is durable. What is gone already counts as removed.
+    /// Deletes messages whose effects are durable. Succeeds for messages that are gone already.
     async fn ack(
         &self,
         queue: &QueueName,
         receipts: &[ReceiptHandle],
     ) -> PortResult<Vec<PortResult<()>>>;
 
-    /// The queue to which `queue` gives up what was received too often; `None` where it never
-    /// gives anything up.
+    /// The dead-letter queue of `queue`, which gets messages that were received too often. `None`
+    /// if the adapter has none.
     fn dlq(&self, _queue: &QueueName) -> Option<QueueName> {
         None
     }
 
-    /// About how many messages there are.
+    /// The approximate number of messages.
     async fn depth(&self, queue: &QueueName) -> PortResult<Depth>;
 
-    /// The tasks whose messages are on `queue`, leased and delayed ones included. `depth` is what
-    /// [`depth`](Self::depth) has just answered, for queues that count messages only and estimate what
-    /// they hold. `None` where there is nothing to go by.
+    /// The tasks in the messages on `queue`, including leased and delayed ones. `depth` is a recent
+    /// answer of [`depth`](Self::depth), for adapters that can only estimate tasks from messages.
+    /// `None` if no estimate is possible.
     async fn backlog(&self, _queue: &QueueName, _depth: Depth) -> PortResult<Option<Backlog>> {
         Ok(None)
     }
 
-    /// For each of `packs`, whether a message about it is on any queue, leased and delayed ones
-    /// included. `None` where the queues cannot tell.
+    /// Whether any queue holds a message about each of `packs`, including leased and delayed ones.
+    /// `None` if the adapter cannot tell.
     async fn holds(&self, _packs: &[PackKey]) -> PortResult<Option<Vec<bool>>> {
         Ok(None)
     }
@@ -70,25 +72,26 @@ pub trait Queue: Send + Sync {
 /// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
-    /// Its body, at most [`MAX_MESSAGE_BYTES`](crate::limits::MAX_MESSAGE_BYTES) long.
+    /// The body, at most [`MAX_MESSAGE_BYTES`](crate::limits::MAX_MESSAGE_BYTES).
     pub body: String,
-    /// How long nobody receives it, at most
+    /// How long the message stays invisible, at most
     /// [`MAX_MESSAGE_DELAY`](crate::limits::MAX_MESSAGE_DELAY).
     pub delay: Duration,
-    /// How long it may wait for others that go in the same call, where calls are billed.
+    /// How long the adapter may delay the message to send it with others, if calls are billed.
     pub linger: Duration,
-    /// Whose it is: a noisy group does not hold up the others where the queue is fair.
+    /// The group for fair queues: a busy group does not delay other groups. Flota uses the client's
+    /// name.
     pub group: String,
-    /// The trace that it belongs to, which travels beside it where queues have attributes.
+    /// The trace context, sent as an attribute if the queue has attributes.
     pub trace: Option<TraceParent>,
-    /// The pack whose tasks or outcomes it carries, by which [`Queue::holds`] finds it.
+    /// The pack that the message is about, for [`Queue::holds`].
     pub pack: Option<PackKey>,
-    /// How many tasks of each model it carries, which [`Queue::backlog`] counts.
+    /// The number of tasks per model, for [`Queue::backlog`].
     pub tasks: BTreeMap<ModelName, u32>,
 }
 
 impl NewMessage {
-    /// A message of `group` that goes at once.
+    /// A message of `group` without delay.
     pub fn new(body: impl Into<String>, group: impl Into<String>) -> Self {
         let (body, group) = (body.into(), group.into());
         Self {
@@ -103,49 +106,49 @@ impl NewMessage {
     }
 }
 
-/// One receipt of a message, whose body is text until it is decoded.
+/// One delivery of a message. The body is text until it is decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery<B = String> {
-    /// What extends and acknowledges this delivery.
+    /// The handle for extending and acknowledging the delivery.
     pub receipt: ReceiptHandle,
-    /// The body as it was sent, or decoded.
+    /// The body, as sent or decoded.
     pub body: B,
-    /// How often the message was received, this time included.
+    /// How often the message has been received, including this time.
     pub receive_count: u32,
-    /// When it was sent.
+    /// When the message was sent.
     pub sent_at: Timestamp,
 }
 
 impl<B> Delivery<B> {
-    /// The body, and the delivery with `body` in its place.
+    /// Replaces the body, and returns the old one.
     pub fn replace_body<C>(self, body: C) -> (B, Delivery<C>) {
         let Self { receipt, body: before, receive_count, sent_at } = self;
         (before, Delivery { receipt, body, receive_count, sent_at })
     }
 }
 
-/// The handle of one delivery. A later delivery of the message has another.
+/// The handle of one delivery. Each delivery of a message has its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReceiptHandle(pub String);
 
-/// About how many messages a queue holds.
+/// The approximate number of messages on a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Depth {
-    /// Waiting to be received.
+    /// Messages that wait to be received.
     pub ready: u64,
-    /// Leased.
+    /// Leased messages.
     pub in_flight: u64,
-    /// Delayed.
+    /// Delayed messages.
     pub delayed: u64,
 }
 
-/// The tasks that a queue holds.
+/// The tasks on a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Backlog {
-    /// How many of each model; none is 0.
+    /// The number of tasks per model. Models without tasks may be absent.
     pub tasks: BTreeMap<ModelName, u64>,
-    /// When the message that is received next was sent. Where none waits, that of a message in flight.
+    /// When the next message to be received was sent. If none waits, when one in flight was sent.
     pub oldest_sent_at: Option<Timestamp>,
-    /// Whether the tasks were counted; else they are an estimate.
+    /// Whether the numbers are exact; otherwise they are estimates.
     pub is_exact: bool,
 }

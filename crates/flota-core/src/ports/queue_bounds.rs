@@ -1,4 +1,4 @@
-//! What no adapter of the queue takes, so that every mode refuses the same.
+//! Limits that all queue adapters enforce in the same way.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::{
     limits::{MAX_LEASE, MAX_MESSAGE_BYTES, MAX_MESSAGE_DELAY, MAX_QUEUE_BATCH},
 };
 
-/// A clock that is put back by less is not noticed: processes that share a store read it at slightly
-/// different times.
+/// A clock that goes back by less is ignored: processes that share a store read slightly different
+/// times.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
 
-/// Refuses a call with more entries than one call takes.
+/// Checks the number of entries in a call.
 ///
 /// # Errors
 /// If it has more than [`MAX_QUEUE_BATCH`].
@@ -24,7 +24,7 @@ pub fn check_batch<T>(entries: &[T]) -> PortResult<()> {
     Ok(())
 }
 
-/// Refuses a message that is too large or delayed for too long.
+/// Checks the size and the delay of a message.
 ///
 /// # Errors
 /// If it exceeds [`MAX_MESSAGE_BYTES`] or [`MAX_MESSAGE_DELAY`].
@@ -47,7 +47,7 @@ pub fn check_message(message: &NewMessage) -> PortResult<()> {
     Ok(())
 }
 
-/// Refuses a lease that is too long.
+/// Checks the length of a lease.
 ///
 /// # Errors
 /// If it exceeds [`MAX_LEASE`].
@@ -60,7 +60,7 @@ pub fn check_lease(lease: Duration) -> PortResult<()> {
     Ok(())
 }
 
-/// The error of a lease that ran out or was taken by a later delivery.
+/// The error for a lease that expired, or that a later delivery took over.
 pub fn lost_lease() -> PortError {
     PortError::permanent("extending a lease", "the lease is no longer ours")
 }

@@ -9,44 +9,46 @@ use crate::{
     RequestId, Resend, Round, RoundKey, Sha256, TaskId, TaskOutcome,
 };
 
-/// Requests, their rounds, and the outcomes of their packs. `Ok` of a write means durable.
+/// The store of requests, rounds and outcomes. `Ok` of a write means that it is durable.
 #[async_trait]
 pub trait Requests: Send + Sync {
-    /// Keeps a request and its first round in one write, unless its idempotency key is known.
+    /// Stores a request and its first round in one write, unless the idempotency key exists.
     async fn accept(&self, accept: &Accept) -> PortResult<Accepted>;
 
-    /// The request, if there is one.
+    /// Reads a request; `None` if it does not exist.
     async fn request(&self, id: RequestId) -> PortResult<Option<Request>>;
 
-    /// Its rounds, the first first.
+    /// Reads the rounds of a request, in order.
     async fn rounds(&self, id: RequestId) -> PortResult<Vec<Round>>;
 
-    /// What is recorded of a pack; empty where nothing is.
+    /// Reads the record of a pack; an empty one if nothing was recorded.
     async fn pack(&self, key: PackKey) -> PortResult<PackRecord>;
 
-    /// What is recorded of a round's packs, by the pack's index.
+    /// Reads the pack records of a round, each with the index of its pack.
     async fn packs(&self, key: RoundKey) -> PortResult<Vec<(u32, PackRecord)>>;
 
-    /// The outcomes that are recorded in a round of the tasks of `packs`, by number. It reads those packs alone,
-    /// and where a store can tell, those tasks alone.
+    /// Reads the recorded outcomes of the tasks in `packs`, by number. It reads only these packs
+    /// and, if the store can, only these tasks.
     async fn outcomes(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Vec<TaskOutcome>>;
 
-    /// How many tasks of a round stand where; `packs` are [all that it runs](Round::packs). Where a pack is one
-    /// record, complete packs are not read: the round says how their tasks ended.
+    /// Counts the tasks of a round by state. `packs` must be [all packs of the
+    /// round](Round::packs). If the store has one record per pack, complete packs are not read: the
+    /// round has their counts.
     async fn counts(&self, key: RoundKey, packs: &[Pack]) -> PortResult<Counts>;
 
-    /// Sets each outcome that is absent and reads the pack back.
+    /// Sets the outcomes that are absent, and reads the pack back.
     async fn record(&self, key: PackKey, outcomes: &[TaskOutcome]) -> PortResult<Recorded>;
 
-    /// Adds a pack, whose tasks ended as `ended` says, to the round's complete ones and reads the round back.
+    /// Adds a pack, whose tasks have the counts `ended`, to the complete packs of its round, and
+    /// reads the round back.
     async fn complete_pack(&self, key: PackKey, ended: Counts) -> PortResult<Round>;
 
-    /// Marks a round finished and makes its callback, each if absent, in one transaction. False
-    /// where it was finished before.
+    /// Marks a round finished and creates its callback, each only if absent, in one transaction.
+    /// False if the round was finished before.
     async fn finish(&self, finish: &Finish) -> PortResult<bool>;
 
-    /// Opens the round `key`, which runs `tasks` again. False unless it follows the last round and
-    /// that one is finished.
+    /// Opens the round `key`, which runs `tasks` again. False unless the round before is the last
+    /// one and finished.
     async fn open_round(
         &self,
         key: RoundKey,
@@ -55,8 +57,7 @@ pub trait Requests: Send + Sync {
         due_at: Timestamp,
     ) -> PortResult<bool>;
 
-    /// Takes up to `limit` open rounds that are due at `now` and makes each due again at `next`, so
-    /// that no other sweeper takes it before.
+    /// Claims up to `limit` open rounds that are due at `now`, by making each due again at `next`.
     async fn claim_overdue(
         &self,
         now: Timestamp,
@@ -64,89 +65,91 @@ pub trait Requests: Send + Sync {
         limit: usize,
     ) -> PortResult<Vec<Round>>;
 
-    /// Makes an open round due at `due_at`; a finished one stays as it is.
+    /// Makes an open round due at `due_at`. A finished round does not change.
     async fn set_due(&self, key: RoundKey, due_at: Timestamp) -> PortResult<()>;
 
-    /// Notes that a copy of a pack's open tasks was sent, unless one with a higher number was.
+    /// Records that a copy of a pack's open tasks was sent, unless one with a higher number was.
     async fn set_resent(&self, key: PackKey, resend: Resend) -> PortResult<()>;
 
-    /// Counts, durably, that a task is about to be begun in a round, and returns how often it was.
+    /// Counts an attempt at a task in a round, durably and before it begins, and returns the new
+    /// count.
     async fn count_attempt(&self, task: TaskId, round: u32) -> PortResult<u32>;
 
-    /// How often a task was begun in a round, as far as that was counted.
+    /// The counted attempts at a task in a round.
     async fn attempts(&self, task: TaskId, round: u32) -> PortResult<u32>;
 }
 
-/// A request to keep.
+/// A request to store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accept {
     /// The request.
     pub request: Request,
-    /// When its first round is due, should its tasks not have been sent by then.
+    /// When the first round is due if its tasks have not been sent by then.
     pub due_at: Timestamp,
-    /// The client's key, if it sent one.
+    /// The idempotency key, if the client sent one.
     pub idempotency: Option<IdempotencyKey>,
 }
 
-/// What makes a repeated submission the same one.
+/// Identifies repeated submissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Whose key it is.
+    /// The client.
     pub client: ClientName,
     /// The key.
     pub key: String,
-    /// The SHA-256 of what was submitted under it.
+    /// The SHA-256 of the submission.
     pub fingerprint: Sha256,
 }
 
-/// What became of a submission.
+/// The result of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// It was kept.
+    /// The request was stored.
     New,
-    /// The same was kept before under this id.
+    /// The same submission was stored earlier, with this id.
     Same(RequestId),
-    /// Something else was submitted under its idempotency key.
+    /// Another submission was stored under this idempotency key.
     Conflict,
 }
 
-/// What a pack holds after a write.
+/// The result of recording outcomes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     /// The pack, read back.
     pub pack: PackRecord,
-    /// The tasks whose outcome this write set; the others had one.
+    /// The tasks whose outcome was set by this write. The others had one.
     pub set: Vec<u32>,
 }
 
-/// A round that is finished.
+/// A round to mark finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finish {
     /// The round.
     pub key: RoundKey,
     /// When its last task ended.
     pub at: Timestamp,
-    /// The callback to make, if the client wants one.
+    /// The callback to create; `None` if the client wants none.
     pub callback: Option<Callback>,
 }
 
-/// Predictions. Workers read them and never write them.
+/// The store of predictions. Workers only read it.
 #[async_trait]
 pub trait Predictions: Send + Sync {
-    /// Those of `keys` that are known, in any order; an adapter splits them as its store needs.
+    /// Reads the predictions that exist, in any order. An adapter splits `keys` as its store
+    /// requires.
     async fn get(&self, keys: &[PredictionKey]) -> PortResult<Vec<Prediction>>;
 
-    /// Keeps predictions; one that is there stays as it is, unless its version ends in `-dev`.
+    /// Stores predictions. An existing one does not change, unless its version ends in `-dev`.
     async fn put(&self, predictions: &[Prediction]) -> PortResult<()>;
 
-    /// Those of `keys` that are stored and will be for as long as the outcomes that are recorded next
-    /// name them.
+    /// Returns the keys whose predictions are stored and will not be deleted before outcomes that
+    /// name them are recorded.
     async fn used(&self, keys: &[PredictionKey]) -> PortResult<Vec<PredictionKey>> {
-        // Where predictions are never deleted, those that were seen once are there.
+        // In a store that never deletes predictions, those that were seen once still exist.
         Ok(keys.to_vec())
     }
 
-    /// All that is known of an image, or what `model` says of it, the newest first.
+    /// Reads the predictions of an image, newest first, only those of `model` if given.
     async fn of_image(
         &self,
         sha256: Sha256,
@@ -154,23 +157,24 @@ pub trait Predictions: Send + Sync {
     ) -> PortResult<Vec<Prediction>>;
 }
 
-/// What objects of S3 contain, so that a known one need not be fetched. Workers read aliases and
-/// never write them.
+/// The store of aliases: the contents of S3 objects. An object with an alias need not be fetched.
+/// Workers only read it.
 #[async_trait]
 pub trait Aliases: Send + Sync {
-    /// Those of `objects` whose content is known, in any order; an adapter splits them as its store needs.
+    /// Reads the aliases that exist, in any order. An adapter splits `objects` as its store
+    /// requires.
     async fn get(&self, objects: &[ObjectIdentity]) -> PortResult<Vec<Alias>>;
 
-    /// Keeps aliases. What an identity names never changes: a second write writes the
-    /// same.
+    /// Stores aliases. The content of an identity never changes, so that a repeated write has no
+    /// effect.
     async fn put(&self, aliases: &[Alias]) -> PortResult<()>;
 }
 
-/// Callbacks; [`Requests::finish`] makes them.
+/// The store of callbacks, which [`Requests::finish`] creates.
 #[async_trait]
 pub trait Callbacks: Send + Sync {
-    /// Takes up to `limit` callbacks that are due at `now` and makes each due again at `until`,
-    /// which is the claim: should the notifier die, another takes it then.
+    /// Claims up to `limit` callbacks that are due at `now`, by making each due again at `until`.
+    /// If the notifier dies, another one claims them then.
     async fn claim_due(
         &self,
         now: Timestamp,
@@ -178,8 +182,8 @@ pub trait Callbacks: Send + Sync {
         limit: usize,
     ) -> PortResult<Vec<Callback>>;
 
-    /// Logs an attempt. The state and the next time are set only if the callback is still due at
-    /// `claim`: a redelivery by hand replaces the pending try.
+    /// Records an attempt. The state and the next time change only if the callback is still due at
+    /// `claim`: a manual redelivery replaces the pending attempt.
     async fn attempted(
         &self,
         id: CallbackId,
@@ -188,16 +192,17 @@ pub trait Callbacks: Send + Sync {
         next: (CallbackState, Option<Timestamp>),
     ) -> PortResult<()>;
 
-    /// Gives back a callback that was claimed and not tried: it is due at `due_at`. Nothing happens
-    /// unless it is pending and still due at `claim`: otherwise it is somebody else's by now.
+    /// Releases a callback that was claimed and not attempted: it is due at `due_at`. It has no
+    /// effect unless the callback is pending and still due at `claim`, because somebody else has it
+    /// otherwise.
     async fn release(&self, id: CallbackId, claim: Timestamp, due_at: Timestamp) -> PortResult<()>;
 
-    /// How many are pending. Where counting is billed, it may stop at some thousands.
+    /// Counts pending callbacks. If counting is billed, it may stop at some thousands.
     async fn pending_count(&self) -> PortResult<u64>;
 
-    /// The callbacks of a request, by round.
+    /// Reads the callbacks of a request, by round.
     async fn of_request(&self, request: RequestId) -> PortResult<Vec<Callback>>;
 
-    /// A redelivery by hand: makes a callback due at `now`, whatever became of it. False where there is none.
+    /// Makes a callback due at `now`, in any state. False if it does not exist.
     async fn redeliver(&self, id: CallbackId, now: Timestamp) -> PortResult<bool>;
 }

@@ -8,73 +8,74 @@ use crate::{
     Manifest, ModelName, ModelVersion, PortResult, Sha256, WorkerName, limits::MAX_MESSAGE_AGE,
 };
 
-/// The models that are known, so that names can be checked even when no worker runs.
+/// The registry of models and workers. It knows a model even if no worker runs.
 #[async_trait]
 pub trait Models: Send + Sync {
-    /// Makes a model known and its version the current one. The same version with another digest
-    /// is refused, unless it ends in `-dev`; with the same one, the time of its first registration
-    /// is kept.
+    /// Registers a model and makes its version the current one. A registered version with another
+    /// digest is rejected, unless it ends in `-dev`. Registering the same digest again keeps the
+    /// time of the first registration.
     async fn register(&self, registration: &Registration) -> PortResult<RegistrationOutcome>;
 
     /// Whether this version of the model was ever registered.
     async fn is_registered(&self, name: &ModelName, version: &ModelVersion) -> PortResult<bool>;
 
-    /// Refreshes a worker's heartbeat.
+    /// Records a worker's heartbeat.
     async fn alive(&self, line: &WorkerHeartbeat) -> PortResult<()>;
 
-    /// Ends a worker's heartbeat.
+    /// Deletes a worker's heartbeat, because its process stops.
     async fn gone(&self, instance: &str) -> PortResult<()>;
 
-    /// The workers that are alive at `now`.
+    /// Reads the heartbeats of the workers that are alive at `now`.
     async fn workers(&self, now: Timestamp) -> PortResult<Vec<WorkerHeartbeat>>;
 
-    /// The current version of every model, by name, with the workers alive at `now`.
+    /// Reads the current version of every model, by name, and counts its workers that are alive at
+    /// `now`.
     async fn list(&self, now: Timestamp) -> PortResult<Vec<RegisteredModel>>;
 
-    /// The current version of one model, if it is known.
+    /// Reads the current version of a model; `None` if it was never registered.
     async fn get(&self, name: &ModelName, now: Timestamp) -> PortResult<Option<RegisteredModel>>;
 }
 
-/// A model to make known.
+/// A model to register.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Registration {
-    /// Its manifest.
+    /// The manifest.
     pub manifest: Manifest,
     /// The digest of weights, labels, pre- and post-processing.
     pub digest: Sha256,
-    /// The worker that serves it.
+    /// The worker that serves the model.
     pub worker: WorkerName,
-    /// The workers that served it before, each with the time until which it did. Tasks may lie on
-    /// their queues still.
+    /// The workers that served the model before, each with the time until which it did. Their
+    /// queues may still hold tasks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub former_workers: BTreeMap<WorkerName, Timestamp>,
-    /// When it was registered.
+    /// When the version was registered.
     pub at: Timestamp,
 }
 
-/// Who served a model so far: what is read of an earlier [`Registration`], whose manifest need not
-/// be readable any more.
+/// The workers of an earlier [`Registration`]. They can be read even if its manifest cannot.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Service {
-    /// Its worker.
+    /// The worker that served the model.
     pub worker: WorkerName,
-    /// Those before it.
+    /// The workers that served it before.
     #[serde(default)]
     pub former_workers: BTreeMap<WorkerName, Timestamp>,
 }
 
 impl Registration {
-    /// A model that `worker` serves from `at` on.
+    /// A model that `worker` serves from `at`.
     pub fn new(manifest: Manifest, digest: Sha256, worker: WorkerName, at: Timestamp) -> Self {
         Self { manifest, digest, worker, former_workers: BTreeMap::new(), at }
     }
 
-    /// The workers on whose queues tasks of the model may lie: who serves it, and who did.
+    /// The workers whose queues may hold tasks of the model: the current one and former ones.
     pub fn workers(&self) -> impl Iterator<Item = &WorkerName> {
         self.former_workers.keys().chain([&self.worker])
     }
 
-    /// Remembers who served the model before, but for those on whose queues nothing can lie any more.
+    /// Adds the workers of an earlier registration, except for those whose queues cannot hold tasks
+    /// any more.
     pub fn follow(&mut self, earlier: Service) {
         self.former_workers = earlier.former_workers;
         if earlier.worker != self.worker {
@@ -85,69 +86,70 @@ impl Registration {
     }
 }
 
-/// What became of a registration.
+/// The result of a registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistrationOutcome {
-    /// The model is known, and this version is the current one.
+    /// The version was registered and is the current one.
     Registered,
-    /// The version is known with this other digest.
+    /// The version exists with this digest.
     Conflict(Sha256),
 }
 
-/// A heartbeat of one worker process.
+/// The heartbeat of a worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerHeartbeat {
-    /// Which process.
+    /// The id of the process.
     pub instance: String,
-    /// Which worker it is of.
+    /// The worker that the process belongs to.
     pub worker: WorkerName,
-    /// The models and versions it serves.
+    /// The models that it serves, with their versions.
     pub models: Vec<(ModelName, ModelVersion)>,
-    /// When it is to be taken for dead.
+    /// When the process is taken for dead.
     pub until: Timestamp,
-    /// What was sent to the worker's queue before was received by somebody, as far as this process
-    /// can tell from what it receives; `None` before its first poll.
+    /// All messages that were sent to the worker's queues before this time have been received by
+    /// some process, as far as this one can tell. `None` before its first poll.
     pub drained_to: Option<Timestamp>,
-    /// What the process did lately.
+    /// What the process did recently.
     pub throughput: Throughput,
 }
 
-/// What a worker process did in the last minute, or since it began where that is less.
+/// What a worker process did in the last minute, or since it started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Throughput {
-    /// How long that is; 0 before there is anything to say.
+    /// Length of the window in milliseconds; 0 if nothing was measured yet.
     pub window_ms: u64,
-    /// So much of it the process had tasks in flight.
+    /// How long the process had tasks in flight in the window, in milliseconds.
     pub busy_ms: u64,
-    /// Messages received, each once for each delivery.
+    /// Deliveries of messages.
     pub messages: u64,
-    /// Tasks received in them, by model.
+    /// Tasks in these deliveries, by model.
     pub received: BTreeMap<ModelName, u64>,
-    /// Tasks that ended, and of which that is durable, by model.
+    /// Tasks that ended with a durable result, by model.
     pub ended: BTreeMap<ModelName, u64>,
 }
 
-/// A known model.
+/// A registered model, and its workers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegisteredModel {
-    /// As it was registered.
+    /// The registration.
     #[serde(flatten)]
     pub registration: Registration,
-    /// Workers alive that take its tasks, of whichever version they are.
+    /// The number of live workers that take its tasks, in any version.
     pub workers_alive: u32,
-    /// The same by the version that they serve.
+    /// The number of live workers by the version that they serve.
     #[serde(default)]
     pub alive_by_version: BTreeMap<ModelVersion, u32>,
 }
 
 impl RegisteredModel {
-    /// A model whose tasks are taken by so many workers of each version.
+    /// A model with the number of live workers of each version.
     pub fn new(registration: Registration, alive_by_version: BTreeMap<ModelVersion, u32>) -> Self {
         let workers_alive = alive_by_version.values().fold(0, |sum: u32, n| sum.saturating_add(*n));
         Self { registration, workers_alive, alive_by_version }
     }
 
-    /// A model with those of `lines`, all alive, that take its tasks.
+    /// A model with the heartbeats `lines`, all of live workers. Those of other workers are
+    /// ignored.
     pub fn with_lines<'l>(
         registration: Registration,
         lines: impl IntoIterator<Item = &'l WorkerHeartbeat>,
@@ -162,7 +164,7 @@ impl RegisteredModel {
         Self::new(registration, by_version)
     }
 
-    /// Whether a worker of the current version is alive.
+    /// Whether a worker with the current version is alive.
     pub fn is_current_alive(&self) -> bool {
         self.alive_by_version.contains_key(&self.registration.manifest.version)
     }

@@ -3,13 +3,13 @@ use jiff::Timestamp;
 
 use crate::PortResult;
 
-/// Deletion of what was stored long enough, where the store does not do it by itself. It goes in steps
-/// that are small enough for nobody else to be held up.
+/// Deletes old data, for stores that cannot do so themselves. Each step is small, so that it does
+/// not block others.
 #[async_trait]
 pub trait Retention: Send + Sync {
-    /// One step through what there is of `kind`, from `after` on: deletes what was last used before
-    /// `before` and what nothing needs that stays. What a request needs that is not finished, whose
-    /// callback is pending or that has an open dead letter, is never deleted.
+    /// Deletes data of `kind` in one step, which begins after the key `after`: records that were
+    /// last used before `before` and that nothing needs. Records that belong to a request which is
+    /// unfinished, has a pending callback or has an open dead letter are never deleted.
     async fn delete(
         &self,
         kind: StoredKind,
@@ -17,17 +17,17 @@ pub trait Retention: Send + Sync {
         after: Option<&str>,
     ) -> PortResult<Deleted>;
 
-    /// When deletion last saw a clock that it believed; `None` before it ever did.
+    /// When deletion last trusted the clock; `None` before the first time.
     async fn believed_at(&self) -> PortResult<Option<Timestamp>>;
 
-    /// Notes that the clock is believed at `at`.
+    /// Records that the clock is trusted at `at`.
     async fn believe(&self, at: Timestamp) -> PortResult<()>;
 
-    /// One step of returning space that deletion left to the file system: how many bytes, 0 at the end.
+    /// Returns freed space to the file system in one step. The number of bytes; 0 at the end.
     async fn shrink(&self) -> PortResult<u64>;
 }
 
-/// What is deleted by its age.
+/// A kind of data that is deleted by age.
 #[derive(
     Debug,
     Clone,
@@ -43,32 +43,32 @@ pub trait Retention: Send + Sync {
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum StoredKind {
-    /// Messages that no one took off their queue, by the time when they were sent.
+    /// Messages that were not received, by the time when they were sent.
     Messages,
-    /// Requests with their rounds, outcomes, callbacks and idempotency keys, by the time when their last
-    /// round finished.
+    /// Requests with their rounds, outcomes, callbacks and idempotency keys, by the time when their
+    /// last round finished.
     Requests,
-    /// Dead letters that were replayed or discarded, by the time of that.
+    /// Dead letters that were replayed or discarded, by the time when they were.
     DeadLetters,
-    /// Dead letters that are open, by the time when they were made.
+    /// Open dead letters, by the time when they were created.
     OpenDeadLetters,
     /// Replays that ended, by the time when they did.
     Replays,
     /// Predictions that no stored outcome names, by the time when an outcome last did.
     Predictions,
-    /// What objects contain of which no prediction is stored, whatever its age.
+    /// Aliases of contents without a stored prediction, of any age.
     Aliases,
-    /// Uploaded images that no stored request names, by the time when they were last uploaded.
+    /// Uploaded images that no stored request names, by the time of their last upload.
     Images,
 }
 
-/// What one step deleted.
+/// The result of one step of deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Deleted {
-    /// How many of the kind.
+    /// The number of deleted records.
     pub count: u64,
-    /// The bytes of their records, or of their files.
+    /// The size of the deleted records or files, in bytes.
     pub size_bytes: u64,
-    /// Where the next step begins; `None` at the end.
+    /// Where the next step begins; `None` if all data was looked at.
     pub next: Option<String>,
 }

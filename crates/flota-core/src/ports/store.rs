@@ -5,8 +5,8 @@ use super::{
     Retention,
 };
 
-/// Every port to stored data: queues, records, and the images that were uploaded to us. Each set of adapters (in
-/// memory, embedded, AWS) opens one.
+/// The ports to stored data: queues, records and uploaded images. Each set of adapters (in memory,
+/// embedded, AWS) opens one.
 #[derive(Clone)]
 pub struct Store {
     /// The queues.
@@ -15,7 +15,7 @@ pub struct Store {
     pub requests: Arc<dyn Requests>,
     /// Predictions.
     pub predictions: Arc<dyn Predictions>,
-    /// What objects of S3 contain.
+    /// The contents of S3 objects.
     pub aliases: Arc<dyn Aliases>,
     /// Callbacks.
     pub callbacks: Arc<dyn Callbacks>,
@@ -25,10 +25,9 @@ pub struct Store {
     pub replays: Arc<dyn Replays>,
     /// Models and the workers that serve them.
     pub models: Arc<dyn Models>,
-    /// Uploaded images, whose addresses begin with
-    /// [`UPLOADED_PREFIX`](super::UPLOADED_PREFIX), and on AWS the objects of S3. Other
-    /// addresses are refused here.
+    /// Uploaded images, whose URLs begin with [`UPLOADED_PREFIX`](super::UPLOADED_PREFIX), and on
+    /// AWS objects of S3. Other URLs are rejected here.
     pub images: Arc<dyn Images>,
-    /// Deletion by age; `None` where the store does that by itself.
+    /// Deletion by age; `None` if the store deletes by itself.
     pub retention: Option<Arc<dyn Retention>>,
 }
