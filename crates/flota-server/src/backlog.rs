@@ -1,4 +1,4 @@
-//! How much work waits, how fast it comes and how fast it is done, by worker and model.
+//! The backlog of each model: how much waits, how fast it arrives and how fast it is processed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -14,13 +14,14 @@ use flota_core::{
 use jiff::Timestamp;
 use tracing::warn;
 
-/// Arrivals are measured from one measurement to another that is about so much later,
+/// Arrivals are measured between two measurements about this far apart.
 const ARRIVAL_WINDOW: Duration = Duration::from_secs(60);
-/// and to none that is older than this: the answer would be history.
+/// Older measurements are not used.
 const MAX_ARRIVAL_WINDOW: Duration = Duration::from_secs(600);
-/// Measurements so close together tell no rate.
+/// Measurements closer together than this give no rate.
 const MIN_ARRIVAL_WINDOW: Duration = Duration::from_secs(5);
-/// So many received messages say how many tasks a message holds, where queues count messages only.
+/// Received messages that are needed to estimate the tasks per message, if a queue counts only
+/// messages.
 const ENOUGH_MESSAGES: u64 = 10;
 
 /// Measures backlogs.
@@ -33,27 +34,27 @@ pub(crate) struct Backlogs {
     pub(crate) history: Mutex<History>,
 }
 
-/// What earlier measurements found.
+/// Earlier measurements.
 #[derive(Default)]
 pub(crate) struct History {
-    /// The tasks of each worker and model, the oldest first.
+    /// The tasks of each worker and model, oldest first.
     tasks: BTreeMap<(WorkerName, ModelName), VecDeque<(Timestamp, u64)>>,
-    /// Since when each queue was never seen empty.
+    /// Since when each queue has not been seen empty.
     filled_since: BTreeMap<QueueName, Timestamp>,
 }
 
 /// The queues and models of the fleet at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Measurement {
-    /// The queues, with `None` where one could not be read.
+    /// The depth of each queue; `None` if it could not be read.
     pub(crate) depths: BTreeMap<QueueName, Option<Depth>>,
     /// The models.
     pub(crate) models: Vec<RegisteredModel>,
-    /// Their work; none where a queue of theirs could not be read.
+    /// The backlog of each model. Models with a queue that could not be read are absent.
     pub(crate) backlogs: BTreeMap<ModelName, ModelBacklog>,
 }
 
-/// What one queue holds.
+/// The content of one queue.
 struct Held {
     depth: Depth,
     tasks: BTreeMap<ModelName, u64>,
@@ -61,10 +62,11 @@ struct Held {
 }
 
 impl Backlogs {
-    /// Looks at every model and at every queue that may hold its tasks.
+    /// Measures all models, and all queues that may hold their tasks.
     ///
     /// # Errors
-    /// If the models cannot be listed. A queue that cannot be read is `None`, and logged.
+    /// If the models cannot be read. The depth of a queue that cannot be read is `None`, and the
+    /// error is logged.
     pub(crate) async fn measure(&self) -> PortResult<Measurement> {
         let now = self.clock.now();
         let models = self.directory.known_now().await?;
@@ -120,7 +122,8 @@ impl Backlogs {
                 let tasks = by_receivers(lines, message_count)
                     .or(by_sender.map(|backlog| backlog.tasks))
                     .unwrap_or_else(|| spread(message_count, served));
-                // By the process that received last: another may be busy with what it has.
+                // The process that has received most recently counts: others may be busy with what
+                // they have.
                 let drained_to = lines.iter().filter_map(|line| line.drained_to).max();
                 (tasks, filled_since.map(|since| drained_to.unwrap_or(since)))
             }
@@ -146,7 +149,7 @@ impl Backlogs {
             oldest_age = oldest_age.max(held.oldest_age.filter(|_| of_queue > 0));
         }
         let sum = |time_ms: fn(&Throughput) -> u64| -> f64 {
-            // A sum of nothing would be -0.
+            // `sum` of an empty iterator would be -0.
             lines.iter().fold(0.0, |sum, line| sum + per_second(&line.throughput, name, time_ms))
         };
         let (service, ended) = (sum(|it| it.busy_ms), sum(|it| it.window_ms));
@@ -164,7 +167,7 @@ impl Backlogs {
         })
     }
 
-    /// By how many tasks a backlog grew each second, since about a minute; negative where it shrank.
+    /// The growth of a backlog in tasks per second, over about a minute. Negative if it shrank.
     fn growth_per_second(
         &self,
         key: (WorkerName, ModelName),
@@ -173,7 +176,7 @@ impl Backlogs {
     ) -> Option<f64> {
         let history = &mut self.history().tasks;
         let measured = history.entry(key).or_default();
-        // The clock may have been put back.
+        // The clock may have gone back.
         measured.retain(|(at, _)| *at <= now && age(*at, now) <= MAX_ARRIVAL_WINDOW);
         while measured.get(1).is_some_and(|(at, _)| age(*at, now) >= ARRIVAL_WINDOW) {
             measured.pop_front();
@@ -196,7 +199,8 @@ fn age(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(at)).unwrap_or_default()
 }
 
-/// What so many messages hold, by those that workers received in the last minute.
+/// Estimates the tasks in `message_count` messages from those that workers received in the last
+/// minute. `None` if these were too few.
 fn by_receivers(
     lines: &[&WorkerHeartbeat],
     message_count: u64,
@@ -218,13 +222,13 @@ fn by_receivers(
     Some(tasks)
 }
 
-/// Where nobody knows what messages hold: at least a task each, of any of the models.
+/// Assumes one task per message, spread evenly over the models, if nothing else is known.
 fn spread(message_count: u64, models: &[&ModelName]) -> BTreeMap<ModelName, u64> {
     let each = message_count.div_ceil(models.len().max(1) as u64);
     models.iter().map(|model| ((*model).clone(), each)).collect()
 }
 
-/// Tasks of `model` that ended in each second of a time.
+/// The tasks of `model` that ended per second of `time_ms`.
 fn per_second(throughput: &Throughput, model: &ModelName, time_ms: fn(&Throughput) -> u64) -> f64 {
     let ended = throughput.ended.get(model).copied().unwrap_or(0);
     match time_ms(throughput) {

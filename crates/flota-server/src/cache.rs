@@ -1,4 +1,4 @@
-//! Which predictions are cached of images whose content is known without fetching them.
+//! The prediction cache, for images whose content is known without a fetch.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,25 +10,25 @@ use flota_core::{
     ports::{Aliases, Predictions, UPLOADED_PREFIX},
 };
 
-/// Looks predictions up.
+/// Looks up predictions.
 #[derive(Clone)]
 pub(crate) struct PredictionCache {
     pub(crate) aliases: Arc<dyn Aliases>,
     pub(crate) predictions: Arc<dyn Predictions>,
-    /// Whether an ETag alone is believed to name a content.
+    /// Whether an ETag is trusted to identify a content.
     pub(crate) trust_etag: bool,
 }
 
-/// What is known of an image's content.
+/// The content of an image, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// It is this one: the image was uploaded to us.
+    /// The SHA-256 of an uploaded image.
     Uploaded(Sha256),
-    /// It is that of an object, which may have been seen.
+    /// The identity of an object, which may have an alias.
     Object(ObjectIdentity),
 }
 
-/// An image that a version of a model is to look at, under the asker's own key.
+/// A look-up of the prediction of a model version, under a key of the caller.
 pub(crate) struct Query<K> {
     pub(crate) key: K,
     pub(crate) content: Content,
@@ -37,7 +37,7 @@ pub(crate) struct Query<K> {
 }
 
 impl PredictionCache {
-    /// The content of the image at `url`, if its address alone says which it is.
+    /// The content of the image at `url`, if the URL identifies it.
     pub(crate) fn content(&self, url: &str) -> Option<Content> {
         if let Some(digest) = url.strip_prefix(UPLOADED_PREFIX) {
             return digest.parse().ok().map(Content::Uploaded);
@@ -45,13 +45,14 @@ impl PredictionCache {
         self.object(&url.parse().ok()?)
     }
 
-    /// The content of `object`, if something names it that can be trusted.
+    /// The content of `object`, if its version or a trusted ETag identifies it.
     pub(crate) fn object(&self, object: &ObjectAddress) -> Option<Content> {
         let identity = ObjectIdentity::of(object)?;
         identity.is_trusted(self.trust_etag).then_some(Content::Object(identity))
     }
 
-    /// Those of `queries` whose prediction is cached. Versions for development never are.
+    /// The cached predictions, by the key of their query. Predictions of development versions are
+    /// never used.
     pub(crate) async fn find<K: Ord + Clone>(
         &self,
         queries: &[Query<K>],

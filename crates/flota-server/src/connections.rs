@@ -1,5 +1,5 @@
-//! HTTP connections, bounded in number, altogether and for each peer, and in the time that they may stand
-//! still. A client for whom there is no place is told so, and health is asked for in any case.
+//! HTTP connections, with limits on their number, in total and per peer, and on the time without
+//! progress. Clients beyond a limit get an answer, and health checks always work.
 
 use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
@@ -27,36 +27,37 @@ use crate::{
     shares::{Peer, Shares},
 };
 
-/// Most connections where the settings say nothing: each costs a file and some ten kilobytes.
+/// Default limit of connections. Each costs a file and some ten kilobytes.
 const MAX_CONNECTIONS: usize = 40_000;
-/// Files that others may need: those of uploads, of which each has arrived as far as memory holds it, and
-/// those of the store and of calls to other servers.
+/// Files for other uses: uploads (as many as can arrive at once within their memory), the store,
+/// and calls to other servers.
 const OTHER_FILES: usize = 2048 + 256;
-/// Longest time for the head of a call, and for a connection on which no call begins.
+/// Longest time until the head of a call has arrived, and longest idle time between calls.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection on which nothing can be written for so long is given up: its client does not read.
+/// A connection is closed if nothing can be written for this long, because the client does not
+/// read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most that the system holds of answers for a client that does not read; by itself it would take megabytes.
+/// Most bytes of an answer that the system buffers per connection. Its default is megabytes.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
-/// Places for clients beyond the limit, who are told so, and for health checks. The client
-/// that came first gives up its place to the next.
+/// Connections beyond the limit, for health checks and for telling clients that the server is busy.
+/// If all are taken, the oldest is closed.
 const RESERVE: usize = 64;
-/// How long one of them may take.
+/// Longest time of such a connection.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Wait after a connection could not be accepted, as when no more files may be opened.
+/// Wait after accepting a connection failed, for example because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long calls in progress may take after the stop.
+/// Longest time for calls in progress after the stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// What is served to whom.
+/// The routers of a server.
 pub(crate) struct Served {
-    /// Every call.
+    /// For clients within the limit: all calls.
     pub(crate) all: Router,
-    /// What is left for clients beyond the limit: health, and a refusal of all else.
+    /// For clients beyond the limit: health, and a rejection of all other calls.
     pub(crate) reserve: Router,
 }
 
-/// Serves on `listener` until `stop`, then lets calls in progress end, within a bound.
+/// Serves on `listener` until `stop`. Then calls in progress may end, within a bound.
 pub(crate) async fn serve(
     listener: TcpListener,
     served: Served,
@@ -66,7 +67,7 @@ pub(crate) async fn serve(
     let places = places(settings);
     let graceful = GracefulShutdown::new();
     let mut reserve = Reserve::default();
-    // Telling HTTP/2 from HTTP/1 would mean to wait, without a bound, for a first byte.
+    // Detecting HTTP/2 would wait for the first byte without a bound.
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let mut brief = builder.clone();
@@ -112,7 +113,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// A connection that is given up where its client does not read, and until then holds little.
+/// Limits the send buffer of a connection, and closes it if its client does not read.
 fn io(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
     if let Err(error) = sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES) {
         debug!(%error, "a connection takes the system's buffers");
@@ -129,14 +130,14 @@ fn io(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
     TokioIo::new(Box::pin(stream))
 }
 
-/// How many connections may be open.
+/// The limits of connections, in total and per peer.
 fn places(settings: &ServerSettings) -> Arc<Shares> {
     let total = settings.max_connections.map_or_else(room_for_connections, usize::from);
     let per_peer = settings.max_connections_per_peer.map(|count| count.get() as u64);
     Shares::new(total as u64, per_peer)
 }
 
-/// Connections beyond the limit, the first to come first.
+/// Connections beyond the limit, oldest first.
 #[derive(Default)]
 struct Reserve(VecDeque<AbortHandle>);
 
@@ -152,7 +153,8 @@ impl Reserve {
     }
 }
 
-/// As many connections as the limit of open files, raised as far as the system allows, leaves room for.
+/// The number of connections for which the limit of open files has room, after raising that limit
+/// as far as the system allows.
 fn room_for_connections() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -166,7 +168,7 @@ fn room_for_connections() -> usize {
         files = allowed;
     }
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    // Where few files may be open, half of them are for the rest.
+    // If few files may be open, half of them are for other uses.
     (files - OTHER_FILES.min(files / 2)).clamp(1, MAX_CONNECTIONS)
 }
 

@@ -1,4 +1,4 @@
-//! Putting a round's open tasks on their workers' queues.
+//! Sends the open tasks of a round to the queues of their workers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,10 +13,10 @@ use tracing::{error, warn};
 
 use crate::metrics;
 
-/// The number of the copy of each pack, by its index; 0 for those that are not there.
+/// The copy number of each pack, by index. Packs that are absent have 0.
 pub(crate) type Copies = BTreeMap<u32, u32>;
 
-/// Sends packs; what it cannot send it leaves to the sweeper.
+/// Sends packs. The sweeper sends what fails here.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
     pub(crate) queue: Arc<dyn Queue>,
@@ -25,8 +25,8 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// As [`Dispatcher::send`], but to the workers that serve the models now: some may have moved
-    /// since the request was accepted.
+    /// Like [`Dispatcher::send`], but to the workers that serve the models now. Models may have
+    /// moved since the request was accepted.
     pub(crate) async fn send_again(
         &self,
         request: &Request,
@@ -45,8 +45,8 @@ impl Dispatcher {
         self.send_copies(request, round, &reroute(request, packs, &known), copies).await
     }
 
-    /// Sends each of `packs`, which hold only the tasks that are to run, as one message. True if
-    /// all were sent.
+    /// Sends each of `packs` as one message. The packs hold only the tasks to run. True if all were
+    /// sent.
     pub(crate) async fn send(&self, request: &Request, round: u32, packs: &[Pack]) -> bool {
         self.send_copies(request, round, packs, &Copies::new()).await
     }
@@ -69,7 +69,7 @@ impl Dispatcher {
         unsent_count == 0
     }
 
-    /// Sends packs of one worker; gives how many were not sent.
+    /// Sends packs of one worker, and returns how many were not sent.
     async fn send_batch(
         &self,
         request: &Request,
@@ -126,8 +126,8 @@ fn message(request: &Request, round: u32, pack: &Pack, copy: u32) -> Result<NewM
     body.to_new_message()
 }
 
-/// `packs`, each cut into what goes to one of the workers that serve the models now, by worker. What none
-/// of them serves stays where it was to go.
+/// Splits `packs` by the workers that serve the models now. Tasks of a model without a worker stay
+/// with the worker of their pack.
 fn reroute(request: &Request, packs: &[Pack], known: &KnownModels) -> Vec<Pack> {
     let mut routed: BTreeMap<(WorkerName, u32), Vec<u32>> = BTreeMap::new();
     for pack in packs {
@@ -141,7 +141,7 @@ fn reroute(request: &Request, packs: &[Pack], known: &KnownModels) -> Vec<Pack> 
     routed.into_iter().map(pack).collect()
 }
 
-/// Those of `packs` that hold a task for which `is_open` says true, with only those tasks.
+/// The packs with a task for which `is_open` is true, reduced to these tasks.
 pub(crate) fn open_packs(packs: Vec<Pack>, is_open: impl Fn(&Pack, u32) -> bool) -> Vec<Pack> {
     let keep = |pack: Pack| {
         let tasks: Vec<u32> = pack.tasks.iter().copied().filter(|n| is_open(&pack, *n)).collect();

@@ -1,4 +1,4 @@
-//! Empties the queues' dead-letter queues: what a queue gave up becomes a dead letter.
+//! Drains the dead-letter queues: messages that a queue moved there become dead letters.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ use crate::{
     queues::{QueueKind, fleet_queues},
 };
 
-/// How long a poll of a dead-letter queue waits: SQS then asks all its machines, not some.
+/// How long a poll of a dead-letter queue waits. With a wait, SQS asks all its servers.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long a message is ours: far longer than keeping ten dead letters takes.
+/// Duration of the lease. Storing ten dead letters takes far less.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Empties every dead-letter queue that the platform has, again and again.
+/// Drains all dead-letter queues of the fleet at intervals.
 pub(crate) struct DlqDrain {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) directory: Arc<ModelDirectory>,
@@ -33,7 +33,7 @@ pub(crate) struct DlqDrain {
 }
 
 impl DlqDrain {
-    /// Runs until `stop`. No error ends it.
+    /// Runs until `stop`. Errors do not end it.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut ticks = time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -44,7 +44,7 @@ impl DlqDrain {
         }
     }
 
-    /// Empties each; one that fails does not hold up the others.
+    /// Drains each queue. A failure of one does not affect the others.
     async fn empty_all(&self, stop: &CancellationToken) -> PortResult<()> {
         let known = self.directory.known().await?;
         for (queue, carries) in fleet_queues(&known, &self.queue_names) {
@@ -75,7 +75,7 @@ impl DlqDrain {
                 self.keep(queue, carries, delivery).await?;
             }
             let receipts: Vec<_> = deliveries.into_iter().map(|d| d.receipt).collect();
-            // What is not acknowledged comes again and is kept again under the same id.
+            // A message that is not acknowledged is delivered again and stored under the same id.
             for acknowledged in self.queue.ack(net, &receipts).await? {
                 acknowledged?;
             }

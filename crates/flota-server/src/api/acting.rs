@@ -1,4 +1,4 @@
-//! Calls that are named in the record.
+//! Calls that record who acts.
 
 use axum::extract::{FromRequest, Request};
 use flota_api::{DiscardBody, FieldError, ReplayBody, ReplayOne, Resolution};
@@ -12,22 +12,23 @@ use super::{
     state::Api,
 };
 
-/// The body of a call, and who acts as the caller says.
+/// The body of a call, and the name of the caller for the audit log.
 pub(crate) struct ActedBy<T> {
     pub(crate) by: String,
     pub(crate) body: T,
 }
 
-/// A body that may name who acts.
+/// A body that may name the caller.
 pub(crate) trait NamesActor: DeserializeOwned + Send {
-    /// Takes the name out.
+    /// Takes the name out of the body.
     fn take_by(&mut self) -> Option<String>;
 }
 
 impl<T: NamesActor> FromRequest<Api> for ActedBy<T> {
     type Rejection = Problem;
 
-    /// No body is an empty object; where it names nobody, the client acts.
+    /// An empty body counts as an empty object. Without a name in the body, the client's name is
+    /// recorded.
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let incoming = Incoming::from_request(request, api).await?;
         let mut body: T = read_optional_json(incoming).await?;

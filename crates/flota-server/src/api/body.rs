@@ -1,4 +1,4 @@
-//! Bodies as they arrive: within a limit, no slower than a client that means it, and as far as there is room.
+//! Request bodies, with limits on their size, their slowness and the memory of all of them.
 
 use std::time::Duration;
 
@@ -17,18 +17,19 @@ use super::{
 };
 use crate::shares::{Peer, Share};
 
-/// In each such time at least [`LEAST_BYTES`] must arrive, but for the last.
+/// In each window at least [`LEAST_BYTES`] must arrive, except in the last.
 const WINDOW: Duration = Duration::from_secs(10);
-/// 16 KiB a second, as the slowest of mobile networks have.
+/// 16 KiB a second: the slowest mobile networks reach it.
 const LEAST_BYTES: u64 = 16 * 1024 * WINDOW.as_secs();
-/// How long a body waits for room.
+/// How long a body waits for free memory.
 pub(crate) const ROOM_WAIT: Duration = Duration::from_secs(2);
-/// Most that is read and thrown away of a body that was refused.
+/// Most bytes of a rejected body that are read and discarded.
 const MAX_DISCARDED_BYTES: usize = 64 << 20;
-/// Longest time for that: a refused client is owed an answer, not a connection.
+/// Longest time for discarding. A rejected client should read the answer, but not hold the
+/// connection.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The body of a call, of which nothing was read yet.
+/// The body of a call, unread.
 pub(crate) struct Incoming {
     headers: HeaderMap,
     body: Body,
@@ -42,7 +43,7 @@ pub(crate) struct Arriving {
     arrived_bytes: u64,
     room: Share,
     window_end: Instant,
-    /// Of the window.
+    /// The bytes that have arrived in the current window.
     window_bytes: u64,
 }
 
@@ -61,8 +62,9 @@ impl Incoming {
         &self.headers
     }
 
-    /// Begins to read a body of at most `limit` bytes. A longer one is refused; what it still sends is thrown
-    /// away, within bounds, for a client that is cut off while it writes never reads the refusal.
+    /// Starts to read a body of at most `limit` bytes. A longer one is rejected, and the rest of it
+    /// is discarded within bounds: a client whose connection is cut while it writes never reads the
+    /// answer.
     pub(crate) async fn within(self, limit: u64) -> Result<Arriving, Problem> {
         let announced = self.headers.get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -74,16 +76,16 @@ impl Incoming {
         Ok(Arriving { body, limit, arrived_bytes: 0, room, window_end, window_bytes: 0 })
     }
 
-    /// Gives up the body, so that its client reads why.
+    /// Discards the body, so that the client reads `problem`.
     pub(crate) async fn refuse(self, problem: Problem) -> Problem {
-        // A client that asked before it sends would take the reading for a yes.
+        // A client that sent `Expect` takes reading for consent, and would send the body.
         if !self.headers.contains_key(header::EXPECT) {
             discard(self.body).await;
         }
         problem
     }
 
-    /// The whole body, and the room that it takes.
+    /// Reads the whole body. The share is its memory.
     pub(crate) async fn read(self, limit: u64) -> Result<(Bytes, Share), Problem> {
         let mut arriving = self.within(limit).await?;
         let mut bytes = BytesMut::new();
@@ -95,7 +97,8 @@ impl Incoming {
 }
 
 impl Arriving {
-    /// The next bytes; `None` at the end. What has arrived counts, not what was announced.
+    /// The next bytes; `None` at the end. The limit applies to the bytes that arrive, not to
+    /// `Content-Length`.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         while let Some(bytes) = self.frame().await? {
             let size_bytes = bytes.len() as u64;
@@ -114,19 +117,19 @@ impl Arriving {
         Ok(None)
     }
 
-    /// Takes room for so many bytes more; whether there was some in time.
+    /// Reserves memory for `size_bytes` more. False if none is free in time.
     pub(crate) async fn make_room(&mut self, size_bytes: u64) -> bool {
         let began = Instant::now();
         let has_room = self.room.grow(size_bytes, ROOM_WAIT).await;
-        // The client did not cause this wait.
+        // This wait is not the client's fault.
         self.window_end += began.elapsed();
         has_room
     }
 
-    /// The bytes of the next frame, if the client sends as fast as it must.
+    /// The bytes of the next frame. Fails if the client sends too slowly.
     async fn frame(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
-            // A body of which a byte is always there would keep the timer from being asked.
+            // If a byte is always available, the timer below would never be polled.
             if Instant::now() >= self.window_end {
                 if self.window_bytes < LEAST_BYTES {
                     return Err(too_slow());
@@ -145,7 +148,7 @@ impl Arriving {
         }
     }
 
-    /// Gives up the body and its room, so that its client reads why.
+    /// Discards the body and frees its memory, so that the client reads `problem`.
     pub(crate) async fn refuse(&mut self, problem: Problem) -> Problem {
         self.room.release();
         discard(std::mem::take(&mut self.body)).await;
@@ -153,7 +156,7 @@ impl Arriving {
     }
 }
 
-/// What a client reads for whose body there is no room.
+/// The problem for a body for which no memory is free.
 pub(crate) fn no_room() -> Problem {
     let detail = "too many bodies are arriving at once; try again in a moment";
     Problem::new(ProblemCode::Overloaded, detail)
@@ -170,12 +173,12 @@ fn too_slow() -> Problem {
     Problem::new(ProblemCode::BodyTimeout, detail)
 }
 
-/// Reads what a refused client still sends, within bounds.
+/// Reads and discards the rest of a rejected body, within bounds.
 pub(crate) async fn discard(body: Body) {
     let rest = async {
         let mut frames = Limited::new(body, MAX_DISCARDED_BYTES);
         while let Some(Ok(_)) = frames.frame().await {}
     };
-    // Whether it came to its end or to a bound, the answer is the same.
+    // At the end of the body or at a bound, the answer is the same.
     time::timeout(DISCARD_TIMEOUT, rest).await.ok();
 }

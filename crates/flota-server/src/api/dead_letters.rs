@@ -15,43 +15,43 @@ use super::{
 };
 use crate::groups::{Group, Groups};
 
-/// Dead letters of a page where the client does not say.
+/// Default size of a page.
 const DEFAULT_PAGE: usize = 50;
-/// Most dead letters of a page: kept bodies have up to 60 KiB each.
+/// Largest page. A stored body has up to 60 KiB.
 const MAX_PAGE: usize = 200;
 
-/// The query of `GET /v1/dead-letters` and of `GET /v1/dead-letters/groups`.
+/// The query of `GET /v1/dead-letters` and `GET /v1/dead-letters/groups`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListParams {
-    /// Of this model.
+    /// Only dead letters of this model.
     #[param(value_type = Option<String>)]
     model: Option<ModelName>,
     /// `WORKER_CRASHED`, `ATTEMPTS_EXHAUSTED`, `FAILED`, `CRASHED` or `UNREADABLE`.
     #[param(value_type = Option<String>)]
     reason: Option<Reason>,
-    /// With this code: of the failed outcome, or of the last fault.
+    /// Only dead letters with this code: of the failed outcome, or of the last fault.
     #[param(value_type = Option<String>)]
     code: Option<Code>,
-    /// Dead-lettered at this time (RFC 3339) or later.
+    /// Only those that were dead-lettered at this time (RFC 3339) or later.
     #[param(value_type = Option<String>)]
     since: Option<Timestamp>,
-    /// Dead-lettered before this time.
+    /// Only those that were dead-lettered before this time.
     #[param(value_type = Option<String>)]
     until: Option<Timestamp>,
-    /// In which this stands: in an id, the last error, the image's address, the queue or the body.
+    /// Only those with this text in the id, the last error, the image's URL, the queue or the body.
     text: Option<String>,
-    /// Also those that were replayed or discarded.
+    /// Include those that were replayed or discarded.
     #[serde(default)]
     include_resolved: bool,
-    /// Those after this id.
+    /// Only those after this id.
     after: Option<String>,
-    /// At most so many: 50 if absent, 200 at most.
+    /// Most dead letters to return: 50 by default, at most 200.
     limit: Option<usize>,
 }
 
-/// Lists dead letters, the oldest first.
+/// Lists dead letters, oldest first.
 #[utoipa::path(
     get,
     path = "/v1/dead-letters",
@@ -120,7 +120,7 @@ pub(crate) async fn show_dead_letter(
     Ok(Json(find(&api, &id).await?.into()))
 }
 
-/// The dead letter, or the problem that there is none.
+/// Reads a dead letter. A problem if it does not exist.
 pub(super) async fn find(api: &Api, id: &str) -> Result<DeadLetter, Problem> {
     let letter = api.platform.dead_letters.get(id).await?;
     letter.ok_or_else(|| {
@@ -140,7 +140,7 @@ impl ListParams {
     }
 }
 
-/// The groups as clients read them.
+/// Groups in the API's types.
 pub(super) fn groups_view(groups: Groups) -> DeadLetterGroups {
     let view = |group: Group| DeadLetterGroup {
         model: group.model,

@@ -1,4 +1,4 @@
-//! What `/openapi.json` says beside the calls themselves: their problems, the callback, and examples.
+//! Completes `/openapi.json`: the problems of each call, the callback, and examples.
 
 use flota_core::{
     Code, MAX_BY_CHARS, MAX_SEARCH_CHARS, Priority, Reason, limits::MAX_IDEMPOTENCY_KEY_BYTES,
@@ -9,20 +9,21 @@ use utoipa::openapi::OpenApi;
 
 use super::extract::MAX_WAIT_SECONDS;
 
-/// What may go wrong in any call: the header or the query, who calls, our own fault, the store.
+/// Statuses of every call: invalid header or query, caller not allowed, wrong host, internal error,
+/// store unavailable.
 const ALWAYS: &[u16] = &[400, 403, 421, 500, 503];
-/// In a call on one thing.
+/// Statuses of calls with an id in the path.
 const NAMED: &[u16] = &[404];
-/// In a call with a body.
+/// Statuses of calls with a body.
 const WITH_BODY: &[u16] = &[408, 413, 415, 422];
-/// In calls that change what is kept.
+/// Statuses of calls that write to the store.
 const CHANGING: &[u16] = &[409, 507];
 
-/// What `GET /v1/predictions` takes for an image.
+/// The values of `image` in `GET /v1/predictions`.
 const IMAGE: &str = "^((flota://sha256/)?[0-9a-f]{64}|\
                      s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9._/-]+\\?versionId=[A-Za-z0-9._-]+)$";
 
-/// The document, with the problems of each call by their statuses, and with the callback.
+/// The complete document: each call has its problems by status, and the callback is described.
 pub(super) fn complete(document: OpenApi) -> Value {
     let mut document = serde_json::to_value(document).expect("a document is always JSON");
     for (path, calls) in members(&mut document["paths"]) {
@@ -31,7 +32,8 @@ pub(super) fn complete(document: OpenApi) -> Value {
                 name_problems(path, method, call);
             }
             let Some(Value::Array(parameters)) = call.get_mut("parameters") else { continue };
-            // The groups are of all that the list has, and take its other conditions.
+            // Groups count the whole list, so this call takes all parameters of the list except
+            // those for paging.
             let is_paged = path != "/v1/dead-letters/groups";
             parameters.retain(|p| is_paged || (p["name"] != "after" && p["name"] != "limit"));
             for parameter in parameters {
@@ -114,9 +116,10 @@ fn name_problems(path: &str, method: &str, call: &mut Value) {
     }
 }
 
-/// Which values of the field `name` are taken, beyond its type: the domain's types say it when they are read.
+/// Restricts the values of the field `name` beyond its type, as the domain's types do when they are
+/// parsed.
 fn narrow(name: &str, schema: &mut Value) {
-    // A field that may be null says so in its type.
+    // A nullable field has a list of types.
     let null = schema["type"].is_array().then_some(Value::Null);
     let words =
         |words: Vec<String>| Value::from_iter(words.into_iter().map(Value::from).chain(null));

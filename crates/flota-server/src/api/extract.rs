@@ -13,7 +13,7 @@ use super::{
     problem::{Problem, ProblemCode},
 };
 
-/// The query of a call; one that cannot be read is a problem that says why.
+/// The query of a call. If it cannot be parsed, the problem names the error.
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
@@ -27,7 +27,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// The id in a path; one that is no text names nothing.
+/// The id in a path. One that is not UTF-8 is answered with 404.
 pub(crate) struct Id(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -41,7 +41,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// Reads a JSON object of at most [`MAX_API_BODY_BYTES`]; a field that is wrong is named with its path.
+/// Reads a JSON object of at most [`MAX_API_BODY_BYTES`]. The problem names an invalid field by its
+/// path.
 pub(crate) async fn read_json<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
     if let Err(problem) = check_json(body.headers()) {
         return Err(body.refuse(problem).await);
@@ -50,7 +51,7 @@ pub(crate) async fn read_json<T: DeserializeOwned>(body: Incoming) -> Result<T, 
     parse_json(&bytes)
 }
 
-/// As [`read_json`]; no body is an empty object.
+/// Like [`read_json`]; an empty body counts as an empty object.
 pub(crate) async fn read_optional_json<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
     let checked = check_json(body.headers());
     let (bytes, _room) = body.read(MAX_API_BODY_BYTES as u64).await?;
@@ -61,7 +62,7 @@ pub(crate) async fn read_optional_json<T: DeserializeOwned>(body: Incoming) -> R
     parse_json(&bytes)
 }
 
-/// A page of another site may send a body of any other type without asking first.
+/// Requires JSON, because a browser sends other types for any web page without a preflight request.
 fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail| Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -80,8 +81,8 @@ fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// How long the client is willing to wait, as `Prefer: wait=N` says (RFC 7240), within bounds.
-/// What cannot be read is ignored, as that RFC asks.
+/// The value of `Prefer: wait=N` (RFC 7240), within bounds. An invalid value is ignored, as the RFC
+/// requires.
 pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let seconds = preferences.flat_map(|line| line.split(',')).find_map(|preference| {
@@ -92,10 +93,11 @@ pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     Some(bounded_wait(seconds))
 }
 
-/// The longest wait that is no mistake: one above a minute is taken for a minute.
+/// Longest wait that is accepted, in seconds. A wait above a minute counts as a minute; a longer
+/// one than this is taken for a mistake.
 pub(crate) const MAX_WAIT_SECONDS: u64 = 3_600;
 
-/// A wait of so many seconds, within bounds.
+/// A wait of `seconds`, at most [`MAX_CLIENT_WAIT`].
 pub(crate) fn bounded_wait(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(MAX_CLIENT_WAIT)
 }

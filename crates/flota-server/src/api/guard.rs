@@ -11,19 +11,20 @@ use tokio::task::yield_now;
 
 use super::problem::{Problem, ProblemCode};
 
-/// In `server.hosts`: every name is ours.
+/// In `server.hosts`: accept every host name.
 const ANY_HOST: &str = "*";
-/// Tells which site the page belongs to that sent the call; only browsers send it.
+/// The site of the page that made the call. Only browsers send this header.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Which host names are this server's. A browser sends what any web page asks of it, and to a name that
-/// the page's owner may have pointed at this machine (DNS rebinding), so a call must name one of them.
+/// The host names of this server. A browser makes calls for any web page, also to a name that the
+/// page's owner has pointed at this machine (DNS rebinding). So a call must name one of these
+/// hosts.
 #[derive(Clone)]
 pub(super) struct Hosts(Arc<[String]>);
 
 impl Hosts {
-    /// Those of the settings, and that of `server.public_url`. Literal addresses and `localhost` need not
-    /// be listed: nobody can point them elsewhere.
+    /// The names in the settings and the one in `server.public_url`. IP addresses and `localhost`
+    /// are always accepted, because nobody can point them elsewhere.
     pub(super) fn of(settings: &ServerSettings) -> Self {
         let public = settings.public_url.as_ref().and_then(|url| url.host_str());
         let listed = settings.hosts.iter().map(String::as_str);
@@ -40,10 +41,10 @@ impl Hosts {
     }
 }
 
-/// Refuses calls that name another host or come from the page of another site, and keeps answers out
-/// of caches and out of content sniffing.
+/// Rejects calls that name another host or come from another site's page. Forbids caching and
+/// content sniffing of answers.
 pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
-    // Others have their turn between the calls that one client sends without waiting for the answers.
+    // Lets other connections run between the pipelined calls of one client.
     yield_now().await;
     let mut response = match check(&hosts, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -75,7 +76,7 @@ fn check(hosts: &Hosts, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The host and port that the call names: exactly once, as HTTP/1.1 asks (RFC 9112, 3.2).
+/// The host and port of the call, which must be named exactly once (RFC 9112, 3.2).
 fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Problem> {
     let refused = |detail: &str| Problem::new(ProblemCode::InvalidHeader, detail);
     let mut named = headers.get_all(header::HOST).iter();
@@ -85,11 +86,11 @@ fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Problem> {
     }
     let host = host.to_str().ok().and_then(|host| host.parse().ok());
     let host = host.ok_or_else(|| refused("the header `Host` names no host"))?;
-    // In absolute form the address itself says it, whatever the header says.
+    // An absolute URI takes precedence over the header `Host`.
     Ok(uri.authority().cloned().unwrap_or(host))
 }
 
-/// Whether `origin` is `http://` or `https://` and the host and port that were called.
+/// Whether `origin` is `http://` or `https://` with the host and port of the call.
 fn is_origin_of(origin: &HeaderValue, called: &Authority) -> bool {
     let Some(Ok(origin)) = origin.to_str().ok().map(str::parse::<Uri>) else { return false };
     let usual_port = match origin.scheme_str() {

@@ -23,18 +23,18 @@ use super::{
 };
 use crate::metrics::{self, GAUGES};
 
-/// How much older than its wait the last poll of a role may be: polls end early or in time, and a
-/// stuck one is given up after ten seconds and tried again after a back-off of thirty at most.
+/// How much older than its wait the last poll of a role may be. Polls end in time; one that hangs
+/// is abandoned after ten seconds, and repeated after a backoff of at most thirty.
 const POLL_GRACE: Duration = Duration::from_secs(45);
 
-/// That all is well.
+/// The answer of a healthy process.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// `ok`.
+    /// Always `ok`.
     status: &'static str,
 }
 
-/// Says that the process lives.
+/// Answers if the process is alive.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -45,7 +45,8 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Says whether the roles that poll hear from their queues, and whether every planned worker runs.
+/// Answers 200 if the roles of this process receive from their queues and every planned worker
+/// runs.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -80,7 +81,7 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
     Ok(Json(Health { status: "ok" }))
 }
 
-/// The metrics in the text format of Prometheus.
+/// Returns metrics in the text format of Prometheus.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -88,15 +89,15 @@ pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Probl
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")),
 )]
 pub(crate) async fn metrics(State(api): State<Api>) -> Response {
-    // One of the roles is enough: where depths are asked for, they are billed.
+    // Only the API measures depths: reading a depth may be billed, so one role is enough.
     let has_api = api.settings.server.roles.contains(&Role::Api);
     let gauges = if has_api { Gauges::measure(&api).await.render() } else { String::new() };
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (content_type, api.metrics.render() + &gauges).into_response()
 }
 
-/// What stands in the queues and in the store at this moment. What cannot be read is absent, and
-/// the log says why: a scrape shows the rest.
+/// The state of the queues and of the store. What cannot be read is logged and left out, so that
+/// the scrape still shows the rest.
 #[derive(Default)]
 struct Gauges {
     depths: Vec<(QueueName, Depth)>,

@@ -18,8 +18,9 @@ use super::{
 };
 use crate::metrics;
 
-/// Uploads an image: its bytes are the body, of any content type but `multipart/…`. A `Content-Encoding` of
-/// `gzip`, `deflate` or `br` is undone; the limit holds for what comes out.
+/// Uploads an image. The body has its bytes, with any content type except `multipart/…`. A
+/// `Content-Encoding` of `gzip`, `deflate` or `br` is decoded; the limit applies to the decoded
+/// bytes.
 #[utoipa::path(
     post,
     path = "/v1/images",
@@ -72,7 +73,7 @@ pub(crate) async fn upload_image(
     Ok((StatusCode::CREATED, Json(UploadedImage { url, sha256, size_bytes })))
 }
 
-/// The content encodings of an upload, if it is no form.
+/// The content encodings of an upload. A problem if the body is a form.
 fn check_type(headers: &HeaderMap) -> Result<ContentEncodings, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = |text: &str| text.trim_start().to_ascii_lowercase().starts_with("multipart/");
@@ -84,7 +85,8 @@ fn check_type(headers: &HeaderMap) -> Result<ContentEncodings, Problem> {
     Ok(ContentEncodings::parse(values.map(|value| value.to_str().unwrap_or("unreadable")))?)
 }
 
-/// Undoes the encoding of an upload, of as many at once as there are cores: a few bytes may become many.
+/// Decodes the encoding of an upload. At most as many uploads are decoded at once as there are
+/// cores, because a few bytes may expand to many.
 async fn decode(
     api: &Api,
     image: StagedImage,

@@ -3,10 +3,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::problem::{Problem, ProblemCode};
 
-/// Longest path of a field that a problem repeats, in characters: the client knows the rest.
+/// Most characters of a field's path that a problem repeats.
 const MAX_FIELD_CHARS: usize = 200;
 
-/// What the parser expects, in the words of JSON.
+/// The parser's names of types, and those of JSON.
 const WORDS: [(&str, &str); 5] = [
     ("a JSON number", "a whole number"),
     ("a map", "an object"),
@@ -15,14 +15,14 @@ const WORDS: [(&str, &str); 5] = [
     ("u32", "a whole number"),
 ];
 
-/// Reads a JSON object; a field that is wrong is named with its path.
+/// Parses a JSON object. The problem names an invalid field by its path.
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json);
     let Object(value) = parsed.map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
-        // To the parser, JSON that it cannot hold is not JSON: it is deep, or a number is large.
+        // The parser reports valid JSON as invalid if it is nested too deeply or has a huge number.
         match serde_json::from_slice::<IgnoredAny>(bytes) {
             Err(syntax) if !error.is_data() => malformed(&syntax),
             _ => Problem::fields(ProblemCode::InvalidField, vec![wrong_field(&path, &error)]),
@@ -36,7 +36,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(ProblemCode::MalformedJson, error.to_string())
 }
 
-/// Which field is wrong, and how it must be. The parser tells it in a text alone.
+/// The invalid field and what is expected. The parser has both only as text.
 fn wrong_field(path: &str, error: &serde_json::Error) -> FieldError {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
@@ -53,14 +53,14 @@ fn wrong_field(path: &str, error: &serde_json::Error) -> FieldError {
             return field_error(top, "it is nested too deeply".to_owned());
         }
         "number out of range" => "the number is out of range".to_owned(),
-        // Said only of a name from a list.
+        // The parser says this only for a value that must be one of several names.
         "expected value" => "a string is wanted".to_owned(),
         _ => wanted(text),
     };
     field_error(if parent.is_empty() { "body" } else { parent }, message)
 }
 
-/// The last thing that the parser expected; before it comes what the client wrote.
+/// The type that the parser expected. It comes last, after what the client sent.
 fn wanted(text: &str) -> String {
     let Some((_, wanted)) = text.rsplit_once(", expected ") else { return text.to_owned() };
     let word = WORDS.iter().find(|(theirs, _)| *theirs == wanted).map_or(wanted, |(_, ours)| ours);

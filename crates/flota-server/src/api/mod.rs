@@ -1,4 +1,4 @@
-//! The HTTP calls.
+//! The endpoints of the HTTP API.
 
 mod acting;
 mod body;

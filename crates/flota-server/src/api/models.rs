@@ -11,7 +11,7 @@ use serde_json::value::to_raw_value;
 use super::{planned::missing, problem::Problem, state::Api};
 use crate::backlog::Measurement;
 
-/// Lists the known models, also those of which no worker runs.
+/// Lists the registered models, including those without a running worker.
 #[utoipa::path(
     get,
     path = "/v1/models",
@@ -46,7 +46,7 @@ pub(crate) async fn list_models(State(api): State<Api>) -> Result<Json<ModelList
     Ok(Json(ModelList { models, missing_workers }))
 }
 
-/// What the queues of `worker` hold together; `None` where one of them could not be read.
+/// The total depth of `worker`'s queues; `None` if one of them could not be read.
 fn depth_of(
     worker: &WorkerName,
     names: &QueueNames,

@@ -1,10 +1,10 @@
-//! Workers that are to run and do not.
+//! Planned workers that do not run.
 
 use flota_api::MissingWorker;
 use flota_core::{ModelName, ports::RegisteredModel};
 use flota_platform::settings::ModelGroup;
 
-/// The sentences for those of `planned` of whose models some is not known, or has no worker.
+/// The workers of `planned` with a model that is not registered or has no running worker.
 pub(crate) fn missing(planned: &[ModelGroup], known: &[RegisteredModel]) -> Vec<MissingWorker> {
     planned.iter().filter_map(|worker| look(worker, known)).collect()
 }

@@ -15,14 +15,14 @@ use super::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PredictionParams {
-    /// The SHA-256 of the image's bytes, its address `flota://sha256/…`, or that of a version of an
-    /// object, `s3://bucket/key?versionId=…`.
+    /// The SHA-256 of the image's bytes, its URL `flota://sha256/…`, or the URL of an object's
+    /// version, `s3://bucket/key?versionId=…`.
     image: String,
-    /// Only what this model says.
+    /// Only predictions of this model.
     model: Option<String>,
 }
 
-/// Lists the predictions of an image's content, under any name and by any client.
+/// Lists the predictions for the content of an image, submitted by any client under any URL.
 #[utoipa::path(
     get,
     path = "/v1/predictions",
@@ -47,7 +47,7 @@ pub(crate) async fn list_predictions(
     Ok(Json(CachedImage { sha256: Some(sha256), predictions }))
 }
 
-/// The content that `image` names; `None` where it is an object whose content is not known.
+/// The SHA-256 of `image`; `None` if it is an object whose content is not known.
 async fn content(api: &Api, image: &str) -> Result<Option<Sha256>, Problem> {
     if !image.starts_with(OBJECT_PREFIX) {
         let digest = image.strip_prefix(UPLOADED_PREFIX).unwrap_or(image);

@@ -9,18 +9,18 @@ use flota_core::{PortError, with_causes};
 use flota_platform::DiskLow;
 use tracing::{error, warn};
 
-/// Most fields that one problem names.
+/// Most fields in one problem.
 const MAX_FIELD_ERRORS: usize = 20;
 
-/// What the API answers instead of what was asked: RFC 9457, `application/problem+json`.
+/// An error answer: RFC 9457, `application/problem+json`.
 #[derive(Debug)]
 pub(crate) struct Problem {
     code: ProblemCode,
-    // Boxed: results stay small.
+    // Boxed to keep results small.
     body: Box<Body>,
 }
 
-/// The status of a problem, and its title.
+/// The status and the title of a problem.
 fn parts(code: ProblemCode) -> (StatusCode, &'static str) {
     match code {
         ProblemCode::MalformedJson => (StatusCode::BAD_REQUEST, "The body is not JSON"),
@@ -102,7 +102,7 @@ impl Problem {
         Self { code, body: Box::new(body) }
     }
 
-    /// Names the fields that are wrong. There is at least one.
+    /// A problem about invalid fields, at least one.
     pub(crate) fn fields(code: ProblemCode, mut errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => format!("`{}`: {}", only.field, only.message),
@@ -129,7 +129,7 @@ impl Problem {
 }
 
 impl From<PortError> for Problem {
-    /// Logs the cause, which the client does not get to see.
+    /// Logs the cause, which the client must not see.
     fn from(error: PortError) -> Self {
         let cause = with_causes(&error);
         match error {

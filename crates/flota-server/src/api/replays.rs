@@ -12,11 +12,11 @@ use super::{
     state::Api,
 };
 
-/// Replays of a list where the client does not say.
+/// Default size of a list.
 const DEFAULT_LIST: usize = 20;
-/// Most replays of a list.
+/// Largest list.
 const MAX_LIST: usize = 100;
-/// How often stopping is tried: the server that runs the replay writes at the same time.
+/// How often stopping is tried. The server that runs the replay writes at the same time.
 const MAX_STOP_TRIES: usize = 20;
 
 /// The query of `GET /v1/replays`.
@@ -24,14 +24,14 @@ const MAX_STOP_TRIES: usize = 20;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReplayParams {
-    /// Of this model.
+    /// Only replays of this model.
     #[param(value_type = Option<String>)]
     model: Option<ModelName>,
-    /// At most so many: 20 if absent, 100 at most.
+    /// Most replays to return: 20 by default, at most 100.
     limit: Option<usize>,
 }
 
-/// Lists replays, the newest first.
+/// Lists replays, newest first.
 #[utoipa::path(
     get,
     path = "/v1/replays",
@@ -51,7 +51,7 @@ pub(crate) async fn list_replays(
     Ok(Json(ReplayList { replays: replays.into_iter().map(ReplayView::from).collect() }))
 }
 
-/// Shows where a replay stands.
+/// Shows the state and the progress of a replay.
 #[utoipa::path(
     get,
     path = "/v1/replays/{id}",
@@ -69,7 +69,7 @@ pub(crate) async fn show_replay(
     Ok(Json(find(&api, &id).await?.into()))
 }
 
-/// Stops a replay. What it has begun goes on.
+/// Stops a replay. Tasks that were sent still run.
 #[utoipa::path(
     post,
     path = "/v1/replays/{id}/stop",
@@ -103,7 +103,7 @@ pub(crate) async fn stop_replay(
     Err(Problem::new(ProblemCode::StoreUnavailable, "the replay is busy, try again in a moment"))
 }
 
-/// The replay, or the problem that there is none.
+/// Reads a replay. A problem if it does not exist.
 async fn find(api: &Api, id: &str) -> Result<Replay, Problem> {
     let not_found = || {
         let id: String = id.chars().take(80).collect();

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::request_state::{EndedPage, Page, RequestState, views};
 
-/// Outcomes of a page where the client does not say.
+/// Default number of outcomes in a page.
 const DEFAULT_PAGE: usize = 100;
-/// Most outcomes of a page: with the largest predictions it has a few megabytes.
+/// Most outcomes in a page. With the largest predictions, the answer has a few megabytes.
 const MAX_PAGE: usize = 200;
 
 /// The query of `GET /v1/requests/{id}`.
@@ -22,26 +22,26 @@ const MAX_PAGE: usize = 200;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ShowParams {
-    /// Answer when the request is finished, or after so many seconds, 60 at most.
+    /// Answer when the request is finished, or after this many seconds, at most 60.
     wait: Option<u64>,
-    /// Only outcomes of tasks whose number is larger.
+    /// Only outcomes of tasks with a higher number.
     after: Option<u32>,
-    /// At most so many outcomes: 100 if absent, 200 at most.
+    /// Most outcomes to return: 100 by default, at most 200.
     limit: Option<usize>,
-    /// The outcomes as they were recorded in this round, instead of the latest of each task.
+    /// Return the outcomes of this round instead of the latest of each task.
     round: Option<u32>,
 }
 
-/// The query of a redelivery.
+/// The query of `POST /v1/requests/{id}/callback`.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RedeliverParams {
-    /// The callback of this round; of the last finished one if absent.
+    /// The round of the callback; by default the last finished one.
     round: Option<u32>,
 }
 
-/// Shows where a request stands.
+/// Shows the status and the outcomes of a request.
 #[utoipa::path(
     get,
     path = "/v1/requests/{id}",
@@ -70,7 +70,7 @@ pub(crate) async fn show_request(
     Ok(Json(load(&api, id, page).await?))
 }
 
-/// Delivers a finished round's callback once more, at once, with the same `webhook-id`.
+/// Delivers the callback of a finished round again, at once and with the same `webhook-id`.
 #[utoipa::path(
     post,
     path = "/v1/requests/{id}/callback",
@@ -98,7 +98,7 @@ pub(crate) async fn redeliver_callback(
     Ok((StatusCode::ACCEPTED, Json(callback.into())))
 }
 
-/// The callback of `round`, or else of the last round that has one.
+/// The callback of `round`, or of the last round that has one.
 async fn callback(api: &Api, id: RequestId, round: Option<u32>) -> Result<Callback, Problem> {
     let callbacks = api.platform.callbacks.of_request(id).await?;
     let is_wanted = |callback: &Callback| round.is_none_or(|round| round == callback.id.round);
@@ -108,7 +108,7 @@ async fn callback(api: &Api, id: RequestId, round: Option<u32>) -> Result<Callba
     })
 }
 
-/// The id of a request; another text names no request.
+/// Parses a request's id. Other text is answered with 404.
 fn parse_id(text: &str) -> Result<RequestId, Problem> {
     text.parse().map_err(|error: flota_core::IdError| {
         Problem::new(ProblemCode::RequestNotFound, error.to_string())
@@ -122,12 +122,12 @@ impl Page {
     }
 }
 
-/// A request that was accepted just now, of which nothing is recorded.
+/// The view of a request that was accepted just now and has no outcomes.
 pub(super) fn accepted(request: Request) -> RequestView {
     view(RequestState::accepted(request), Vec::new(), Vec::new(), None)
 }
 
-/// Reads where the request stands, and a page of its outcomes.
+/// Reads the state of a request and a page of its outcomes.
 pub(super) async fn load(api: &Api, id: RequestId, page: Page) -> Result<RequestView, Problem> {
     let (requests, predictions) = (api.platform.requests.as_ref(), &api.platform.predictions);
     let Some(state) = RequestState::load(requests, id).await? else {

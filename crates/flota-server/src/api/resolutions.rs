@@ -12,10 +12,11 @@ use super::{
 };
 use crate::replay::ReplayResult;
 
-/// Most dead letters that one call discards: the call stays short, and can be repeated.
+/// Most dead letters that one call discards. It keeps the call short; the caller can repeat it.
 const MAX_DISCARD: usize = 1_000;
 
-/// Runs the task of a dead letter again, in a new round of its request, or sends a message again.
+/// Replays a dead letter: runs its task again in a new round of the request, or sends its message
+/// again.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/{id}/replay",
@@ -52,7 +53,7 @@ pub(crate) async fn replay_dead_letter(
     Ok(Json(find(&api, &id).await?.into()))
 }
 
-/// Gives a dead letter up: it is kept, and not open any more.
+/// Discards a dead letter. It stays stored, but is no longer open.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/{id}/discard",
@@ -79,7 +80,7 @@ pub(crate) async fn discard_dead_letter(
     Ok(Json(find(&api, &id).await?.into()))
 }
 
-/// Gives up many dead letters.
+/// Discards many dead letters.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/discard",
@@ -113,7 +114,7 @@ pub(crate) async fn discard_dead_letters(
     Ok(Json(DiscardAnswer { discarded_count, next_after: page.next_after }))
 }
 
-/// A selection whose text is of a length that is looked for.
+/// Checks the length of the text to search for.
 pub(super) fn checked(selection: DeadLetterSelection) -> Result<DeadLetterSelection, Problem> {
     if selection.text.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
         let message = format!("{MAX_SEARCH_CHARS} characters at most are wanted");
@@ -123,7 +124,7 @@ pub(super) fn checked(selection: DeadLetterSelection) -> Result<DeadLetterSelect
     Ok(selection)
 }
 
-/// The problem of a task that does not run again.
+/// The problem for a dead letter that cannot be replayed; `None` if it can.
 pub(super) fn refusal(rerun: ReplayResult) -> Option<(ProblemCode, &'static str)> {
     match rerun {
         ReplayResult::InRound(_) => None,

@@ -34,8 +34,8 @@ use super::{
 };
 use crate::metrics::measure_http;
 
-/// All calls, or those of operation alone where this process has not the role of the API. What goes
-/// wrong, whatever it is, is answered with a problem.
+/// The router of all calls, or only of health and metrics if this process does not have the role
+/// `api`. Every error is answered with a problem.
 pub(crate) fn router(api: Api) -> Router {
     let calls = match api.settings.server.roles.contains(&Role::Api) {
         true => calls(),
@@ -43,21 +43,23 @@ pub(crate) fn router(api: Api) -> Router {
     };
     let (router, document) = calls.split_for_parts();
     let hosts = Hosts::of(&api.settings.server);
-    // Written once: it takes long, and a client may ask for it again and again.
+    // Built once, because it takes long and clients may request it often.
     let document = Bytes::from(document::complete(document).to_string());
     let content_type = [(CONTENT_TYPE, "application/json")];
     let router = router.route("/openapi.json", get(async move || (content_type, document.clone())));
     guarded(router.fallback(not_found), hosts).with_state(api)
 }
 
-/// What is left for clients for whom there is no place: operation, and a refusal of all other calls.
+/// The router for clients beyond the limit of connections. It serves health and metrics, and
+/// rejects all other calls.
 pub(crate) fn reserve(api: Api) -> Router {
     let hosts = Hosts::of(&api.settings.server);
     let (router, _) = operation().split_for_parts();
     guarded(router.fallback(busy), hosts).with_state(api)
 }
 
-/// Answers with a problem where there is no call, where one panics, and who may not call.
+/// Adds the host and origin checks, metrics and tracing. Unknown methods and panics are answered
+/// with problems.
 pub(super) fn guarded<S>(router: Router<S>, hosts: Hosts) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -70,7 +72,7 @@ where
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 
-/// Schemas that no call takes or answers.
+/// Schemas that no call uses.
 #[derive(OpenApi)]
 #[openapi(components(schemas(CallbackBody)))]
 struct Webhooks;
@@ -108,7 +110,7 @@ fn calls() -> OpenApiRouter<Api> {
         .routes(routes!(replays::stop_replay))
 }
 
-/// Without the query, which may hold a signed address.
+/// Leaves out the query, which may contain a signed URL.
 fn span(request: &Request) -> Span {
     info_span!("http", method = %request.method(), path = request.uri().path())
 }
@@ -119,7 +121,7 @@ async fn not_found(uri: Uri) -> Problem {
 }
 
 async fn busy(request: Request) -> Problem {
-    // A client that is cut off while it writes never reads the answer.
+    // A client whose connection is cut while it writes never reads the answer.
     if !request.headers().contains_key(EXPECT) {
         discard(request.into_body()).await;
     }

@@ -22,17 +22,17 @@ use super::{
 };
 use crate::groups::Groups;
 
-/// So many are evaluated before the others are begun.
+/// Dead letters that are replayed and evaluated before the others.
 const CANARY_COUNT: u32 = 10;
-/// Where more of a hundred fail again, the cause stands still: the replay stops.
+/// If a higher percentage fails again, the cause has not been removed, and the replay stops.
 const MAX_FAILED_PERCENT: u32 = 20;
-/// Dead letters that a dry run shows.
+/// Dead letters in the answer of a dry run.
 const SAMPLE: usize = 10;
-/// Highest rate that can be asked for: no replay is faster.
+/// Highest accepted rate. No replay is faster.
 const MAX_RATE_PER_SECOND: u32 = 10_000;
 
-/// Starts a replay of a model's dead letters, or only says what it would do. One runs at a time for
-/// each model; any server goes on with it.
+/// Starts a replay of dead letters of one model, or reports what it would do. One replay runs at a
+/// time for each model. Any server may run it.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/replay",
@@ -83,7 +83,7 @@ pub(crate) async fn replay_dead_letters(
     Ok((StatusCode::ACCEPTED, location, Json(ReplayView::from(replay))).into_response())
 }
 
-/// What `body` asks for.
+/// The model and the plan that `body` asks for.
 fn plan(body: ReplayBody, now: Timestamp) -> Result<(ModelName, ReplayPlan), Problem> {
     let wrong = |field, message: String| {
         Problem::fields(ProblemCode::InvalidValue, vec![FieldError::new(field, message)])
@@ -104,7 +104,7 @@ fn plan(body: ReplayBody, now: Timestamp) -> Result<(ModelName, ReplayPlan), Pro
         reason,
         code,
         since,
-        // What the replay itself leaves behind is not its own.
+        // The replay must not select dead letters that it creates itself.
         until: Some(until.map_or(now, |until| until.min(now))),
         text,
     };

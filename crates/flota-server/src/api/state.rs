@@ -13,12 +13,12 @@ use crate::{
     submissions::Submissions,
 };
 
-/// How soon a waiting call looks again by itself, for another process may have finished the request,
+/// First wait until a waiting call reads the request again: another process may have finished it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// and how long it waits at most between two looks, so that thousands of waits cost the store little.
+/// Longest such wait, so that thousands of waiting calls cost the store little.
 const LOOK_AGAIN_CAP: Duration = Duration::from_secs(8);
 
-/// What the calls of the API share.
+/// The state that all calls share.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) platform: Platform,
@@ -30,36 +30,36 @@ pub(crate) struct Api {
     pub(crate) queue_names: QueueNames,
     pub(crate) notifications: Arc<Notifications>,
     pub(crate) backlogs: Arc<Backlogs>,
-    /// Of the roles that this process has.
+    /// The roles of this process that poll a queue.
     pub(crate) polls: Vec<Poll>,
     pub(crate) metrics: Metrics,
-    /// Ends waits, so that they do not hold up the end.
+    /// Ends waiting calls when the server stops.
     pub(crate) stop: CancellationToken,
-    /// Places of calls that wait for a request.
+    /// Permits of calls that wait for a request.
     pub(crate) waits: Arc<Semaphore>,
-    /// Bytes of bodies that are arriving.
+    /// Memory for bodies that are arriving.
     pub(crate) bodies: Arc<Shares>,
-    /// Turns of uploads whose content encoding is undone.
+    /// Permits of uploads whose content encoding is being decoded.
     pub(crate) decoding: Arc<Semaphore>,
 }
 
-/// Whether a role hears from its queue.
+/// The polls of a role.
 #[derive(Clone)]
 pub(crate) struct Poll {
-    /// What people call the role.
+    /// The name of the role in messages.
     pub(crate) of: &'static str,
     pub(crate) health: Arc<PollHealth>,
 }
 
 impl Api {
-    /// Waits until all rounds of `id` are finished, but not longer than `wait`; whether there was room for
-    /// another waiting call.
+    /// Waits until all rounds of `id` are finished, at most for `wait`. False if too many calls are
+    /// waiting already.
     pub(crate) async fn until_finished(&self, id: RequestId, wait: Duration) -> PortResult<bool> {
         let Ok(_place) = self.waits.try_acquire() else { return Ok(false) };
         let deadline = Instant::now() + wait;
         let mut pause = LOOK_AGAIN;
         loop {
-            // Before the look, so that nothing is missed in between.
+            // Created before the read, so that no notification is missed in between.
             let mut waiter = self.notifications.waiter(id);
             let rounds = self.platform.requests.rounds(id).await?;
             if rounds.last().is_none_or(|last| last.finished_at.is_some()) {

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::problem::{Problem, ProblemCode};
 
-/// A submission that was checked, but for whether its models are known.
+/// A checked submission.
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) images: Vec<ImageRef>,
@@ -21,8 +21,8 @@ pub(crate) struct Checked {
     pub(crate) metadata: Option<Metadata>,
 }
 
-/// What makes two submissions the same one: the hash of what they say, not of how it was written; but of
-/// their metadata as it was written, for that is what they get back.
+/// Identifies equal submissions. It hashes the parsed fields, so that formatting does not matter;
+/// metadata is hashed as written, because it is returned as written.
 pub(crate) fn fingerprint(submission: &Submission) -> Sha256 {
     let read = Submission { metadata: None, ..submission.clone() };
     let mut said = serde_json::to_value(read).expect("plain data is always JSON");
@@ -31,8 +31,8 @@ pub(crate) fn fingerprint(submission: &Submission) -> Sha256 {
     Sha256::of(format!("{said}{metadata}").as_bytes())
 }
 
-/// Checks every value. `known` are the registered models with their workers; `policy` says where
-/// a callback may go, `backend` where an image may be.
+/// Checks every field. `known` are the registered models and their workers, `policy` has the
+/// allowed receivers of callbacks, and `backend` decides which image URLs are allowed.
 pub(crate) fn check(
     submission: Submission,
     known: &[Route],
@@ -172,7 +172,7 @@ fn check_spelling(address: &str) -> Result<(), String> {
     if address.len() > MAX_ADDRESS_BYTES {
         return Err(format!("{} bytes; {MAX_ADDRESS_BYTES} is the limit", address.len()));
     }
-    // What JSON escapes would grow in a message, whose size is bounded.
+    // JSON would escape these characters, so that a message could exceed its size.
     let is_strange = |c: char| {
         c.is_control() || c.is_whitespace() || matches!(c, '"' | '\\' | '\u{fffe}' | '\u{ffff}')
     };

@@ -23,8 +23,8 @@ use crate::{request_state::Page, submissions::Taken};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Submits a request: every model looks at every image. 202 means that it is kept, and that each
-/// of its tasks will end, whatever dies meanwhile.
+/// Submits a request, which runs every model on every image. The answer 202 means that the request
+/// is durable and that each of its tasks will end, even if processes are killed.
 #[utoipa::path(
     post,
     path = "/v1/requests",
@@ -61,7 +61,7 @@ pub(crate) async fn submit_request(
     let view = match is_new && !taken.is_begun && wait.is_none() {
         true => accepted(request),
         false => match load(&api, id, Page::first()).await {
-            // It is accepted whatever the store answers now: a problem would make the client submit it again.
+            // The request is accepted already. An error would make the client submit it again.
             Err(_) if is_new => accepted(request),
             view => view?,
         },
@@ -83,7 +83,8 @@ pub(crate) async fn submit_request(
     Ok(response)
 }
 
-/// Keeps the request and sends its tasks; its id, or that of the one that was submitted before.
+/// Stores the request and sends its tasks. The id is that of an earlier request if the client
+/// repeats a submission.
 async fn accept(
     api: &Api,
     headers: &HeaderMap,
