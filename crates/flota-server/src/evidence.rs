@@ -1,9 +1,10 @@
-//! Whether open tasks may still lie on a queue, so that only lost ones are sent again.
+//! Decides whether open tasks may still be on a queue, so that the sweeper sends only lost ones
+//! again.
 //!
-//! A queue that finds messages by their pack says so exactly. SQS does not, nor does it say how old
-//! its oldest message is; then a pack is taken for lost once each queue that may hold it was seen empty
-//! twice, or once the workers receive only what was sent well after it. That may err: a copy that was
-//! needless carries its number, and costs its worker one read.
+//! An embedded queue can look up the messages of a pack. SQS cannot, and does not give the age of
+//! its oldest message either. There, a pack is taken for lost once each queue that may hold it was
+//! seen empty twice, or once the workers receive only messages that were sent well after it. This
+//! may be wrong; a needless copy has a copy number, and costs its worker one read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,40 +19,43 @@ use flota_core::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-/// A queue that is seen empty twice, so far apart, is: its counts lag behind by a minute.
+/// A queue that is seen empty twice, this far apart, is empty. The counts of SQS lag by up to a
+/// minute.
 const EMPTY_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// Messages do not come in their order: one may be received so long after those that were sent later.
+/// Messages are not received in order: one may come this much later than messages that were sent
+/// after it.
 const DISORDER: SignedDuration = SignedDuration::from_mins(10);
-/// So long a message may come late where some are delayed: a task that is tried again waits as one.
+/// The same if some messages are delayed: a task that is retried waits as a delayed message.
 const DISORDER_OF_DELAYED: SignedDuration = SignedDuration::from_hours(1);
-/// Outcomes that wait to be recorded and are no backlog: a recorder is done with them in a moment.
+/// So few waiting outcomes are no backlog; a recorder needs a moment for them.
 const FEW_OUTCOMES: u64 = 100;
 
-/// Finds out what is lost.
+/// Finds lost packs.
 pub(crate) struct Evidence {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) models: Arc<dyn Models>,
     pub(crate) directory: Arc<ModelDirectory>,
     pub(crate) queue_names: QueueNames,
-    /// A round that is younger and still due was never sent: what sent it would have moved its time.
+    /// A due round that is younger than this was never sent: sending it would have moved its due
+    /// time.
     pub(crate) sent_within: Duration,
-    /// Since when queues were seen empty at each look.
+    /// Since when each queue was seen empty every time.
     pub(crate) empty_since: Mutex<BTreeMap<QueueName, Timestamp>>,
 }
 
-/// An open part of a pack, and the last copy of it.
+/// The open tasks of a pack, and the last copy that was sent of them.
 pub(crate) type OpenPack = (Pack, Option<Resend>);
 
-/// What is known of a round's open packs.
+/// What is known about the open packs of a round.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// Nobody can have these.
+    /// Packs that no queue and no worker has.
     pub(crate) lost: Vec<OpenPack>,
-    /// How soon another look may find more, where that is sooner than usual.
+    /// When another check may find more, if that is sooner than usual.
     pub(crate) look_again: Option<Duration>,
 }
 
-/// What one sweep saw of queues and workers; each is asked once.
+/// The queues and workers as one sweep sees them. Each is read once per sweep.
 pub(crate) struct Look<'e> {
     evidence: &'e Evidence,
     now: Timestamp,
@@ -64,25 +68,25 @@ struct Workers {
     known: KnownModels,
 }
 
-/// What a queue says of a message that was sent to it.
+/// Whether a queue may hold a message that was sent to it.
 enum Answer {
-    /// It is not there.
+    /// It does not hold the message.
     Gone,
-    /// Nobody can tell, or it is there.
+    /// It may hold the message.
     Unknown,
-    /// It is not there if the queue is still empty a little later.
+    /// It does not hold the message if it is still empty a little later.
     EmptyNow,
 }
 
 impl Evidence {
-    /// A look at `now`.
+    /// A view at `now`.
     pub(crate) fn look(&self, now: Timestamp) -> Look<'_> {
         Look { evidence: self, now, workers: None, depths: BTreeMap::new() }
     }
 }
 
 impl Look<'_> {
-    /// Which of the `open` packs of `round` nobody can have.
+    /// Finds the lost ones of the `open` packs of `round`.
     pub(crate) async fn lost(
         &mut self,
         request: &Request,
@@ -114,7 +118,7 @@ impl Look<'_> {
         Ok(findings)
     }
 
-    /// Looks for a pack that was sent at `sent_at`, on all queues where it or its outcomes may be.
+    /// Checks all queues that may hold a pack, which was sent at `sent_at`, or its outcomes.
     async fn look_for(
         &mut self,
         request: &Request,
@@ -159,11 +163,13 @@ impl Look<'_> {
         }
     }
 
-    /// Before when all that was sent to `worker` was received: by the process that is least far.
+    /// The time before which all messages to `worker` have been received, by the process that is
+    /// furthest behind.
     async fn drained_to(&mut self, worker: &WorkerName) -> PortResult<Option<Timestamp>> {
         let alive = &self.workers().await?.alive;
         let marks = alive.iter().filter(|line| line.worker == *worker).map(|line| line.drained_to);
-        // One that has not said yet is less far than all others.
+        // `None` is less than every time: a process that has not reported yet counts as furthest
+        // behind.
         Ok(marks.min().flatten())
     }
 
@@ -183,7 +189,7 @@ impl Look<'_> {
             return Ok(*depth);
         }
         let depth = match self.evidence.queue.depth(queue).await {
-            // A queue that was removed holds nothing.
+            // A queue that was deleted holds nothing.
             Err(PortError::Permanent { .. }) => Depth::default(),
             depth => depth?,
         };

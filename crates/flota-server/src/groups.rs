@@ -1,4 +1,4 @@
-//! How many dead letters there are, by model and reason.
+//! Counts dead letters by model and reason.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use flota_core::{
 };
 use jiff::Timestamp;
 
-/// Most dead letters that are counted: who has more will not count them one by one.
+/// Most dead letters that are counted.
 const MAX_COUNTED: u64 = 100_000;
-/// Dead letters read at once.
+/// Dead letters per read.
 const PAGE: usize = 500;
 
-/// Dead letters, counted.
+/// Numbers of dead letters.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    /// The largest first.
+    /// The groups, largest first.
     pub(crate) groups: Vec<Group>,
-    /// Whether all were counted.
+    /// Whether all dead letters were counted.
     pub(crate) is_complete: bool,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Group {
     pub(crate) count: u64,
     pub(crate) oldest_at: Timestamp,
     pub(crate) newest_at: Timestamp,
-    /// The last error of the newest.
+    /// The last error of its newest dead letter.
     pub(crate) message: String,
 }
 
@@ -59,13 +59,13 @@ impl Groups {
         Ok(Self { groups, is_complete: filter.after.is_none() })
     }
 
-    /// How many there are.
+    /// The number of dead letters in all groups.
     pub(crate) fn count_all(&self) -> u64 {
         self.groups.iter().map(|group| group.count).sum()
     }
 }
 
-/// Counts a dead letter; they come the oldest first.
+/// Adds a dead letter. They must come oldest first.
 fn add(groups: &mut BTreeMap<(Option<ModelName>, Reason), Group>, letter: DeadLetter) {
     let key = (letter.model().cloned(), letter.reason);
     let DeadLetter { reason, message, created_at, .. } = letter;

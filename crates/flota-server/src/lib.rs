@@ -1,5 +1,5 @@
-//! The server: the HTTP API, and beside it the recorder, the sweeper, the notifier and the
-//! ingest, each alone or together in a process.
+//! The server: the HTTP API, recorder, sweeper, notifier and ingest. A process runs any of these
+//! roles.
 
 mod api;
 mod backlog;

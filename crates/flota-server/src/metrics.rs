@@ -1,4 +1,4 @@
-//! What the roles of the server measure, and the events that are logged and counted together.
+//! The metrics of the server, and events that are logged and counted together.
 
 mod described;
 
@@ -26,34 +26,34 @@ use self::described::{
     CALLBACK_SECONDS, HTTP_SECONDS, REQUEST_SECONDS, STAGE_SECONDS, TASK_SECONDS,
 };
 
-/// What became of an upload event.
+/// The result of an upload event.
 #[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum UploadResult {
-    /// A rule says what to do with it.
+    /// A rule matches.
     Taken,
     /// No rule matches.
     Ignored,
-    /// Its request is there.
+    /// A request for the upload exists already.
     Repeated,
-    /// Its prediction is there.
+    /// The prediction exists already.
     Cached,
     /// The message reports no upload.
     Foreign,
 }
 
-/// What the sweeper did with an overdue round.
+/// The result of a sweep of an overdue round.
 #[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum SweepAction {
     Finished,
     Resent,
-    /// Its messages are on a queue.
+    /// A queue still holds its messages.
     Waiting,
     Lost,
 }
 
-/// Why an outcome is not recorded.
+/// Why an outcome was not recorded.
 #[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum DropReason {
@@ -64,7 +64,7 @@ pub(crate) enum DropReason {
     PredictionDeleted,
 }
 
-/// What came of an attempt to deliver a callback.
+/// The result of an attempt to deliver a callback.
 #[derive(Debug, Clone, Copy, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum CallbackResult {
@@ -72,11 +72,11 @@ pub(crate) enum CallbackResult {
     Retried,
     Failed,
     Disabled,
-    /// It could not be sent, by no fault of the receiver.
+    /// The attempt failed because of us, not because of the receiver.
     OwnFault,
 }
 
-/// A request was accepted.
+/// Counts an accepted request.
 pub(crate) fn request_accepted(request: &Request) {
     counter!("flota_requests_accepted_total").increment(1);
     tasks_accepted(request.task_count() as usize);
@@ -84,50 +84,50 @@ pub(crate) fn request_accepted(request: &Request) {
         model_count = request.routes.len(), "request accepted");
 }
 
-/// Tasks were accepted.
+/// Counts accepted tasks.
 pub(crate) fn tasks_accepted(count: usize) {
     counter!("flota_tasks_accepted_total").increment(count as u64);
 }
 
-/// An image was uploaded.
+/// Counts an uploaded image.
 pub(crate) fn image_uploaded() {
     counter!("flota_images_uploaded_total").increment(1);
 }
 
-/// This became of so many upload events.
+/// Counts upload events.
 pub(crate) fn uploads(result: UploadResult, count: usize) {
     let result: &'static str = result.into();
     counter!("flota_uploads_total", "result" => result).increment(count as u64);
 }
 
-/// An uploaded object was gone before a worker fetched it.
+/// Counts an object that was gone before a worker fetched it.
 pub(crate) fn upload_gone() {
     counter!("flota_uploads_gone_total").increment(1);
 }
 
-/// Messages could not be sent in time.
+/// Counts messages that could not be sent in time.
 pub(crate) fn dispatch_failed(message_count: usize) {
     counter!("flota_dispatch_failures_total").increment(message_count as u64);
 }
 
-/// Tasks on `queue` were sent on to the workers that serve their models now.
+/// Counts tasks that were sent from `queue` to the workers that serve their models now.
 pub(crate) fn rerouted(queue: &QueueName, task_count: usize) {
     counter!("flota_tasks_rerouted_total").increment(task_count as u64);
     debug!(%queue, task_count, "tasks were moved to other workers");
 }
 
-/// A message that `queue` gave up was taken from its dead-letter queue.
+/// Counts a message from the dead-letter queue of `queue`.
 pub(crate) fn dlq_message(queue: &QueueName, reason: Reason) {
     let labels = [("queue", queue.to_string()), ("reason", reason.to_string())];
     counter!("flota_dlq_messages_total", &labels).increment(1);
 }
 
-/// A dead letter was replayed.
+/// Counts a replayed dead letter.
 pub(crate) fn dead_letter_replayed() {
     counter!("flota_dead_letters_replayed_total").increment(1);
 }
 
-/// A replay has ended: the line by which an operator finds what it did.
+/// Counts and logs the end of a replay.
 pub(crate) fn replay_ended(replay: &Replay) {
     let progress = &replay.progress;
     let (id, by, model) = (&replay.id, &replay.by, &replay.model);
@@ -146,13 +146,13 @@ pub(crate) fn replay_ended(replay: &Replay) {
     }
 }
 
-/// The sweeper did this with an overdue round.
+/// Counts a swept round.
 pub(crate) fn swept(action: SweepAction) {
     let action: &'static str = action.into();
     counter!("flota_sweeper_rounds_total", "action" => action).increment(1);
 }
 
-/// Outcomes were not recorded.
+/// Counts outcomes that were not recorded.
 pub(crate) fn outcomes_dropped(reason: DropReason, count: usize) {
     if count > 0 {
         let reason: &'static str = reason.into();
@@ -160,7 +160,7 @@ pub(crate) fn outcomes_dropped(reason: DropReason, count: usize) {
     }
 }
 
-/// A round was finished.
+/// Measures a finished round.
 pub(crate) fn round_finished(request: &Request, round: u32, now: Timestamp) {
     counter!("flota_rounds_finished_total").increment(1);
     if round == 1 {
@@ -169,35 +169,35 @@ pub(crate) fn round_finished(request: &Request, round: u32, now: Timestamp) {
     info!(request.id = %request.id, round, "request finished");
 }
 
-/// An attempt to deliver a callback has this result.
+/// Counts an attempt to deliver a callback.
 pub(crate) fn callback_attempted(result: CallbackResult) {
     let result: &'static str = result.into();
     counter!("flota_callbacks_total", "result" => result).increment(1);
 }
 
-/// Callbacks were put off for their receiver.
+/// Counts callbacks that wait because of their receiver's breaker or limits.
 pub(crate) fn callbacks_held_back(count: usize) {
     counter!("flota_callbacks_held_back_total").increment(count as u64);
 }
 
-/// Records or images of a kind were deleted by their age.
+/// Counts data of a kind that was deleted by age.
 pub(crate) fn deleted(kind: StoredKind, count: u64, size_bytes: u64) {
     let kind: &'static str = kind.into();
     counter!("flota_deleted_total", "kind" => kind).increment(count);
     counter!("flota_deleted_bytes_total", "kind" => kind).increment(size_bytes);
 }
 
-/// A database file was made smaller.
+/// Counts bytes that were returned to the file system.
 pub(crate) fn space_returned(bytes: u64) {
     counter!("flota_returned_bytes_total").increment(bytes);
 }
 
-/// A connection was refused.
+/// Counts a rejected connection.
 pub(crate) fn connection_refused() {
     counter!("flota_http_connections_refused_total").increment(1);
 }
 
-/// A task of `model`, accepted at `accepted_at`, has this outcome, and it is durable.
+/// Measures a durable outcome of `model`. `accepted_at` is when its request was accepted.
 pub(crate) fn outcome(model: &ModelName, outcome: &Outcome, accepted_at: Option<Timestamp>) {
     let (ending, code) = match &outcome.ending {
         Ending::Succeeded { cached: true, .. } => ("succeeded", "cached"),
@@ -224,12 +224,12 @@ pub(crate) fn outcome(model: &ModelName, outcome: &Outcome, accepted_at: Option<
     }
 }
 
-/// The callback of a round that finished at `finished_at` was delivered.
+/// Measures the delivery of a callback for a round that finished at `finished_at`.
 pub(crate) fn callback_delivered(finished_at: Timestamp, now: Timestamp) {
     histogram!(CALLBACK_SECONDS).record(between(finished_at, now));
 }
 
-/// What `queue` holds now.
+/// Sets the depth of `queue`.
 pub(crate) fn queue_depth(queue: &QueueName, depth: Depth) {
     let Depth { ready, in_flight, delayed } = depth;
     for (state, count) in [("ready", ready), ("in_flight", in_flight), ("delayed", delayed)] {
@@ -238,12 +238,12 @@ pub(crate) fn queue_depth(queue: &QueueName, depth: Depth) {
     }
 }
 
-/// So many processes of `worker` serve `model` now.
+/// Sets the number of processes of `worker` that serve `model`.
 pub(crate) fn workers_alive(model: &ModelName, worker: &WorkerName, count: u32) {
     gauge!("flota_workers_alive", &of_model(model, worker)).set(f64::from(count));
 }
 
-/// The work of `model` that waits now.
+/// Sets the backlog of `model`.
 pub(crate) fn backlog(model: &ModelName, worker: &WorkerName, backlog: &ModelBacklog) {
     let labels = of_model(model, worker);
     gauge!("flota_backlog_tasks", &labels).set(backlog.tasks as f64);
@@ -258,27 +258,27 @@ pub(crate) fn backlog(model: &ModelName, worker: &WorkerName, backlog: &ModelBac
     }
 }
 
-/// So many dead letters are open now.
+/// Sets the number of open dead letters.
 pub(crate) fn open_dead_letters(count: u64) {
     gauge!("flota_dead_letters_open").set(count as f64);
 }
 
-/// So many callbacks are not delivered yet.
+/// Sets the number of callbacks that are not delivered yet.
 pub(crate) fn pending_callbacks(count: u64) {
     gauge!("flota_callbacks_pending").set(count as f64);
 }
 
-/// So many bytes of the data folder's disk are free now.
+/// Sets the free bytes of the data folder's disk.
 pub(crate) fn disk_free(bytes: u64) {
     gauge!("flota_disk_free_bytes").set(bytes as f64);
 }
 
-/// Measures a call by its route: paths hold ids, and would make a series each.
+/// Measures a call by its route. Paths contain ids, and would make a series each.
 pub(crate) async fn measure_http(request: HttpRequest, next: Next) -> Response {
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let route = route.unwrap_or("none").to_owned();
-    // Methods are the caller's words: only those that routes take are told apart.
+    // Clients can send any method, so only known ones have a series.
     let method = match request.method().as_str() {
         "GET" => "GET",
         "POST" => "POST",
@@ -295,7 +295,7 @@ fn of_model(model: &ModelName, worker: &WorkerName) -> [(&'static str, String); 
     [("model", model.to_string()), ("worker", worker.to_string())]
 }
 
-/// Seconds from `from` to `to`; 0 where a clock was put back.
+/// Seconds from `from` to `to`; 0 if the clock went back.
 fn between(from: Timestamp, to: Timestamp) -> f64 {
     Duration::try_from(to.duration_since(from)).map_or(0.0, |passed| passed.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! What is receiver within the process when a round finishes, so that nobody has to poll for it.
+//! Notifications inside a process when a round finishes, so that nobody has to poll for it.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use std::{
 use flota_core::RequestId;
 use tokio::sync::{Notify, watch};
 
-/// Most requests that are waited for with a sender; further waits look again now and then only.
+/// Most requests with a notification. Further waiting calls only poll.
 const MAX_BELLS: usize = 10_000;
 
-/// Notifications between the roles of one process. Other processes poll the store.
+/// Notifications between the roles of a process. Other processes poll the store.
 #[derive(Default)]
 pub(crate) struct Notifications {
     callbacks: Notify,
@@ -20,7 +20,7 @@ pub(crate) struct Notifications {
     finished: Mutex<HashMap<RequestId, watch::Sender<()>>>,
 }
 
-/// A wait for one request. It ends its sender when nobody else waits for it.
+/// Waits for a request to finish. The last waiter of a request removes its sender.
 pub(crate) struct FinishedWaiter<'a> {
     notifications: &'a Notifications,
     id: RequestId,
@@ -28,34 +28,35 @@ pub(crate) struct FinishedWaiter<'a> {
 }
 
 impl Notifications {
-    /// Tells the notifier that a callback is due.
+    /// Notifies the notifier that a callback is due.
     pub(crate) fn callback_due(&self) {
         self.callbacks.notify_one();
     }
 
-    /// Ends when a callback became due since it last ended.
+    /// Waits for the next due callback, or returns at once if one became due since the last call.
     pub(crate) async fn until_callback_due(&self) {
         self.callbacks.notified().await;
     }
 
-    /// Tells the replayer that a replay was started.
+    /// Notifies the replayer that a replay was started.
     pub(crate) fn replay_started(&self) {
         self.replays.notify_one();
     }
 
-    /// Ends when a replay was started since it last ended.
+    /// Waits for the next started replay, or returns at once if one was started since the last
+    /// call.
     pub(crate) async fn until_replay_started(&self) {
         self.replays.notified().await;
     }
 
-    /// Tells all who wait that a round of `id` is finished.
+    /// Notifies all waiters that a round of `id` is finished.
     pub(crate) fn request_finished(&self, id: RequestId) {
         if let Some(sender) = self.finished().remove(&id) {
             sender.send_replace(());
         }
     }
 
-    /// A sender that rings once, when a round of `id` finishes from now on.
+    /// A waiter for the next round of `id` that finishes from now on.
     pub(crate) fn waiter(&self, id: RequestId) -> FinishedWaiter<'_> {
         let mut finished = self.finished();
         let has_room = finished.len() < MAX_BELLS || finished.contains_key(&id);
@@ -70,10 +71,10 @@ impl Notifications {
 }
 
 impl FinishedWaiter<'_> {
-    /// Ends when a round of the request finishes; never if too many requests are waited for.
+    /// Waits until a round of the request finishes; for ever if there are too many waiters.
     pub(crate) async fn notified(&mut self) {
         match &mut self.receiver {
-            // The sender is gone once it was receiver.
+            // The sender is removed once the waiters were notified.
             Some(receiver) => drop(receiver.changed().await),
             None => future::pending().await,
         }

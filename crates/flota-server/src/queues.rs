@@ -1,4 +1,4 @@
-//! Which queues the fleet has, and what each carries.
+//! The queues of a fleet, and the kinds of messages on them.
 
 use flota_core::{
     KnownModels, ModelName, OutcomesMessage, QueueName, QueueNames, TasksMessage,
@@ -6,7 +6,7 @@ use flota_core::{
 };
 use serde::de::IgnoredAny;
 
-/// What a queue carries.
+/// The kind of messages on a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueKind {
     Tasks,
@@ -14,7 +14,7 @@ pub(crate) enum QueueKind {
     Events,
 }
 
-/// The queues of every worker that serves a model or did, and those that the server reads.
+/// The queues of all current and former workers, and those that the server consumes.
 pub(crate) fn fleet_queues(
     models: &KnownModels,
     names: &QueueNames,
@@ -28,11 +28,11 @@ pub(crate) fn fleet_queues(
 }
 
 impl QueueKind {
-    /// Reads `body` as a message of such a queue: the model of its first task, where it holds
-    /// tasks.
+    /// Parses `body` as a message of this kind. The model is that of its first task; `None` if it
+    /// has no tasks.
     ///
     /// # Errors
-    /// Why nobody can read it.
+    /// Why it cannot be parsed.
     pub(crate) fn read(self, body: &str) -> Result<Option<ModelName>, Unreadable> {
         match self {
             Self::Tasks => {
@@ -43,7 +43,8 @@ impl QueueKind {
                 OutcomesMessage::decode(body)?;
                 Ok(None)
             }
-            // An event that is JSON and no upload is acknowledged, so that it is never here.
+            // JSON that is no upload event is acknowledged, so it never reaches a dead-letter
+            // queue.
             Self::Events => {
                 serde_json::from_str::<IgnoredAny>(body)?;
                 Ok(None)

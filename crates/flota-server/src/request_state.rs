@@ -1,4 +1,4 @@
-//! Where a request stands, and pages of its outcomes. Each reads what it gives, and no more.
+//! The state of a request, and pages of its outcomes. Each reads no more than it returns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,27 +10,27 @@ use flota_core::{
 };
 use jiff::Timestamp;
 
-/// A request and how far its rounds are: all that is read of it but for its outcomes. There is at least one round.
+/// A request and the progress of its rounds, without its outcomes. There is at least one round.
 pub(crate) struct RequestState {
     pub(crate) request: Request,
     pub(crate) rounds: Vec<Round>,
-    /// How many of the tasks that each of `rounds` runs stand where.
+    /// The counts of each of `rounds`.
     pub(crate) round_counts: Vec<Counts>,
-    /// How many tasks stand where, each by the last round that runs it.
+    /// The counts of all tasks, each in the last round that runs it.
     pub(crate) counts: Counts,
 }
 
-/// Which outcomes are wanted.
+/// A page of outcomes.
 pub(crate) struct Page {
-    /// Of tasks after this one.
+    /// Only tasks with a higher number.
     pub(crate) after: Option<u32>,
-    /// At most so many, and at least one.
+    /// Most outcomes, at least one.
     pub(crate) limit: usize,
-    /// As they were recorded in this round; `None`: the latest of each task.
+    /// Only outcomes that were recorded in this round; `None`: the latest of each task.
     pub(crate) round: Option<u32>,
 }
 
-/// How a task ended in a round.
+/// The outcome of a task, and its round.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ended {
     pub(crate) n: u32,
@@ -38,28 +38,28 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
 }
 
-/// Outcomes by their tasks' numbers.
+/// Outcomes in the order of their tasks.
 #[derive(Debug, PartialEq)]
 pub(crate) struct EndedPage {
     pub(crate) ended: Vec<Ended>,
-    /// There are more, after the task of this number.
+    /// The task after which the next page begins; `None` at the end.
     pub(crate) next_after: Option<u32>,
 }
 
 impl RequestState {
-    /// Reads where `id` stands; `None` where there is no such request.
+    /// Reads the state of `id`; `None` if it does not exist.
     pub(crate) async fn load(requests: &dyn Requests, id: RequestId) -> PortResult<Option<Self>> {
         Self::load_until(requests, id, u32::MAX).await
     }
 
-    /// As it stood when `last_round` was the last one.
+    /// Reads the state as it was when `last_round` was the last round.
     pub(crate) async fn load_until(
         requests: &dyn Requests,
         id: RequestId,
         last_round: u32,
     ) -> PortResult<Option<Self>> {
         let Some(request) = requests.request(id).await? else { return Ok(None) };
-        // Rounds first: what is read as finished then has all its outcomes.
+        // Rounds are read before outcomes, so that a finished round has all of them.
         let mut rounds = requests.rounds(id).await?;
         rounds.truncate((last_round as usize).max(1));
         let mut round_counts = Vec::with_capacity(rounds.len());
@@ -71,14 +71,14 @@ impl RequestState {
         Ok(Some(state))
     }
 
-    /// A request of which nothing is recorded yet but that it was accepted.
+    /// The state of a request that was accepted just now.
     pub(crate) fn accepted(request: Request) -> Self {
         let first = Round::first(&request, request.created_at);
         let counts = Counts::all_open(request.task_count());
         Self { request, rounds: vec![first], round_counts: vec![counts], counts }
     }
 
-    /// The counts of all rounds, without those of tasks that a later round runs again.
+    /// Adds the counts of all rounds, without tasks that a later round runs again.
     async fn latest_counts(&self, requests: &dyn Requests) -> PortResult<Counts> {
         let mut counts = Counts::default();
         for (index, round_counts) in self.round_counts.iter().enumerate() {
@@ -103,8 +103,8 @@ impl RequestState {
         self.rounds.last().expect("a request is kept with its first round")
     }
 
-    /// What the counts add up to. Terminal only once the last round is marked finished: what a
-    /// client reads as finished is called back and can be replayed.
+    /// The status that follows from the counts. It is terminal only once the last round is marked
+    /// finished: a client that reads a terminal status can rely on the callback, and may replay.
     pub(crate) fn status(&self) -> Status {
         match self.finished_at() {
             None if self.counts.open == 0 => Status::Processing,
@@ -117,13 +117,13 @@ impl RequestState {
         self.last().finished_at
     }
 
-    /// Every outcome, each of the last round that runs its task.
+    /// All outcomes, each of the last round that runs its task.
     pub(crate) async fn all(&self, requests: &dyn Requests) -> PortResult<Vec<Ended>> {
         self.ended(requests, &(0..self.request.task_count()).collect::<Vec<_>>(), None).await
     }
 
-    /// The outcomes of `page`. Where nothing is open exactly those are read; else the tasks after them too, until
-    /// it is known whether one has an outcome.
+    /// Reads the outcomes of `page`. If tasks are open, it also reads the tasks after the page,
+    /// until one with an outcome shows that there is a next page.
     pub(crate) async fn page(&self, requests: &dyn Requests, page: &Page) -> PortResult<EndedPage> {
         let round = page.round.and_then(|number| self.index_of(number));
         let counts = round.map_or(&self.counts, |index| &self.round_counts[index]);
@@ -148,7 +148,7 @@ impl RequestState {
         Ok(EndedPage { ended, next_after })
     }
 
-    /// The outcomes of `tasks` in `round`, or in the last round that runs each.
+    /// Reads the outcomes of `tasks` in `round`, or in the last round that runs each.
     async fn ended(
         &self,
         requests: &dyn Requests,
@@ -173,7 +173,7 @@ impl RequestState {
         Ok(ended)
     }
 
-    /// The outcomes of `tasks`, in ascending order, in the `index`th round.
+    /// Reads the outcomes of `tasks`, ascending, in the round with this index.
     async fn outcomes_in(
         &self,
         requests: &dyn Requests,
@@ -194,7 +194,7 @@ impl RequestState {
     }
 }
 
-/// The outcomes as clients read them, with their predictions.
+/// The outcomes in the API's types, with their predictions.
 pub(crate) async fn views(
     predictions: &dyn Predictions,
     request: &Request,

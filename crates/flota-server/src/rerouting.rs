@@ -1,4 +1,5 @@
-//! Tasks on queues of workers that no longer serve any model: the workers that serve theirs now get them.
+//! Reroutes tasks on queues of workers that no longer serve any model to the workers that serve
+//! these models now.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,25 +21,24 @@ use tracing::warn;
 
 use crate::metrics;
 
-/// How often it looks. A worker that stops has emptied its hands; what lies on its queue waits for so
-/// long at most.
+/// How often queues are checked. Tasks on the queue of a stopped worker wait at most this long.
 const INTERVAL: Duration = Duration::from_secs(30);
-/// How long a message is ours: far longer than sending ten on takes.
+/// Duration of the lease. Rerouting ten messages takes far less.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Rerouting what lies on such queues, again and again.
+/// Empties the queues of former workers at intervals.
 pub(crate) struct Rerouting {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) directory: Arc<ModelDirectory>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) queue_names: QueueNames,
-    /// Queues whose tasks could not be moved, and of which that was said.
+    /// Queues whose tasks could not be rerouted and for which that was logged.
     pub(crate) complained: Mutex<BTreeSet<QueueName>>,
 }
 
 impl Rerouting {
-    /// Runs until `stop`. No error ends it.
+    /// Runs until `stop`. Errors do not end it.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut ticks = time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -61,7 +61,7 @@ impl Rerouting {
         Ok(())
     }
 
-    /// Rerouting what can be received now.
+    /// Reroutes the messages that can be received now.
     async fn empty(
         &self,
         queue: &QueueName,
@@ -76,14 +76,16 @@ impl Rerouting {
             }
             for delivery in received {
                 self.send_on(queue, &delivery, known).await?;
-                // What is not acknowledged comes again, and changes nothing a second time.
+                // A message that is not acknowledged is delivered again; rerouting it twice has no
+                // effect.
                 self.queue.ack(queue, &[delivery.receipt]).await?;
             }
         }
         Ok(())
     }
 
-    /// Sends what a message holds to the workers of its models, or keeps what nobody can read.
+    /// Sends the tasks of a message to the workers of their models. A message that cannot be
+    /// decoded is dead-lettered.
     async fn send_on(
         &self,
         queue: &QueueName,
@@ -106,7 +108,7 @@ impl Rerouting {
         Ok(())
     }
 
-    /// What will not heal is said once: an operator who knows that a queue is empty may remove it.
+    /// Logs a permanent error once per queue: an operator may delete the queue of a former worker.
     fn complain(&self, queue: &QueueName, error: &PortError) {
         let mut complained = self.complained.lock().expect("nothing panics under this lock");
         if error.is_transient() || complained.insert(queue.clone()) {
@@ -116,13 +118,13 @@ impl Rerouting {
     }
 }
 
-/// A message, and what of it goes to each worker.
+/// A message, and its parts for each worker.
 type Cut<'w> = (TasksMessage, Vec<(&'w WorkerName, NewMessage)>);
 
-/// The message in `body`, cut into what goes to each worker.
+/// Decodes `body` and splits it by the workers that serve the models now.
 ///
 /// # Errors
-/// Why nobody can do anything with it.
+/// Why it cannot be decoded or sent.
 fn cut<'w>(body: &str, known: &'w KnownModels) -> Result<Cut<'w>, Unreadable> {
     let message = TasksMessage::decode(body)?;
     let mut by_worker: BTreeMap<&WorkerName, Vec<TaskMessage>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Deletes what was stored long enough, where the store does not do it by itself.
+//! Deletes old data, if the store cannot do so itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,26 +14,27 @@ use tracing::{error, info, warn};
 
 use crate::metrics;
 
-/// Between two steps: deletion takes a small part of the store's time,
+/// Shortest pause between two steps, so that deletion takes a small part of the store's time.
 const PAUSE: Duration = Duration::from_millis(10);
-/// and so many times as long as the step before took.
+/// A pause also lasts this many times as long as the step before it.
 const PAUSE_FACTOR: u32 = 4;
-/// How often kinds are gone through of which much that is old stays, or that no index finds.
+/// How often kinds are walked for which every record must be read: much old data of them stays, or
+/// no index finds it.
 const WALK_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// A clock that goes ahead by more is doubted for so long.
+/// A clock that has gone ahead by more than this is not trusted for as long.
 const MAX_GAP: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Goes through what is stored.
+/// Runs deletion by age.
 pub(crate) struct Retainer {
-    /// `None` where the store deletes by itself.
+    /// `None` if the store deletes by itself.
     pub(crate) retention: Option<Arc<dyn Retention>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: RetentionSettings,
 }
 
 impl Retainer {
-    /// Goes through everything at intervals until `stop`. No error ends it.
+    /// Deletes old data at intervals until `stop`. Errors do not end it.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let Some(retention) = &self.retention else { return stop.cancelled().await };
         let mut ticks = time::interval(self.settings.interval);
@@ -65,9 +66,9 @@ impl Retainer {
         }
     }
 
-    /// Whether the clock can be believed: a machine that starts with a clock years ahead must not delete all
-    /// that it holds before the clock is set. A clock that went ahead by more than [`MAX_GAP`] since it was
-    /// last believed is not, until it has run for so long.
+    /// Whether the clock can be trusted. A machine that starts with a clock years ahead must not
+    /// delete everything before the clock is corrected. If the clock is more than [`MAX_GAP`] ahead
+    /// of the last trusted time, it is not trusted until the server has run for that long.
     async fn believe_clock(
         &self,
         retention: &dyn Retention,
@@ -98,7 +99,7 @@ impl Retainer {
         Ok(true)
     }
 
-    /// Goes once through one kind.
+    /// Deletes old data of one kind.
     async fn delete(&self, retention: &dyn Retention, kind: StoredKind, stop: &CancellationToken) {
         let Some(age) = self.settings.age(kind) else { return };
         let Ok(before) = self.clock.now().checked_sub(age) else { return };
@@ -146,7 +147,7 @@ impl Retainer {
     }
 }
 
-/// Leaves the store to others after a step; false where it is time to stop.
+/// Pauses after a step. False if the server stops.
 async fn pause(begun: Instant, stop: &CancellationToken) -> bool {
     let pause = PAUSE + begun.elapsed() * PAUSE_FACTOR;
     stop.run_until_cancelled(time::sleep(pause)).await.is_some()

@@ -1,4 +1,4 @@
-//! What the roles of the server are made of.
+//! Assembles the roles of the server.
 
 use std::{
     net::SocketAddr,
@@ -36,16 +36,16 @@ use crate::{
     sweeper::Sweeper,
 };
 
-/// Outcomes in flight at once: 32 full messages.
+/// Most outcomes in flight: 32 full messages.
 const OUTCOMES_IN_FLIGHT: usize = 640;
 
-/// Every role, ready to run.
+/// All roles, ready to run.
 pub(crate) struct Roles {
     pub(crate) router: Router,
-    /// For clients beyond the limit of connections.
+    /// The router for clients beyond the limit of connections.
     pub(crate) reserve: Router,
     pub(crate) recorder: Consumer,
-    /// Where a rule says what to do with uploads.
+    /// `None` if there are no ingest rules.
     pub(crate) ingest: Option<Consumer>,
     pub(crate) sweeper: Sweeper,
     pub(crate) notifier: Notifier,
@@ -220,7 +220,7 @@ fn consumer(platform: &Platform, settings: &Settings, recording: Arc<Recording>)
     Consumer::new(queue, dead_letters, platform.clock.clone(), consume, handler)
 }
 
-/// What is asked whether this process hears from its queues: the roles that it has and that poll.
+/// The polls of the roles that this process runs.
 fn polls(settings: &Settings, recorder: &Consumer, ingest: Option<&Consumer>) -> Vec<Poll> {
     let all = [(Role::Recorder, "recorder", Some(recorder)), (Role::Ingest, "ingest role", ingest)];
     let mut polls = Vec::new();
@@ -231,7 +231,8 @@ fn polls(settings: &Settings, recorder: &Consumer, ingest: Option<&Consumer>) ->
     polls
 }
 
-/// How clients reach the API, for links: as the settings say, or where it listens.
+/// The URL of the API for links: the one in the settings, or the address that the server listens
+/// on.
 fn public_url(settings: &Settings, address: SocketAddr) -> Url {
     let listens = || Url::parse(&format!("http://{address}")).expect("an address makes a URL");
     settings.server.public_url.clone().unwrap_or_else(listens)

@@ -1,4 +1,4 @@
-//! The roles of the server that this process has.
+//! Runs the server.
 
 use anyhow::Context;
 use flota_platform::{
@@ -17,12 +17,14 @@ use crate::{
     roles::Roles,
 };
 
-/// Serves on `listener` and runs the roles of `settings.server.roles`, until `stop`. Then it takes
-/// no more calls, ends those in progress, records what it has in flight, and ends the callbacks under
-/// way, in this order and each within a bound. Health and metrics are served whatever the roles.
+/// Serves on `listener` and runs the roles of `settings.server.roles` until `stop`. Then it accepts
+/// no more calls, waits for those in progress, records the outcomes in flight, and waits for
+/// attempts to deliver callbacks, in this order and each within a bound. Health and metrics are
+/// served in every role.
 ///
 /// # Errors
-/// If the callback secret cannot be had, metrics cannot be set up, or a role panics.
+/// If there is no callback secret and none can be created, if metrics cannot be set up, or if a
+/// role panics.
 pub async fn run(
     listener: TcpListener,
     platform: Platform,
@@ -39,7 +41,7 @@ pub async fn run(
     let has = |role| chosen.contains(&role);
     let secrets = match has(Role::Notifier) {
         true => SigningSecrets::open(&settings.notifier, &settings.data_dir)?,
-        // Nothing is signed here, so no secret is made either.
+        // Nothing is signed in this process, so it needs no secret.
         false => SigningSecrets::new(&[])?,
     };
     let metrics = Metrics::install()?.with(METRICS);
@@ -67,7 +69,7 @@ pub async fn run(
 
     let served = Served { all: roles.router, reserve: roles.reserve };
     connections::serve(listener, served, &server, stop).await;
-    // What the first still record, the second may still deliver.
+    // The recorder creates callbacks until it ends; the notifier may still deliver them.
     let worked = working.end().await;
     delivering.end().await.and(worked)
 }
@@ -76,7 +78,7 @@ pub async fn run(
 struct Group {
     running: Vec<JoinHandle<anyhow::Result<()>>>,
     stop: CancellationToken,
-    /// Of the whole server.
+    /// Stops the whole server.
     server: CancellationToken,
 }
 
@@ -85,8 +87,8 @@ impl Group {
         Self { running: Vec::new(), stop: CancellationToken::new(), server }
     }
 
-    /// Runs a role. One that panics stops the server: its supervisor starts it again, and
-    /// until then nobody takes a server for whole that is not.
+    /// Runs a role. If it panics, the server stops, so that its supervisor restarts it: a server
+    /// must not seem healthy with a role missing.
     fn start<W>(&mut self, role: &'static str, work: impl FnOnce(CancellationToken) -> W)
     where
         W: Future<Output = ()> + Send + 'static,
@@ -102,7 +104,7 @@ impl Group {
         }));
     }
 
-    /// Stops them and waits for all; the first error, if there is one.
+    /// Stops the roles and waits for all of them. Returns the first error.
     async fn end(self) -> anyhow::Result<()> {
         self.stop.cancel();
         let mut ended = Ok(());

@@ -1,5 +1,5 @@
-//! What clients share, such as connections or room for bodies: so much altogether, and so much of it for one
-//! peer, so that nobody has all of it.
+//! Resources that clients share, such as connections or memory for bodies. They are limited in
+//! total and per peer, so that no client can take all.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,12 +12,12 @@ use std::{
 use axum::{extract::FromRequestParts, http::request::Parts};
 use tokio::{sync::Notify, time};
 
-/// Who is at the other end of a connection. One client may have all addresses of an IPv6 network of 64
-/// bits, so that network is one peer.
+/// The other end of a connection. A client may own all addresses of an IPv6 /64 network, so such a
+/// network is one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Peer(IpAddr);
 
-/// So much of something, for all and for each peer.
+/// An amount of a resource, limited in total and per peer.
 #[derive(Debug)]
 pub(crate) struct Shares {
     total: u64,
@@ -32,7 +32,7 @@ struct Taken {
     by_peer: HashMap<Peer, u64>,
 }
 
-/// What a peer has taken, until it is dropped.
+/// The part that a peer holds. It is returned when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     shares: Arc<Shares>,
@@ -52,7 +52,7 @@ impl Peer {
 impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = Infallible;
 
-    /// As the connection says; calls that came by none are of one peer.
+    /// The peer of the connection. Calls without a connection share one peer.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let peer = parts.extensions.get().copied();
         Ok(peer.unwrap_or_else(|| Self::of(Ipv6Addr::UNSPECIFIED.into())))
@@ -60,18 +60,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
 }
 
 impl Shares {
-    /// `total` altogether, and `per_peer` of it for one peer; `None`: three quarters.
+    /// `total` for all peers and `per_peer` for each; `None`: three quarters of the total.
     pub(crate) fn new(total: u64, per_peer: Option<u64>) -> Arc<Self> {
         let per_peer = per_peer.unwrap_or_else(|| (total / 4 * 3).max(1));
         Arc::new(Self { total, per_peer, taken: Mutex::default(), freed: Notify::new() })
     }
 
-    /// A share of nothing, which may grow.
+    /// An empty share, which may grow.
     pub(crate) fn none(self: &Arc<Self>, peer: Peer) -> Share {
         Share { shares: Arc::clone(self), peer, amount: 0 }
     }
 
-    /// One, if there is one for `peer`.
+    /// A share of one unit; `None` if nothing is left for `peer`.
     pub(crate) fn one(self: &Arc<Self>, peer: Peer) -> Option<Share> {
         let mut share = self.none(peer);
         share.try_grow(1).then_some(share)
@@ -83,7 +83,7 @@ impl Shares {
 }
 
 impl Share {
-    /// Takes so much more, if there is so much left.
+    /// Adds `more` units to the share. False if they are not available.
     pub(crate) fn try_grow(&mut self, more: u64) -> bool {
         if more == 0 {
             return true;
@@ -101,7 +101,7 @@ impl Share {
         true
     }
 
-    /// As [`Share::try_grow`]; waits until there is so much left, but not longer than `wait`.
+    /// Like [`Share::try_grow`], but waits up to `wait` for the units.
     pub(crate) async fn grow(&mut self, more: u64, wait: Duration) -> bool {
         if self.try_grow(more) {
             return true;
@@ -109,7 +109,7 @@ impl Share {
         let shares = Arc::clone(&self.shares);
         let growing = async {
             loop {
-                // Before the try, so that nothing freed in between is missed.
+                // Created before the attempt, so that no release in between is missed.
                 let mut freed = std::pin::pin!(shares.freed.notified());
                 freed.as_mut().enable();
                 if self.try_grow(more) {
@@ -121,7 +121,7 @@ impl Share {
         time::timeout(wait, growing).await.is_ok()
     }
 
-    /// Gives all of it back.
+    /// Returns all units.
     pub(crate) fn release(&mut self) {
         if self.amount == 0 {
             return;

@@ -1,4 +1,4 @@
-//! Accepting a request: storing it and sending its tasks.
+//! Accepts requests: stores them and sends their tasks.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     recorder::Recording,
 };
 
-/// How long an acceptance waits until its tasks are sent. It is durable already: a queue that is slower
-/// holds up nobody.
+/// How long a submission waits for its tasks to be sent. The request is durable already, so a slow
+/// queue does not delay the answer for longer.
 const SEND_WAIT: Duration = Duration::from_secs(1);
 
-/// Takes requests in.
+/// Accepts requests.
 #[derive(Clone)]
 pub(crate) struct Submissions {
     pub(crate) requests: Arc<dyn Requests>,
@@ -35,17 +35,17 @@ pub(crate) struct Submissions {
     pub(crate) settings: SweeperSettings,
 }
 
-/// What became of a submitted request.
+/// The result of a submission.
 pub(crate) struct Taken {
     pub(crate) accepted: Accepted,
-    /// Whether some of its tasks have their outcome already.
+    /// Whether some tasks have their outcome already, from cached predictions.
     pub(crate) is_begun: bool,
 }
 
 impl Submissions {
-    /// Keeps `request`, unless its idempotency key is known, answers the tasks whose prediction is cached,
-    /// and sends the others. Once it is kept nothing fails: what is not sent is for the sweeper, and a
-    /// queue that is slow is not waited for.
+    /// Stores `request`, unless its idempotency key exists. Then it records outcomes for tasks with
+    /// a cached prediction and sends the others. Errors after storing are not returned: the sweeper
+    /// sends what was not sent, and a slow queue is not waited for.
     pub(crate) async fn accept(
         &self,
         request: Request,
@@ -60,8 +60,8 @@ impl Submissions {
         let request = accept.request;
         let id = request.id;
         metrics::request_accepted(&request);
-        // A task of its own: a client that hangs up, or a wait that ends, must not stop the sending
-        // half-way.
+        // Runs in a task of its own, so that it finishes even if the client disconnects or the wait
+        // ends.
         let submissions = self.clone();
         let sending = tokio::spawn(async move { submissions.begin(&request).await });
         let mut is_begun = false;
@@ -77,8 +77,7 @@ impl Submissions {
         Ok(Taken { accepted, is_begun })
     }
 
-    /// Answers the tasks whose prediction is cached, and sends the others; whether there were any of the
-    /// former.
+    /// Answers tasks from the cache and sends the others. True if some were answered.
     async fn begin(self, request: &Request) -> bool {
         let open = self.answer_cached(request).await;
         let open_count: usize = open.iter().map(|pack| pack.tasks.len()).sum();
@@ -88,9 +87,8 @@ impl Submissions {
         open_count < request.task_count() as usize
     }
 
-    /// Records the outcomes of tasks whose prediction is cached, without a queue or a worker, and gives the
-    /// packs of those that are left. It saves work and nothing else: where the store does not answer, nothing
-    /// is cached.
+    /// Records outcomes for tasks with a cached prediction, and returns the packs of the others. If
+    /// the cache cannot be read, all tasks are returned: this is only an optimization.
     async fn answer_cached(&self, request: &Request) -> Vec<Pack> {
         let mut open = request.packs();
         let cached = match self.cached(request).await {
@@ -131,7 +129,7 @@ impl Submissions {
         open
     }
 
-    /// The tasks whose prediction is cached, of images whose address says what they contain.
+    /// The tasks with a cached prediction, of images whose URL identifies their content.
     async fn cached(&self, request: &Request) -> PortResult<BTreeMap<u32, PredictionKey>> {
         let contents: Vec<Option<Content>> =
             request.images.iter().map(|image| self.cache.content(&image.url)).collect();
@@ -153,10 +151,10 @@ impl Submissions {
         self.cache.find(&queries).await
     }
 
-    /// Sends tasks. What fails here is for the sweeper: the request is kept.
+    /// Sends tasks. The sweeper sends what fails here.
     async fn send(self, request: &Request, packs: &[Pack]) {
         let sending = self.dispatcher.send(request, 1, packs);
-        // By then the sweeper takes the round, and finds what was not sent.
+        // After this time the sweeper claims the round, and sends what was not sent.
         match time::timeout(self.settings.accept_grace, sending).await {
             Ok(true) => {}
             Ok(false) => return,
@@ -168,7 +166,7 @@ impl Submissions {
         }
         let key = RoundKey { request: request.id, round: 1 };
         let due_at = self.clock.now() + self.settings.resend;
-        // Nobody waits for this: the sweeper has time.
+        // Nobody waits for this, because it only saves the sweeper a check.
         tokio::spawn(async move {
             if let Err(error) = self.requests.set_due(key, due_at).await {
                 let id = key.request;
@@ -178,7 +176,7 @@ impl Submissions {
     }
 }
 
-/// The outcome of a task that no worker began.
+/// The outcome of a task that was answered from the cache.
 fn cached_outcome(n: u32, prediction: PredictionKey, now: Timestamp) -> TaskOutcome {
     let ending = Ending::Succeeded { prediction, cached: true };
     let timings = Timings::default();

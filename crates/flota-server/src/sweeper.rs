@@ -1,4 +1,5 @@
-//! Finds what is overdue: sends again what nobody can have, finishes it, or ends it as lost.
+//! Sweeps overdue rounds: sends lost tasks again, finishes rounds that are complete, and times out
+//! old ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +21,11 @@ use crate::{
     recorder::Recording,
 };
 
-/// Overdue rounds claimed at once.
+/// Overdue rounds that are claimed at once.
 const ROUNDS_AT_ONCE: usize = 100;
 const TIMED_OUT: &str = "no outcome came within the longest age of a request";
 
-/// Looks for open rounds that are due.
+/// Claims and sweeps overdue rounds.
 pub(crate) struct Sweeper {
     pub(crate) requests: Arc<dyn Requests>,
     pub(crate) recording: Arc<Recording>,
@@ -35,7 +36,7 @@ pub(crate) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Sweeps at intervals until `stop`. No error ends it.
+    /// Sweeps at intervals until `stop`. Errors do not end it.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut ticks = time::interval(self.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,7 +55,8 @@ impl Sweeper {
         }
     }
 
-    /// Does what is due now; how many rounds were. A round that fails is due again soon.
+    /// Sweeps the rounds that are due, up to a limit, and returns how many were. A round that fails
+    /// is due again soon.
     pub(crate) async fn sweep(&self) -> PortResult<usize> {
         let now = self.clock.now();
         let next = now + self.settings.accept_grace;
@@ -96,14 +98,16 @@ impl Sweeper {
         if lost.len() < open_count {
             metrics::swept(SweepAction::Waiting);
         }
-        // The wait grows with the age: what waits long is seldom lost.
+        // The wait grows with the age of the round: tasks that have waited for long are seldom
+        // lost.
         let left = self.settings.time_out_after.saturating_sub(age);
         let wait = look_again.unwrap_or(self.settings.resend.max(age)).min(left);
         self.requests.set_due(round.key, now + wait).await
     }
 
-    /// Sends packs again, each as one copy more than before. False where not all could be sent. A
-    /// copy is noted once it is sent: one that nobody sent is not to keep an earlier one from running.
+    /// Sends packs again, each with the next copy number. False if some could not be sent. The
+    /// number is recorded after sending: a copy that was never sent must not invalidate an earlier
+    /// one.
     async fn send_copies(
         &self,
         request: &Request,
@@ -129,7 +133,7 @@ impl Sweeper {
         Ok(true)
     }
 
-    /// Takes the steps that a crash left out, and returns what is open still.
+    /// Completes the steps that a crashed recorder left out, and returns the open packs.
     async fn complete_what_is_recorded(
         &self,
         request: &Request,

@@ -14,27 +14,27 @@ use crate::metrics::{self, UploadResult};
 
 /// Most messages whose tasks are packed together.
 pub(super) const MAX_PACKED: usize = 100;
-/// How long an event waits for others: S3 reports each upload in a message of its own, and up to 20 tasks
-/// travel in one.
+/// How long an event waits for others. S3 sends a message per upload, and a message to a worker has
+/// room for 20 tasks.
 const PACK_LINGER: Duration = Duration::from_millis(100);
 
-/// An upload that models are to look at.
+/// An uploaded object, and the models to run on it, for which no request is made.
 pub(super) struct Wanted {
     pub(super) object: ObjectAddress,
     pub(super) models: BTreeSet<(Priority, ModelName)>,
 }
 
-/// Does with each upload as the rules say.
+/// Applies the rules to each upload.
 pub(super) struct Ingest {
     pub(super) rules: Vec<IngestRule>,
     pub(super) requester: Requester,
-    /// Sends the tasks of each message's uploads, in packs with those of others.
+    /// Sends the tasks of uploads in packs, together with those of other messages.
     pub(super) packer: Batcher<Vec<Wanted>, PortResult<()>>,
 }
 
 #[async_trait]
 impl Handler for Ingest {
-    /// The objects of its records, or why a record names none.
+    /// The object of each record, or why a record names none.
     type Message = Vec<Result<ObjectAddress, UploadError>>;
 
     fn decode(&self, body: &str) -> Result<Self::Message, Unreadable> {
@@ -73,7 +73,8 @@ impl Handler for Ingest {
 }
 
 impl Ingest {
-    /// Makes the requests that rules ask for; the tasks that no request keeps.
+    /// Makes a request for each matching rule with a callback. Returns the models of the other
+    /// matching rules.
     async fn follow_rules(&self, object: ObjectAddress) -> PortResult<Option<Wanted>> {
         let (mut models, mut is_met) = (BTreeSet::new(), false);
         for rule in self.rules.iter().filter(|rule| rule.matches(object.bucket(), object.key())) {

@@ -1,4 +1,4 @@
-//! Reads what S3 tells of uploads and has models look at them as the rules say.
+//! Reads S3's upload events and applies the ingest rules to them.
 
 mod handler;
 mod packer;

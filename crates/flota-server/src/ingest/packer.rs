@@ -18,7 +18,7 @@ use crate::{
     metrics::{self, UploadResult},
 };
 
-/// Puts tasks of uploads on their workers' queues, by the pack.
+/// Sends the tasks of uploads to their workers, in packs.
 pub(super) struct Packer {
     pub(super) directory: Arc<ModelDirectory>,
     pub(super) queue: Arc<dyn Queue>,
@@ -27,21 +27,21 @@ pub(super) struct Packer {
     pub(super) queue_names: QueueNames,
 }
 
-/// One object for one model, however many events ask for it.
+/// One object for one model, even if several events ask for it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Task {
     object: ObjectAddress,
     model: ModelName,
 }
 
-/// The tasks that go to one queue, each with the arrivals that wait for it.
+/// The tasks for one queue, each with the indices of the arrivals that ask for it.
 type Load = BTreeMap<Task, BTreeSet<usize>>;
 
 impl Packer {
-    /// Sends the tasks of `arrivals`, except those whose prediction is cached; for each arrival, whether
-    /// all of its own were sent.
+    /// Sends the tasks of `arrivals`, except those with a cached prediction. For each arrival,
+    /// returns whether all of its tasks were sent.
     pub(super) async fn send(&self, arrivals: Vec<Vec<Wanted>>) -> Vec<PortResult<()>> {
-        // What has a prediction of a version is left out: that must be the version of now.
+        // Tasks are left out by the model's version, which therefore must be the current one.
         let known = match self.directory.known_now().await {
             Ok(known) => known,
             Err(error) => return vec![Err(not_sent(error)); arrivals.len()],
@@ -70,8 +70,8 @@ impl Packer {
         (0..arrivals.len()).map(sent).collect()
     }
 
-    /// Drops the tasks whose object is known, with a prediction of the model's current version. It
-    /// saves work and nothing else: where the store does not answer, nothing is known.
+    /// Removes tasks whose prediction by the model's current version is cached. If the store cannot
+    /// be read, nothing is removed: this is only an optimization.
     async fn leave_out_cached(
         &self,
         loads: &mut BTreeMap<(WorkerName, Priority), Load>,
@@ -103,7 +103,7 @@ impl Packer {
         Ok(self.cache.find(&queries).await?.into_keys().collect())
     }
 
-    /// Sends a load by the pack. Of a pack that is not sent, all who wait for it are `failures`.
+    /// Sends a load in packs. If a pack is not sent, its arrivals are added to `failures`.
     async fn send_load(
         &self,
         queue: &QueueName,
@@ -155,7 +155,8 @@ impl Packer {
     }
 }
 
-/// Why an upload is left on its queue whose model is not known yet: it may be soon.
+/// The error for an upload whose model is not registered yet. The event stays on its queue, because
+/// the model may be registered soon.
 pub(super) fn not_registered(model: &ModelName) -> PortError {
     let why = format!("a rule for uploads names `{model}`, which no worker has registered");
     PortError::transient("finding the worker of a model", why)

@@ -13,15 +13,15 @@ use crate::{
     submissions::Submissions,
 };
 
-/// Makes a request of each upload whose rule names a callback.
+/// Makes requests for uploads that match a rule with a callback.
 pub(super) struct Requester {
     pub(super) submissions: Submissions,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Requester {
-    /// Keeps a request for what was put at `address`, once however often its event comes, and sends
-    /// its tasks.
+    /// Stores a request for the object at `address` and sends its tasks. A repeated event makes no
+    /// second request.
     pub(super) async fn accept(
         &self,
         rule: &IngestRule,
@@ -53,7 +53,8 @@ impl Requester {
     }
 }
 
-/// What makes two events the same one: the object, as it was put, and what is wanted of it.
+/// The key that repeated events share. It covers the object's identity, the models and the
+/// callback.
 fn idempotency_key(
     rule: &IngestRule,
     callback_url: &str,

@@ -14,10 +14,10 @@ use super::{
 };
 use crate::submissions::Submissions;
 
-/// Upload events in flight at once.
+/// Most upload events in flight.
 const EVENTS_IN_FLIGHT: usize = 400;
 
-/// The loop that reads upload events, if a rule says what to do with them.
+/// The consumer of upload events; `None` if there are no rules.
 pub(crate) fn consumer(
     platform: &Platform,
     settings: &Settings,

@@ -1,4 +1,4 @@
-//! The metrics of the server, each with its help text.
+//! All metrics of the server, with their help texts.
 
 use flota_platform::telemetry::Metric;
 
@@ -8,7 +8,7 @@ pub(super) const CALLBACK_SECONDS: &str = "flota_callback_seconds";
 pub(super) const TASK_SECONDS: &str = "flota_task_seconds";
 pub(super) const STAGE_SECONDS: &str = "flota_task_stage_seconds";
 
-/// What is deleted by its age.
+/// The labels of deletions by age.
 const KINDS: &[&[(&str, &str)]] = &[
     &[("kind", "messages")],
     &[("kind", "requests")],
@@ -20,7 +20,7 @@ const KINDS: &[&[(&str, &str)]] = &[
     &[("kind", "images")],
 ];
 
-/// What a server process counts and measures over its life.
+/// Counters and histograms over the life of a server process.
 pub(crate) const METRICS: &[Metric] = &[
     Metric::counter("flota_requests_accepted_total", "Requests accepted.", &[&[]]),
     Metric::counter(
@@ -153,7 +153,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ),
 ];
 
-/// What is measured at each scrape.
+/// Gauges that are measured at each scrape.
 pub(crate) const GAUGES: &[Metric] = &[
     Metric::gauge(
         "flota_queue_messages",

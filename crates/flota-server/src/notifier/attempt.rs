@@ -17,7 +17,7 @@ use super::{
 };
 use crate::metrics::{self, CallbackResult};
 
-/// Makes attempts and keeps their log.
+/// Makes attempts to deliver callbacks, and records them.
 pub(crate) struct Attempts {
     pub(crate) callbacks: Arc<dyn Callbacks>,
     pub(crate) requests: Arc<dyn Requests>,
@@ -31,8 +31,9 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// Tries a claimed callback once. Whether its receiver failed; `None` where the fault is ours:
-    /// nothing is charged then, and it comes again when the claim ends.
+    /// Attempts to deliver a claimed callback. True if its receiver failed. `None` if the attempt
+    /// failed because of us: nothing is recorded, and the callback is due again when its claim
+    /// ends.
     pub(super) async fn attempt(&self, callback: &Callback) -> Option<bool> {
         match self.try_attempt(callback).await {
             Ok(verdict) => {

@@ -1,4 +1,4 @@
-//! Bodies of callbacks that wait for their next attempt.
+//! A cache of callback bodies for the next attempt.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,11 +7,12 @@ use std::{
 
 use flota_core::CallbackId;
 
-/// Most bytes of bodies that are held: a hundred thousand callbacks of one image, or some hundred of the largest.
+/// Most bytes of cached bodies: a hundred thousand callbacks about one image each, or some hundred
+/// of the largest.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// Bodies of callbacks that were not taken, so that their next attempt reads no outcome again. Where there is no room,
-/// the oldest is dropped, and its attempt reads it again; so does another process.
+/// Bodies of callbacks that were not delivered, so that the next attempt need not read the outcomes
+/// again. If the cache is full, the oldest body is dropped.
 #[derive(Default)]
 pub(crate) struct Bodies {
     held: Mutex<Held>,
@@ -19,7 +20,7 @@ pub(crate) struct Bodies {
 
 #[derive(Default)]
 struct Held {
-    /// Each with its place in `by_age`.
+    /// Each with its key in `by_age`.
     bodies: HashMap<CallbackId, (u64, String)>,
     by_age: BTreeMap<u64, CallbackId>,
     last_place: u64,
@@ -27,12 +28,12 @@ struct Held {
 }
 
 impl Bodies {
-    /// The body of a callback, if it is held.
+    /// The cached body of a callback.
     pub(super) fn get(&self, id: CallbackId) -> Option<String> {
         self.held().bodies.get(&id).map(|(_, body)| body.clone())
     }
 
-    /// Holds a body for the next attempt.
+    /// Caches a body for the next attempt.
     pub(super) fn put(&self, id: CallbackId, body: String) {
         let mut held = self.held();
         held.remove(id);
@@ -49,7 +50,7 @@ impl Bodies {
         }
     }
 
-    /// Drops the body of a callback that is not tried again.
+    /// Removes the body of a callback that gets no more attempts.
     pub(super) fn remove(&self, id: CallbackId) {
         self.held().remove(id);
     }

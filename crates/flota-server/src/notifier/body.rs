@@ -7,11 +7,12 @@ use url::Url;
 
 use crate::request_state::{RequestState, views};
 
-/// No outcome is smaller than this many bytes: where so many cannot fit, none is read.
+/// Every outcome has at least this many bytes. If so many do not fit, none is read.
 const MIN_OUTCOME_BYTES: usize = 100;
 
-/// The body of `callback`, of at most `max_bytes` where it carries outcomes: where the request stood when its round
-/// finished. `None` where the request is not known any more.
+/// The body of `callback`: the state of the request when the round finished. With outcomes it has
+/// at most `max_bytes`, so they are left out if they do not fit. `None` if the request does not
+/// exist any more.
 pub(super) async fn of(
     callback: &Callback,
     requests: &dyn Requests,

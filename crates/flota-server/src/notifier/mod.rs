@@ -1,4 +1,4 @@
-//! Delivers callbacks: signed, on a schedule, and so that one dead receiver harms no other.
+//! Delivers signed callbacks on a schedule. A receiver that fails does not affect others.
 
 mod attempt;
 mod bodies;

@@ -19,19 +19,19 @@ use super::{
 };
 use crate::{metrics, notifications::Notifications};
 
-/// How much longer than one attempt the attempts under way may take at the end.
+/// How much longer than one attempt the attempts in progress may take at the end.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
-/// Callbacks released to the store at the same time.
+/// Callbacks that are released in the store at the same time.
 const RELEASE_CONCURRENCY: usize = 32;
 
-/// Finds callbacks that are due and delivers them.
+/// Finds due callbacks and delivers them.
 pub(crate) struct Notifier {
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) notifications: Arc<Notifications>,
 }
 
 impl Notifier {
-    /// Delivers until `stop`, then ends the attempts under way. No error ends it.
+    /// Runs until `stop`, then waits for the attempts in progress. Errors do not end it.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let settings = &self.attempts.settings;
         let mut receivers = Receivers::new(settings);
@@ -65,11 +65,11 @@ impl Notifier {
         self.drain(receivers, under_way).await;
     }
 
-    /// Claims what is due. True if there may be more.
+    /// Claims due callbacks. True if there may be more.
     async fn claim(&self, receivers: &mut Receivers) -> bool {
         let settings = &self.attempts.settings;
         let now = self.attempts.clock.now();
-        // A claim outlives its attempt, or another notifier would make it too.
+        // The claim must outlast the attempt, or another notifier would make it as well.
         let until = now + settings.claim.max(settings.timeout.saturating_mul(2));
         let limit = NotifierSettings::CALLBACKS_AT_ONCE;
         let due = match self.callbacks().claim_due(now, until, limit).await {
@@ -107,7 +107,7 @@ impl Notifier {
         }
     }
 
-    /// Gives back callbacks that were claimed and not tried.
+    /// Releases callbacks that were claimed and not attempted.
     async fn release(&self, back: Vec<Released>) {
         if back.is_empty() {
             return;

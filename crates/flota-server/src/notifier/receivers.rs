@@ -8,16 +8,16 @@ use flota_platform::settings::NotifierSettings;
 use jiff::Timestamp;
 use url::Url;
 
-/// Who is being called, who has failed, and what waits for each: the breaker and the bulkhead of hosts,
-/// with what is special to callbacks.
+/// The receivers by host: calls in progress, failures and waiting callbacks. It combines the
+/// breaker and bulkhead of hosts with the schedule of callbacks.
 pub(super) struct Receivers {
     queue: HostQueue<Callback>,
-    /// The time that the whole schedule takes.
+    /// Duration of the whole schedule.
     retry_window: Duration,
     timeout: Duration,
 }
 
-/// What is released, with the time when it is to be due.
+/// A callback to release, and when it should be due.
 pub(super) type Released = (Callback, Timestamp);
 
 impl Receivers {
@@ -29,13 +29,13 @@ impl Receivers {
         }
     }
 
-    /// Whether more may be claimed.
+    /// Whether more callbacks may be claimed.
     pub(super) fn has_room(&self) -> bool {
         self.queue.has_room()
     }
 
-    /// Takes a claimed callback, or gives it back with the time when it is to be due again: its
-    /// receiver's breaker is open, or too many wait for it.
+    /// Adds a claimed callback. Returns it, with the time when it should be due again, if its
+    /// receiver's breaker is open or too many callbacks wait for it.
     pub(super) fn admit(&mut self, callback: Callback, now: Timestamp) -> Option<Released> {
         let in_any_case = !has_time_left(self.retry_window, &callback, now);
         let host = host_of(&callback.url);
@@ -43,38 +43,38 @@ impl Receivers {
         Some((refused.item, refused.until))
     }
 
-    /// The next callback to begin now, and its host. Those whose claim would end before the
-    /// attempt are dropped: they come again by themselves.
+    /// The next callback to attempt, and its host. Callbacks whose claim would end before the
+    /// attempt are dropped; they become due again.
     pub(super) fn begin(&mut self, now: Timestamp) -> Option<(String, Callback)> {
         let end = now + self.timeout;
         self.queue.begin(now, |callback| callback.due_at.is_some_and(|claim| claim > end))
     }
 
-    /// Notes how an attempt ended. Returns what is to be released because the receiver's breaker
-    /// opened.
+    /// Records the end of an attempt. If the receiver's breaker opened, returns the callbacks to
+    /// release.
     pub(super) fn ended(&mut self, ended: &Ended, now: Timestamp) -> Vec<Released> {
         let retry_window = self.retry_window;
         self.queue.ended(ended, now, |callback| has_time_left(retry_window, callback, now))
     }
 
-    /// Everything that waits, to be released.
+    /// Removes all waiting callbacks, to be released.
     pub(super) fn take_all(&mut self) -> Vec<Callback> {
         self.queue.take_all()
     }
 
-    /// Forgets the failures of receivers that have not failed for long.
+    /// Forgets receivers that have not failed for a long time.
     pub(super) fn forget_old_failures(&mut self, now: Timestamp) {
         self.queue.forget_old_failures(now);
     }
 }
 
-/// Whether a breaker may hold this callback back: within the time of its schedule. Later it is
-/// tried whatever its receiver's breaker says, or it would never end.
+/// Whether a breaker may delay this callback: only within the duration of its schedule. After that
+/// it is attempted even if the breaker is open, so that it ends.
 fn has_time_left(retry_window: Duration, callback: &Callback, now: Timestamp) -> bool {
     now < callback.created_at + retry_window
 }
 
-/// Who answers at an address: the host, whatever the port.
+/// The receiver at a URL: its host, without the port.
 fn host_of(address: &str) -> String {
     let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned));
     host.unwrap_or_else(|| address.to_owned())

@@ -7,22 +7,21 @@ use flota_core::{
 use flota_platform::{net::retry_after, settings::NotifierSettings};
 use jiff::Timestamp;
 
-/// How far a wait is jittered: from 80 to 120 per cent of it.
+/// Largest jitter in per cent: a wait becomes 80 to 120 per cent of its length.
 const JITTER_PER_CENT: u64 = 20;
 
-/// What an attempt means for the callback and for its receiver.
+/// The consequences of an attempt for the callback and its receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// What becomes of the callback.
+    /// The new state of the callback.
     pub(super) state: CallbackState,
-    /// When it is tried next.
+    /// When the next attempt is due.
     pub(super) due_at: Option<Timestamp>,
-    /// Whether it tells that the receiver is down or overloaded, and not just that it refuses
-    /// this one.
+    /// Whether the receiver seems down or overloaded. False if it only rejects this callback.
     pub(super) receiver_failed: bool,
 }
 
-/// Decides what follows from an attempt that ended at `now`.
+/// The consequences of an attempt that ended at `now`.
 pub(super) fn verdict(
     callback: &Callback,
     answer: &Result<PostAnswer, PostError>,
@@ -49,12 +48,12 @@ pub(super) fn verdict(
         .and_then(|text| retry_after(text, now))
         .unwrap_or_default()
         .min(NotifierSettings::MAX_RETRY_AFTER);
-    // Never before the receiver wants it, never before the schedule does.
+    // The next attempt is due neither before the schedule nor before `Retry-After`.
     let wait = jittered(*wait, random).max(asked);
     Verdict { state: CallbackState::Pending, due_at: Some(now + wait), receiver_failed }
 }
 
-/// `wait`, spread evenly between 80 and 120 per cent.
+/// A random wait of 80 to 120 per cent of `wait`.
 pub(super) fn jittered(wait: Duration, random: u64) -> Duration {
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let spread = wait_ms.saturating_mul(2 * JITTER_PER_CENT) / 100;

@@ -15,42 +15,42 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 use tracing::info;
 
-/// The file in the data folder that keeps the secret that was made for this installation.
+/// The file in the data folder with the secret that was generated for this installation.
 const SECRET_FILE: &str = "callback-secret";
-/// Bytes of a secret that is made here: what HMAC-SHA256 makes full use of.
+/// Bytes of a generated secret: the output size of HMAC-SHA256.
 const SECRET_BYTES: usize = 32;
 
-/// A secret that cannot be had.
+/// A signing secret cannot be read or created.
 #[derive(Debug, Error)]
 pub enum SecretError {
     /// The file cannot be read or written.
     #[error("cannot {action} the callback secret {}", path.display())]
     File {
-        /// What was being done.
+        /// What failed.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The text is not a secret.
+    /// The text is not a valid secret.
     #[error("{place} is not a callback secret: {wanted} is wanted")]
     Form {
-        /// Where it stands.
+        /// The setting or the file.
         place: String,
-        /// What a secret looks like.
+        /// The expected form.
         wanted: &'static str,
     },
 }
 
-/// What signs callbacks, as Standard Webhooks 1.0 says.
+/// Signs callbacks as specified by Standard Webhooks 1.0.
 pub struct SigningSecrets {
     keys: Vec<Webhook>,
 }
 
 impl SigningSecrets {
-    /// The secrets of `settings`, or else the one kept in `data_dir`, which is made, once, if it
-    /// is not there.
+    /// The secrets of `settings`, or else the one in `data_dir`, which is generated if it does not
+    /// exist.
     pub fn open(settings: &NotifierSettings, data_dir: &Path) -> Result<Self, SecretError> {
         if !settings.secrets.is_empty() {
             return Self::new(&settings.secrets);
@@ -62,7 +62,7 @@ impl SigningSecrets {
         Self::new(&[secret])
     }
 
-    /// Signs with each of `secrets`; receivers accept any of them.
+    /// Signs with each of `secrets`. Receivers accept a callback if one signature is valid.
     pub fn new(secrets: &[Secret]) -> Result<Self, SecretError> {
         let key = |secret: &Secret| {
             Webhook::new(secret.expose()).map_err(|_| SecretError::Form {
@@ -73,7 +73,7 @@ impl SigningSecrets {
         Ok(Self { keys: secrets.iter().map(key).collect::<Result<_, _>>()? })
     }
 
-    /// The value of `webhook-signature` for exactly these bytes: one signature per secret.
+    /// The value of the header `webhook-signature` for these exact bytes: one signature per secret.
     pub fn sign(&self, webhook_id: &str, at: Timestamp, body: &str) -> String {
         let sign = |key: &Webhook| {
             let signature = key.sign(webhook_id, at.as_second(), body.as_bytes());
@@ -83,7 +83,7 @@ impl SigningSecrets {
     }
 }
 
-/// The secret that was made for this installation, if it was made yet.
+/// The generated secret of this installation; `None` if there is none yet.
 pub fn read_callback_secret(data_dir: &Path) -> Result<Option<Secret>, SecretError> {
     let path = data_dir.join(SECRET_FILE);
     let text = match fs::read_to_string(&path) {
@@ -96,14 +96,14 @@ pub fn read_callback_secret(data_dir: &Path) -> Result<Option<Secret>, SecretErr
     secret.map(Some).map_err(|wanted| SecretError::Form { place, wanted })
 }
 
-/// Makes a secret and keeps it, readable by its owner only. Of two processes that make one at the
-/// same time, both take the one that was there first.
+/// Generates a secret and writes it to a file that only its owner can read. If two processes do so
+/// at the same time, both use the first one.
 fn make(data_dir: &Path) -> Result<Secret, SecretError> {
     let path = data_dir.join(SECRET_FILE);
     let failed = |source| SecretError::File { action: "write", path: path.clone(), source };
     let secret = format!("whsec_{}", BASE64_STANDARD.encode(rand::random::<[u8; SECRET_BYTES]>()));
     create_private_dir(data_dir).map_err(failed)?;
-    // Temporary files are made with mode 0600.
+    // Temporary files have the mode 0600.
     let mut file = NamedTempFile::new_in(data_dir).map_err(failed)?;
     writeln!(file, "{secret}").and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     match file.persist_noclobber(&path) {

@@ -10,7 +10,7 @@ use tracing::{Instrument, info_span};
 
 use super::Recording;
 
-/// Reads outcomes messages for a [`Recording`].
+/// Passes outcomes messages to a [`Recording`].
 pub(crate) struct Recorder {
     pub(crate) recording: Arc<Recording>,
 }

@@ -1,4 +1,4 @@
-//! Takes outcomes off their queue and makes them durable, each exactly once.
+//! Consumes outcomes and records each exactly once.
 
 mod handler;
 mod recording;

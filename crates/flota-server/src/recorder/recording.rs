@@ -13,8 +13,8 @@ use crate::{
     notifications::Notifications,
 };
 
-/// The steps from an outcomes message to a finished round. Each repeats without effect, so that
-/// a crash between any two only repeats them.
+/// The steps from an outcomes message to a finished round. Repeating a step has no effect, so that
+/// recovery after a crash just repeats them.
 pub(crate) struct Recording {
     pub(crate) requests: Arc<dyn Requests>,
     pub(crate) predictions: Arc<dyn Predictions>,
@@ -25,8 +25,7 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Makes all that follows from `message` durable. What belongs to nothing that we know is
-    /// dropped and counted.
+    /// Records `message`. Outcomes of unknown requests, packs or tasks are dropped and counted.
     pub(crate) async fn record(&self, message: &OutcomesMessage) -> PortResult<()> {
         match message.source {
             TaskSource::Request(id) => self.record_for(id, message).await,
@@ -50,8 +49,8 @@ impl Recording {
         Ok(())
     }
 
-    /// As [`record`](Self::record), for one who has the request, and the pack with the tasks that its round
-    /// runs. Gives the pack's record, read back.
+    /// Like [`record`](Self::record), for a caller that has the request, and the pack with the
+    /// tasks that its round runs. Returns the pack's record, read back.
     pub(crate) async fn record_pack(
         &self,
         request: &Request,
@@ -79,8 +78,8 @@ impl Recording {
         Ok(recorded.pack)
     }
 
-    /// `outcomes` without those whose prediction was found when they were made and has been deleted since:
-    /// their tasks stay open, so that the sweeper sends them again.
+    /// Removes outcomes whose cached prediction has been deleted since. Their tasks stay open, so
+    /// that the sweeper sends them again.
     async fn with_predictions(
         &self,
         mut outcomes: Vec<TaskOutcome>,
@@ -104,7 +103,7 @@ impl Recording {
         Ok(outcomes)
     }
 
-    /// Predictions before the aliases that lead to them.
+    /// Stores predictions first, then the aliases that refer to them.
     pub(super) async fn keep_what_was_seen(&self, message: &OutcomesMessage) -> PortResult<()> {
         if !message.predictions.is_empty() {
             self.predictions.put(&message.predictions).await?;
@@ -115,7 +114,8 @@ impl Recording {
         Ok(())
     }
 
-    /// Adds a pack that is complete, as `ended` says, to its round, and finishes the round if it was the last.
+    /// Adds a complete pack with the counts `ended` to its round, and finishes the round if it was
+    /// the last one.
     pub(crate) async fn complete(
         &self,
         request: &Request,
@@ -127,8 +127,8 @@ impl Recording {
         Ok(round)
     }
 
-    /// Marks the round finished, with its callback, if all its packs are complete. True if they
-    /// are.
+    /// Marks the round finished and creates its callback, if all its packs are complete. True if
+    /// they are.
     pub(crate) async fn finish(&self, request: &Request, round: &Round) -> PortResult<bool> {
         if !round.is_complete(request) {
             return Ok(false);
@@ -149,14 +149,14 @@ impl Recording {
         Ok(true)
     }
 
-    /// The pack that the message is about, with the tasks that its round runs.
+    /// The pack of the message, with the tasks that its round runs.
     async fn pack_of(
         &self,
         request: &Request,
         message: &OutcomesMessage,
     ) -> PortResult<Option<Pack>> {
         let packs = match message.round {
-            // The first round runs all: its progress need not be read.
+            // The first round runs all tasks, so it need not be read.
             1 => request.packs(),
             number => {
                 let rounds = self.requests.rounds(request.id).await?;
@@ -168,8 +168,8 @@ impl Recording {
     }
 }
 
-/// Whether `letter` lies beside a failed outcome that is the one of `message`: another's outcome,
-/// recorded first, leaves no dead letter of ours.
+/// Whether `letter` belongs to a failed outcome that is recorded and comes from `message`. If
+/// another outcome was recorded first, the dead letter is dropped.
 fn is_beside_its_outcome(
     letter: &DeadLetter,
     key: RoundKey,
@@ -185,7 +185,7 @@ fn is_beside_its_outcome(
         return false;
     };
     let Ending::Failed { code, .. } = &kept.ending else { return false };
-    // Timings are not compared: their decimals need not survive the store to the last digit.
+    // Timings are not compared: a store may round them.
     letter.lies_beside(*code)
         && kept.ending == ours.outcome.ending
         && kept.attempts == ours.outcome.attempts

@@ -4,8 +4,8 @@ use super::recording::Recording;
 use crate::metrics;
 
 impl Recording {
-    /// Keeps what tasks of upload events leave: predictions, aliases, and the dead letters of those
-    /// that failed. Each write repeats without effect.
+    /// Stores the results of tasks of upload events: predictions, aliases, and dead letters of
+    /// failed tasks. Repeating it has no effect.
     pub(super) async fn record_uploads(&self, message: &OutcomesMessage) -> PortResult<()> {
         self.keep_what_was_seen(message).await?;
         for letter in &message.dead_letters {
@@ -20,7 +20,7 @@ impl Recording {
         Ok(())
     }
 
-    /// A task that runs again does so for its last dead letter, which waits to hear how it ended.
+    /// Records in the dead letter of a replayed task how the task ended.
     async fn evaluate_replay(
         &self,
         task: &TaskOutcome,

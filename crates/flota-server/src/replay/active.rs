@@ -6,19 +6,20 @@ use std::{
 use flota_core::{DeadLetter, Replay};
 use jiff::Timestamp;
 
-/// A server that was held up does not catch up on the rate for longer than that.
+/// Longest time that a delayed server makes up for under the rate.
 const MAX_CATCH_UP: Duration = Duration::from_secs(1);
 
-/// A replay that this server goes on with.
+/// A replay that this server runs.
 pub(super) struct ActiveReplay {
     pub(super) replay: Replay,
-    /// As it was written last.
+    /// The replay as it was last written.
     pub(super) written: Replay,
-    /// The dead letters in flight whose tasks run: nothing about them but their outcomes changes.
+    /// Dead letters in flight whose tasks run. Only the outcomes of these tasks have to be read
+    /// again.
     pub(super) running: HashMap<String, DeadLetter>,
-    /// The dead letters in flight whose tasks were sent by this server.
+    /// Dead letters in flight whose tasks this server has sent.
     pub(super) sent: HashSet<String>,
-    /// How many may be taken under the rate.
+    /// How many dead letters the rate allows now.
     pub(super) allowance: f64,
     stepped_at: Timestamp,
 }
@@ -36,7 +37,7 @@ impl ActiveReplay {
         }
     }
 
-    /// How many may be taken now.
+    /// How many dead letters may be replayed now.
     pub(super) fn room(&mut self, now: Timestamp) -> usize {
         let room = self.replay.room();
         let Some(rate) = self.replay.plan.rate_per_second.map(f64::from) else { return room };

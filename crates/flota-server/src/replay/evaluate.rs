@@ -1,4 +1,4 @@
-//! What came of tasks that were run again.
+//! The results of replayed tasks.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use flota_core::{
     Subject, TaskSource, ports::Requests,
 };
 
-/// What came of each of `letters` that has ended, by its id; those that run still are left out.
-/// They were decided about, on behalf of `by` if they are ours to evaluate.
+/// The result of each of `letters` that has ended, by id; those that still run are left out. A dead
+/// letter that was not replayed by `by` counts as skipped.
 pub(super) async fn evaluate(
     requests: &dyn Requests,
     letters: &[DeadLetter],

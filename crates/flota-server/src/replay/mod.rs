@@ -1,4 +1,4 @@
-//! Runs dead tasks again: one at once, or many by a replay that any server goes on with.
+//! Replays of dead letters: of one at once, or of many by a replay that any server may continue.
 
 mod active;
 mod evaluate;

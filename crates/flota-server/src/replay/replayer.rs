@@ -9,10 +9,10 @@ use tracing::{info, warn};
 use super::{ReplayRunner, active::ActiveReplay};
 use crate::notifications::Notifications;
 
-/// Most replays that one server goes on with: each holds some dead letters in memory.
+/// Most replays that a server runs at once. Each holds some dead letters in memory.
 const MAX_ACTIVE: usize = 16;
 
-/// Goes on with replays that no other server goes on with.
+/// Claims and runs replays.
 pub(crate) struct Replayer {
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
@@ -23,12 +23,12 @@ pub(crate) struct Replayer {
 }
 
 impl Replayer {
-    /// Runs until `stop`; then others may go on at once. No error ends it.
+    /// Runs until `stop`, then releases its replays to other servers. Errors do not end it.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut active = Vec::new();
         while !stop.is_cancelled() {
             self.claim(&mut active).await;
-            // Steps often, and looks for more only now and then.
+            // Steps are frequent; claiming more replays is not.
             let look_again = time::Instant::now() + self.settings.interval;
             while !active.is_empty() && time::Instant::now() < look_again && !stop.is_cancelled() {
                 self.step_all(&mut active).await;
@@ -67,7 +67,8 @@ impl Replayer {
             match self.step(&mut one).await {
                 Ok(true) => going_on.push(one),
                 Ok(false) => {}
-                // The next server that claims it reads what is true: this one's knowledge may be stale.
+                // The state in memory may be stale, so the replay is read again by the next server
+                // that claims it.
                 Err(error) => warn!(replay.id = %id, %model, %error,
                     "a step of a replay failed, it is taken up again when its claim has ended"),
             }

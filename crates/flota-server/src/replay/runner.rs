@@ -1,5 +1,5 @@
-//! Running dead tasks again: those of a request in a new round of it, those of upload events and
-//! messages by sending them again.
+//! Runs failed tasks again: those of a request in a new round, those of upload events and messages
+//! by sending them again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
     queues::fleet_queues,
 };
 
-/// Runs dead tasks again, all of one request in one round.
+/// Runs failed tasks again. All tasks of a request run in one round.
 #[derive(Clone)]
 pub(crate) struct ReplayRunner {
     pub(crate) requests: Arc<dyn Requests>,
@@ -35,20 +35,20 @@ pub(crate) struct ReplayRunner {
     pub(crate) settings: SweeperSettings,
 }
 
-/// What became of a dead letter whose task was to run again.
+/// The result of replaying a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplayResult {
-    /// Its task runs in this round.
+    /// Its task runs in this round, or it was sent again.
     InRound(u32),
-    /// Its request runs still: its next round opens when this one is finished.
+    /// Its request is still running. A new round can open when the current one is finished.
     RequestNotFinished,
-    /// Nobody can read the message: there is nothing to run.
+    /// Its message cannot be decoded, so there is nothing to run.
     NotReadable,
-    /// Its queue will never take its message.
+    /// Its queue rejects the message for good.
     NotSendable,
-    /// Its request is not known any more.
+    /// Its request does not exist any more.
     RequestNotFound,
-    /// Its model, or the queue of its message, is not known any more.
+    /// Its model or its queue does not exist any more.
     ModelNotFound,
 }
 
@@ -60,9 +60,9 @@ struct OfRequest<'a> {
 }
 
 impl ReplayRunner {
-    /// Runs the tasks of `letters` again on behalf of `by`; what became of each, by its id. They
-    /// are open, or [await the end](DeadLetter::awaits_end) of an upload. Repeated after a crash, it
-    /// opens no second round.
+    /// Runs the tasks of `letters` again on behalf of `by`, and returns the result of each, by id.
+    /// The dead letters must be open or [await the end](DeadLetter::awaits_end) of an upload's
+    /// task. Repeating it after a crash opens no second round.
     pub(crate) async fn rerun(
         &self,
         letters: &[DeadLetter],
@@ -90,7 +90,7 @@ impl ReplayRunner {
         Ok(runner)
     }
 
-    /// What keeps the task of an open letter from running again; `None` where nothing does.
+    /// Why the task of an open dead letter cannot run again; `None` if it can.
     pub(crate) async fn refusal(&self, letter: &DeadLetter) -> PortResult<Option<ReplayResult>> {
         Ok(match &letter.subject {
             Subject::Task { task, model, .. } => match task.source {
@@ -124,8 +124,8 @@ impl ReplayRunner {
         let all = |rerun| letters.iter().map(|of| (of.letter.id.clone(), rerun)).collect();
         let rounds = self.requests.rounds(id).await?;
         let Some(last) = rounds.last() else { return Ok(all(ReplayResult::RequestNotFound)) };
-        // A crash between the opening of a round and the decision leaves a letter open whose task
-        // runs, or ran, again: it is decided now and not run twice.
+        // After a crash, a dead letter may be open although its task runs again already. It is
+        // resolved now, and its task is not run twice.
         let later =
             |of: &OfRequest<'_>| rounds.iter().find(|r| r.key.round > of.died_in && r.runs(of.n));
         let mut runner = Vec::new();
@@ -165,7 +165,7 @@ impl ReplayRunner {
         Ok((letter.id.clone(), ReplayResult::InRound(round)))
     }
 
-    /// Opens the round and sends its tasks. False where another round was opened first.
+    /// Opens the round and sends its tasks. False if another round was opened first.
     async fn open(&self, key: RoundKey, tasks: &BTreeSet<u32>) -> PortResult<bool> {
         let Some(request) = self.requests.request(key.request).await? else { return Ok(false) };
         let now = self.clock.now();
@@ -185,8 +185,9 @@ impl ReplayRunner {
         Ok(true)
     }
 
-    /// Sends the task of an upload event again. The letter is decided first, so that it is there to
-    /// be told how the task ended; after a crash in between it is sent by the server that continues.
+    /// Sends the task of an upload event again. The dead letter is resolved first, so that the end
+    /// of the task can be recorded in it. After a crash in between, the server that continues sends
+    /// the task.
     async fn rerun_upload(&self, letter: &DeadLetter, by: &str) -> PortResult<ReplayResult> {
         let Subject::Task { task, round, model, image, client, priority } = &letter.subject else {
             return Ok(ReplayResult::NotReadable);
@@ -226,7 +227,7 @@ impl ReplayRunner {
         }
     }
 
-    /// Sends a message again that can be read.
+    /// Sends a message again, if it can be decoded.
     async fn resend(&self, letter: &DeadLetter, by: &str) -> PortResult<ReplayResult> {
         let Subject::Message { queue, body, .. } = &letter.subject else {
             return Ok(ReplayResult::NotReadable);
@@ -237,7 +238,7 @@ impl ReplayRunner {
         let Some(queue) = self.queue_named(queue).await? else {
             return Ok(ReplayResult::ModelNotFound);
         };
-        // Outcomes and events hold no tasks.
+        // Outcomes and upload events hold no tasks.
         let tasks =
             TasksMessage::decode(body).map_or_else(|_| BTreeMap::new(), |it| it.task_counts());
         let group = ClientName::default();
@@ -265,8 +266,8 @@ impl ReplayRunner {
     }
 }
 
-/// What becomes of a letter that was not sent: one that its queue refuses for good must not hold up
-/// the others.
+/// The result for a dead letter that could not be sent. If its queue rejects it for good, the
+/// others still go on.
 fn not_sent(letter: &DeadLetter, error: PortError) -> PortResult<ReplayResult> {
     match error {
         PortError::Permanent { .. } | PortError::TooLarge { .. } => {

@@ -1,4 +1,4 @@
-//! One step of a replay: look at what is in flight, and take more.
+//! One step of a replay: evaluates what is in flight, and replays more.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -16,13 +16,13 @@ use tracing::{debug, info};
 use super::{ReplayResult, Replayer, active::ActiveReplay, evaluate::evaluate};
 use crate::{metrics, request_state::RequestState};
 
-/// Dead letters read at the same time.
+/// Dead letters that are read at the same time.
 const READS_AT_ONCE: usize = 8;
-/// A dead letter whose request is still running is left out of a replay after this time.
+/// A dead letter whose request runs for longer than this is skipped.
 const LETTER_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Replayer {
-    /// Goes on by one step. False where somebody else goes on with it, or it has ended.
+    /// Does one step. False if the replay has ended, or another server runs it.
     pub(super) async fn step(&self, active: &mut ActiveReplay) -> PortResult<bool> {
         let now = self.clock.now();
         let open = self.look_at_hand(active, now).await?;
@@ -32,7 +32,8 @@ impl Replayer {
             Some(state) => active.replay.state = state,
             None => taken = self.take(active, now).await?,
         }
-        // What is taken is written down before it is sent: a server that continues looks for it.
+        // Dead letters are recorded as in flight before they are sent, so that a server that
+        // continues knows them.
         if !self.write(active, now).await? {
             return Ok(false);
         }
@@ -46,7 +47,8 @@ impl Replayer {
         Ok(is_running)
     }
 
-    /// Judges what has ended, and returns the dead letters in flight whose tasks are still to be run.
+    /// Evaluates dead letters in flight that have ended, and returns those whose tasks have not
+    /// been sent.
     async fn look_at_hand(
         &self,
         active: &mut ActiveReplay,
@@ -91,8 +93,8 @@ impl Replayer {
         Ok(open)
     }
 
-    /// An upload's task that was sent and of which nothing is heard has failed, once a request's
-    /// would end as lost.
+    /// Counts tasks of upload events as failed if nothing was heard of them until a request would
+    /// have timed out.
     fn give_up_waiting(&self, active: &mut ActiveReplay, now: Timestamp) {
         let time_out_after = self.runner.settings.time_out_after;
         let in_flight = active.replay.progress.in_flight.iter();
@@ -114,7 +116,7 @@ impl Replayer {
         active.replay.evaluate(id, evaluation);
     }
 
-    /// How the replay ends, if it does now.
+    /// How the replay ends; `None` if it goes on.
     async fn end(&self, replay: &Replay, at: Timestamp) -> PortResult<Option<ReplayState>> {
         if replay.is_exhausted() {
             let is_done = replay.progress.in_flight.is_empty();
@@ -127,7 +129,7 @@ impl Replayer {
         if let Some(wanted) = &replay.plan.to_version {
             let directory = &self.runner.directory;
             let is_current = |known: KnownModels| known.version(&replay.model) == Some(wanted);
-            // A replay stops for good: not by what was so a second ago.
+            // A stopped replay cannot continue, so the cached version is not enough to stop it.
             if !is_current(directory.known().await?) && !is_current(directory.known_now().await?) {
                 return Ok(stopped(StopReason::VersionNotCurrent));
             }
@@ -135,7 +137,7 @@ impl Replayer {
         Ok(None)
     }
 
-    /// Takes the next dead letters of the list in flight.
+    /// Takes the next dead letters of the list.
     async fn take(&self, active: &mut ActiveReplay, now: Timestamp) -> PortResult<Vec<DeadLetter>> {
         let limit = match active.replay.is_exhausted() {
             true => 0,
@@ -154,7 +156,7 @@ impl Replayer {
         let page = self.dead_letters.list(&filter).await?;
         let (letters, last) = self.of_whole_requests(replay, page.letters, limit).await?;
         match (last, page.next_after) {
-            // The rest of the page is listed again.
+            // The rest of the page is listed again later.
             (Some(last), _) => replay.progress.after = Some(last),
             (None, Some(after)) => replay.progress.after = Some(after),
             (None, None) => replay.progress.is_listed = true,
@@ -164,10 +166,10 @@ impl Replayer {
         Ok(letters)
     }
 
-    /// The first of `letters` that are not in flight, about `limit`, each with all others of its request that
-    /// are meant, as far as the plan's limit allows: so a request's tasks run in one round, which is called
-    /// back once, and no more are taken than `limit` and a request. And the last one that was looked at, where
-    /// some are left.
+    /// Selects about `limit` of `letters` that are not in flight, each with the other matching dead
+    /// letters of its request, within the plan's limit. So the tasks of a request run in one round,
+    /// with one callback. Also returns the last dead letter that was looked at, if some of
+    /// `letters` are left.
     async fn of_whole_requests(
         &self,
         replay: &Replay,
@@ -191,7 +193,7 @@ impl Replayer {
                     let is_meant = other.is_open()
                         && replay.plan.selection.contains(&other)
                         && !in_flight.contains(other.id.as_str());
-                    // One place is the letter's own.
+                    // One place is for the dead letter itself.
                     if is_meant && whole.len() + 1 < replay.left() {
                         whole.insert(other.id.clone(), other);
                     }
@@ -202,7 +204,7 @@ impl Replayer {
         Ok((whole.into_values().collect(), None))
     }
 
-    /// The dead letters beside the failed tasks of a request, except the one with the id `but`.
+    /// The dead letters of a request's failed tasks, except the one with the id `but`.
     async fn others_of(&self, request: RequestId, but: &str) -> PortResult<Vec<DeadLetter>> {
         let state = RequestState::load(self.runner.requests.as_ref(), request).await?;
         let Some(state) = state else { return Ok(Vec::new()) };
@@ -217,7 +219,8 @@ impl Replayer {
         Ok(read.into_iter().flatten().collect())
     }
 
-    /// Keeps what has changed, and the claim. False where somebody else wrote first.
+    /// Stores the replay if it has changed, and renews the claim. False if another server wrote
+    /// first.
     async fn write(&self, active: &mut ActiveReplay, now: Timestamp) -> PortResult<bool> {
         let replay = &mut active.replay;
         let is_claim_fresh = replay.claimed_until > now + self.settings.claim / 2;
@@ -234,8 +237,8 @@ impl Replayer {
         Ok(is_ours)
     }
 
-    /// Runs the tasks of open dead letters in flight. What must wait is looked at in the next step,
-    /// what cannot run, or waited too long, is left.
+    /// Runs the tasks of dead letters in flight. Those that must wait are tried in the next step;
+    /// those that cannot run, or have waited too long, are skipped.
     async fn rerun(
         &self,
         active: &mut ActiveReplay,
