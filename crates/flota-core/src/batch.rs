@@ -216,7 +216,8 @@ mod tests {
     /// The items of each call.
     type Calls = Arc<Mutex<Vec<Vec<usize>>>>;
 
-    /// A batcher whose calls take a second and answer with ten times each item, and the items of its calls.
+    /// A batcher whose calls take a second and multiply each item by ten, and the items of its
+    /// calls.
     fn batcher(limits: BatchLimits) -> (Batcher<usize, usize>, Calls) {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let called = calls.clone();

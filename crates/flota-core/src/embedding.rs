@@ -163,7 +163,7 @@ mod tests {
         Output::Embedding(Embedding::new(vector, encoding).unwrap())
     }
 
-    /// `data` is what Python's `struct.pack("<3f", ...)` and `"<3e"` give, in base64.
+    /// `data` is the base64 of Python's `struct.pack("<3f", ...)` and `struct.pack("<3e", ...)`.
     #[test]
     fn each_encoding_is_read_back_equal() {
         for (encoding, text) in [

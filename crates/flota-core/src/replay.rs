@@ -241,7 +241,7 @@ mod tests {
         }
     }
 
-    /// Takes so many and evaluates them alike.
+    /// Takes `count` dead letters, all with the same evaluation.
     fn pass(replay: &mut Replay, count: usize, evaluation: Evaluation) {
         let names: Vec<String> = (0..count).map(|n| format!("dead_{n}")).collect();
         replay.take(names.clone(), Timestamp::UNIX_EPOCH);

@@ -195,7 +195,7 @@ mod tests {
         json!({"Type": "Notification", "TopicArn": "arn:aws:sns:a", "Message": message}).to_string()
     }
 
-    /// The addresses that `body` leads to, or what is wrong with it.
+    /// The objects in `body`, or the error of a record.
     fn read(body: &str) -> Vec<String> {
         let text = |read: Result<ObjectAddress, UploadError>| match read {
             Ok(address) => address.to_string(),

@@ -237,11 +237,11 @@ mod tests {
     };
 
     thread_local! {
-        /// Passes over the texts of bodies.
+        /// How often the text of a body was parsed.
         pub(super) static PASSES: Cell<u32> = const { Cell::new(0) };
     }
 
-    /// What `work` gives, and how often it passed over a body.
+    /// The result of `work`, and how often it parsed a body.
     fn counting_passes<T>(work: impl FnOnce() -> T) -> (T, u32) {
         PASSES.set(0);
         let done = work();

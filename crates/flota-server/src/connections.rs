@@ -194,7 +194,7 @@ mod tests {
             let settings = Settings::from_sources(None, [], &set).unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            // One for all, for many of them are held.
+            // All answers share one buffer, because many are held at once.
             let large = Bytes::from(vec![b'x'; 64 << 20]);
             let large = get(async move || large.clone());
             let all = Router::new().route("/", get(|| async { "here" })).route("/large", large);
@@ -232,7 +232,8 @@ mod tests {
         assert!(server.get().await.ends_with("here"));
         for begun in [b"GET / HT".as_slice(), b""] {
             let mut dripping = server.open(begun).await;
-            // Ends, with an answer or without: the server closes what does not go on.
+            // The connection ends with or without an answer: the server closes it if it makes no
+            // progress.
             let _ = dripping.read_to_end(&mut Vec::new()).await;
         }
         server.end().await;
@@ -243,7 +244,7 @@ mod tests {
         for limit in ["server.max_connections", "server.max_connections_per_peer"] {
             let server = Server::start(&[(limit, "2")]).await;
             let held = [server.open(b"GET / HT").await, server.open(b"").await];
-            // A connection is counted when the server has accepted it.
+            // A connection counts once the server has accepted it.
             while !server.get().await.ends_with("in the reserve") {}
             let silent: Vec<_> =
                 futures::future::join_all((0..2 * RESERVE).map(|_| server.open(b""))).await;
@@ -269,7 +270,7 @@ mod tests {
         let not_reading = futures::future::join_all(not_reading).await;
         while !server.get().await.ends_with("in the reserve") {}
         while server.get().await.ends_with("in the reserve") {
-            // The clock stands still while there are calls.
+            // Paused time does not advance by itself while calls are in progress.
             time::advance(Duration::from_secs(1)).await;
         }
         drop(not_reading);

@@ -150,14 +150,14 @@ mod tests {
             assert_eq!(depth, Default::default(), "{net} is empty");
         }
 
-        // A replay sends the message to where it came from, and cannot evaluate it.
+        // A replay sends the message to its original queue again, and cannot evaluate it.
         let replay = fixture.post("/v1/dead-letters/replay", r#"{"model": "cat"}"#).await.json;
         let path = format!("/v1/replays/{}", replay["id"].as_str().unwrap());
         until(async || fixture.get(&path).await.json["state"] == "completed").await;
         assert_eq!(fixture.get(&path).await.json["counts"]["resent"], 1);
         assert_eq!(fixture.take_tasks("cat").await, [tasks]);
 
-        // Given up once more, it is another dead letter.
+        // The message fails again, and has another dead letter.
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         fixture.send(&queue.dlq(), body).await;
         until(async || list().await.as_array().unwrap().len() == 3).await;

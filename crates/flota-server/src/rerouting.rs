@@ -154,13 +154,13 @@ mod tests {
             for model in ["cat", "dog"] {
                 register(&fixture.platform, model, "1", worker).await;
             }
-            // Until then submissions may go to the worker of before.
+            // Submissions may use the cached worker until then.
             time::advance(Duration::from_secs(1)).await;
             fixture.submit(3, &["cat", "dog"], None).await;
         }
         fixture.submit(25, &["cat"], None).await;
         fixture.send(&fixture.tasks_queue("text"), "no task".to_owned()).await;
-        // The one goes back to its own worker, the other to another.
+        // One task returns to its own worker, the other goes to another one.
         register(&fixture.platform, "cat", "1", "cat").await;
         register(&fixture.platform, "dog", "1", "photo").await;
         fixture.start();
@@ -176,7 +176,7 @@ mod tests {
             counts.into_iter().collect::<Vec<_>>()
         };
         assert_eq!(models(fixture.take_tasks("cat").await), [("cat".to_owned(), 28)]);
-        // What lay on the queue of a worker that serves still is that worker's to send on.
+        // Tasks on the queue of a worker that still serves a model are rerouted by that worker.
         let of_photo = [("cat".to_owned(), 3), ("dog".to_owned(), 6)];
         assert_eq!(models(fixture.take_tasks("photo").await), of_photo);
         let letters = fixture.get("/v1/dead-letters").await.json["dead_letters"].clone();

@@ -172,7 +172,7 @@ mod tests {
         ("retention.images_hours", "24"),
     ];
 
-    /// A server of which the retention alone runs; the sweeper's recording plays the recorder.
+    /// A server that runs only retention. The sweeper's recording acts as the recorder.
     struct Retaining {
         fixture: Fixture,
         sweeper: Sweeper,
@@ -259,7 +259,7 @@ mod tests {
         let platform = &server.fixture.platform;
         let retention = platform.retention.clone().unwrap();
         assert!(retention.believed_at().await.unwrap().is_some());
-        // As if the clock had been set three days ahead, so that all is old.
+        // Sets the clock three days ahead, so that all data is old.
         let past = platform.clock.now() - 3 * DAY;
         retention.believe(past).await.unwrap();
         time::sleep(DAY - Duration::from_secs(600)).await;
@@ -289,7 +289,7 @@ mod tests {
         let id = server.fixture.submit(2, &["cat"], None).await;
         let messages = server.fixture.take_tasks("cat").await;
         let mut found = succeeded(&messages[0]);
-        // The first was found in the store, and is gone; the second was computed.
+        // The first prediction was cached and has been deleted; the second one was computed.
         found.predictions.remove(0);
         server.sweeper.recording.record(&found).await.unwrap();
         let path = format!("/v1/requests/{id}");

@@ -213,7 +213,7 @@ mod tests {
     async fn what_was_accepted_but_not_sent_is_sent_after_the_grace() {
         let fixture = Fixture::new().await;
         let id = fixture.submit(2, &["cat"], None).await;
-        // As if the server had died between the acceptance and the sending.
+        // Simulates a server that died after accepting the request and before sending its tasks.
         fixture.take_tasks("cat").await;
         let key = flota_core::RoundKey { request: id, round: 1 };
         let due_at = fixture.platform.clock.now() + fixture.settings.sweeper.accept_grace;
@@ -305,7 +305,7 @@ mod tests {
         sweeper.recording.record(&succeeded(&dogs)).await.unwrap();
         pass(24 * 60 * 60).await;
         sweeper.sweep().await.unwrap();
-        // What comes late changes nothing.
+        // A late outcome changes nothing.
         let cats = fixture.take_tasks("cat").await.remove(0);
         sweeper.recording.record(&succeeded(&cats)).await.unwrap();
         let view = fixture.get(&format!("/v1/requests/{id}")).await.json;

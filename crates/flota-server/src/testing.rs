@@ -1,4 +1,4 @@
-//! A server in memory, on a clock that follows tokio's paused time, for this crate's tests.
+//! An in-memory server for this crate's tests. Its clock follows tokio's paused time.
 
 mod counting_queue;
 mod counting_requests;
@@ -35,17 +35,18 @@ pub(crate) use self::{counting_queue::CountingQueue, counting_requests::Counting
 
 use crate::{metrics::METRICS, notifier::SigningSecrets, roles::Roles};
 
-/// The secret of the published vectors.
+/// The secret of the published test vectors.
 pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
-/// How long a condition is waited for, in steps of [`STEP`] of paused time.
+/// Longest wait for a condition, in steps of [`STEP`] of paused time.
 const MAX_STEPS: usize = 20_000;
 const STEP: Duration = Duration::from_millis(100);
-/// More messages than a test sends to one queue.
+/// More messages than any test sends to one queue.
 const MAX_MESSAGES: usize = 10_000;
-/// When tasks that crash their worker die: a day before the clock begins, not too long ago to be kept.
+/// When tasks that crash their worker fail: a day before the clock starts, and too recent for
+/// deletion.
 const DEAD_SINCE: &str = "2025-12-31T00:00:00Z";
 
-/// A server whose roles are not running.
+/// A server whose roles do not run yet.
 pub(crate) struct Fixture {
     pub(crate) platform: Platform,
     pub(crate) settings: Settings,
@@ -76,17 +77,17 @@ impl Answer {
 /// How a receiver behaves.
 #[derive(Debug, Clone)]
 pub(crate) enum Behaviour {
-    /// Answers with a status and perhaps `Retry-After`.
+    /// Answers with this status, and with `Retry-After` if given.
     Answers(u16, Option<String>),
     /// Does not answer before the deadline.
     Hangs,
-    /// Never answers, whatever the deadline.
+    /// Never answers, and ignores the deadline.
     HangsForEver,
-    /// Is not to be reached.
+    /// Its address is blocked.
     Forbidden,
 }
 
-/// Receivers by host, and what reached them.
+/// Receivers by host, and the requests that they received.
 #[derive(Default)]
 pub(crate) struct Receivers {
     behaviour: Mutex<HashMap<String, Behaviour>>,
@@ -100,7 +101,7 @@ impl Receivers {
         self.behaviour.lock().unwrap().insert(host.to_owned(), behaviour);
     }
 
-    /// What reached `host`.
+    /// The requests that `host` received.
     pub(crate) fn of(&self, host: &str) -> Vec<PostRequest> {
         let received = self.received.lock().unwrap();
         received.iter().filter(|request| host_of(request) == host).cloned().collect()
@@ -142,17 +143,17 @@ impl Poster for Receivers {
 }
 
 impl Fixture {
-    /// A server with the models `cat` and `dog`, each with its own worker.
+    /// A server with the models `cat` and `dog`. Each has a worker of its own.
     pub(crate) async fn new() -> Self {
         Self::with(&[]).await
     }
 
-    /// As [`Fixture::new`], with settings by key.
+    /// Like [`Fixture::new`], with these settings.
     pub(crate) async fn with(overrides: &[(&str, &str)]) -> Self {
         Self::on(overrides, |_| ()).await
     }
 
-    /// As [`Fixture::with`], on a platform that `change` has changed.
+    /// Like [`Fixture::with`], on a platform that `change` modifies first.
     pub(crate) async fn on(overrides: &[(&str, &str)], change: impl FnOnce(&mut Platform)) -> Self {
         let overrides: Vec<(String, String)> =
             overrides.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
@@ -192,7 +193,7 @@ impl Fixture {
         let is_given = |name: &str| headers.iter().any(|(given, _)| *given == name);
         let usual = USUAL.iter().filter(|(name, _)| !is_given(name));
         for (name, value) in usual.chain(headers) {
-            // One of the usual without a value is left out.
+            // An empty value removes one of the usual headers.
             let is_left_out = value.is_empty() && USUAL.iter().any(|(usual, _)| usual == name);
             if !is_left_out {
                 request = request.header(*name, *value);
@@ -202,7 +203,7 @@ impl Fixture {
         Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
-    /// A call whose answer is wanted as it is written.
+    /// Returns the answer of a call as text.
     pub(crate) async fn call_raw(&self, method: &str, path: &str, body: String) -> String {
         let request = HttpRequest::builder().method(method).uri(path);
         let request = request.header("host", "127.0.0.1:8080");
@@ -213,7 +214,7 @@ impl Fixture {
         String::from_utf8(body.to_vec()).unwrap()
     }
 
-    /// Submits `image_count` images for `models`, with a callback to `host` if one is named.
+    /// Submits `image_count` images for `models`, with a callback to `host` if given.
     pub(crate) async fn submit(
         &self,
         image_count: usize,
@@ -232,7 +233,7 @@ impl Fixture {
         answer.json["id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Takes all messages off a model's queue.
+    /// Receives and acknowledges all messages on the queue of `model`.
     pub(crate) async fn take_tasks(&self, model: &str) -> Vec<TasksMessage> {
         let queue = self.tasks_queue(model);
         let mut messages = Vec::new();
@@ -248,26 +249,26 @@ impl Fixture {
         }
     }
 
-    /// Puts a body on the outcomes queue.
+    /// Sends a body to the outcomes queue.
     pub(crate) async fn send_outcomes(&self, body: String) {
         self.send(&self.settings.queue_names().outcomes(), body).await;
     }
 
-    /// Puts a body on a queue.
+    /// Sends a body to a queue.
     pub(crate) async fn send(&self, queue: &QueueName, body: String) {
         let message = NewMessage::new(body, "default");
         let sent = self.platform.queue.send(queue, &[message]).await.unwrap();
         assert!(sent.iter().all(Result::is_ok));
     }
 
-    /// Plays the worker of `model`: every task it has succeeds.
+    /// Acts as the worker of `model`: all of its tasks succeed.
     pub(crate) async fn work(&self, model: &str) {
         for message in self.take_tasks(model).await {
             self.send_outcomes(succeeded(&message).encode().unwrap()).await;
         }
     }
 
-    /// Runs every role until the fixture's stop.
+    /// Runs all roles until the fixture is stopped.
     pub(crate) fn start(&self) -> Vec<tokio::task::JoinHandle<()>> {
         let roles = self.roles.lock().unwrap().take().expect("started once");
         let stop = || self.stop.clone();
@@ -296,7 +297,7 @@ impl Fixture {
     }
 }
 
-/// The roles of another process over the same platform.
+/// The roles of another process on the same platform.
 pub(crate) fn roles(platform: &Platform, settings: &Settings) -> (CancellationToken, Roles) {
     let stop = CancellationToken::new();
     let secrets = SigningSecrets::new(&[SECRET.parse().unwrap()]).unwrap();
@@ -306,7 +307,7 @@ pub(crate) fn roles(platform: &Platform, settings: &Settings) -> (CancellationTo
     (stop.clone(), Roles::new(platform, settings, address, secrets, metrics, stop))
 }
 
-/// Lets paused time pass until `is_met` says true.
+/// Advances paused time until `is_met` returns true.
 pub(crate) async fn until(mut is_met: impl AsyncFnMut() -> bool) {
     for _ in 0..MAX_STEPS {
         if is_met().await {
@@ -317,7 +318,7 @@ pub(crate) async fn until(mut is_met: impl AsyncFnMut() -> bool) {
     panic!("what was waited for did not come about");
 }
 
-/// Makes a version of a model the current one, served by `worker`.
+/// Registers a version of a model, served by `worker`, as the current one.
 pub(crate) async fn register(platform: &Platform, model: &str, version: &str, worker: &str) {
     let manifest = format!(
         r#"
@@ -337,13 +338,13 @@ output: {{kind: softmax}}
     platform.models.register(&registration).await.unwrap();
 }
 
-/// The content behind a task's image.
+/// The SHA-256 of a task's image.
 pub(crate) fn sha_of(image: &str) -> Sha256 {
     let uploaded = image.strip_prefix(UPLOADED_PREFIX).map(|digest| digest.parse().unwrap());
     uploaded.unwrap_or_else(|| Sha256::of(image.as_bytes()))
 }
 
-/// What a worker sends for `message` where all goes well.
+/// The message of a worker for which all tasks of `message` succeeded.
 pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
     let key = |image: &str, model: &ModelName| PredictionKey {
         sha256: sha_of(image),
@@ -392,7 +393,7 @@ pub(crate) fn succeeded(message: &TasksMessage) -> OutcomesMessage {
     }
 }
 
-/// What a worker sends for `message` where all its tasks crashed it.
+/// The message of a worker for which all tasks of `message` ran out of attempts by crashing it.
 pub(crate) fn crashed(message: &TasksMessage) -> OutcomesMessage {
     let letter = |task: &flota_core::TaskMessage| flota_core::DeadLetter {
         id: flota_core::DeadLetter::id_of(message.source.task(task.n), message.round),
@@ -421,7 +422,7 @@ pub(crate) fn crashed(message: &TasksMessage) -> OutcomesMessage {
     }
 }
 
-/// What a worker sends for `message` where all its tasks failed with `code`.
+/// The message of a worker for which all tasks of `message` failed with `code`.
 pub(crate) fn failed(message: &TasksMessage, code: Code) -> OutcomesMessage {
     let outcome = |task: &flota_core::TaskMessage| TaskOutcome {
         n: task.n,

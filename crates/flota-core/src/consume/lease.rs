@@ -32,8 +32,8 @@ impl Lease {
         self.slots.begin_report();
     }
 
-    /// Waits until the lease is lost. Another process may have the message then, so the loop drops
-    /// the work and its result.
+    /// Waits until the lease is lost. Another process may have the message then, and the loop
+    /// ignores the result of the work.
     pub async fn lost(&self) {
         self.lost.cancelled().await;
     }

@@ -7,7 +7,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(7);
 const HOST: &str = "receiver.example";
-/// The longest wait of what was refused.
+/// The longest wait of a refused item.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
 fn limits() -> HostLimits {
@@ -29,7 +29,7 @@ fn start() -> (HostQueue<usize>, Timestamp) {
     (HostQueue::new(limits()), "2026-01-01T00:00:00Z".parse().unwrap())
 }
 
-/// Offers `count` to `host`; when those are to come again that are refused.
+/// Offers `count` items to `host`. Returns when the refused ones should come again.
 fn offer(queue: &mut HostQueue<usize>, host: &str, count: usize, now: Timestamp) -> Vec<Timestamp> {
     let offered = (0..count).map(|n| queue.admit(host, n, now, false));
     offered.filter_map(Result::err).map(|refused| refused.until).collect()
@@ -53,7 +53,7 @@ fn end(
     queue.ended(&Ended { host, verdict, took }, now, |_| true)
 }
 
-/// Takes one call of `host` from its beginning to its end.
+/// Runs one call to `host`.
 fn one(queue: &mut HostQueue<usize>, host: &str, verdict: Verdict, took: Duration, now: Timestamp) {
     queue.admit(host, 0, now, true).unwrap();
     assert_eq!(begin(queue, now).as_deref(), Some(host));
@@ -107,7 +107,7 @@ fn a_quick_host_is_held_more_for_and_a_failing_one_is_not_quick() {
         for _ in 0..64 {
             one(&mut queue, HOST, Verdict::Answered, SECOND / 500, now);
         }
-        // Failures short of the breaker.
+        // Too few failures to open the breaker.
         for _ in 0..4 * usize::from(is_failing) {
             one(&mut queue, HOST, failed(), 2 * SLOW, now);
         }

@@ -154,7 +154,7 @@ fn parameters_of_code_are_read_as_the_code_takes_them() {
     assert!(text.starts_with("model.yaml:1: unknown field `revison`, did you mean"), "{text}");
 }
 
-/// As versions before wrote it into stores.
+/// The manifest as earlier versions wrote it to stores.
 #[test]
 fn a_registered_manifest_without_code_reads_as_before_and_is_written_as_before() {
     let mut value = serde_json::to_value(accepted("", "")).unwrap();
@@ -252,7 +252,7 @@ fn label_lines_lose_the_words_that_are_no_part_of_them() {
         lines.read("n01 tench, Tinca tinca\r\nn02 goldfish\n\n").unwrap(),
         ["tench, Tinca tinca", "goldfish"]
     );
-    // As Windows programs write it.
+    // Windows programs write a byte-order mark.
     assert_eq!(lines.read("\u{feff}n01 tench\r\n").unwrap(), ["tench"]);
     assert_eq!(lines.read("\u{feff}[\"tench\"]").unwrap(), ["tench"]);
     let many = |count| lines.read(&"n a\n".repeat(count)).map(|labels| labels.len());
@@ -268,7 +268,7 @@ fn nothing_that_is_not_a_manifest_makes_the_reader_panic() {
     }
 }
 
-/// The file of `model.yaml` whose first lines are `format` and whose `resize` and filter are as given.
+/// A manifest that begins with `format` and has this `resize` and filter.
 fn with(format: &str, resize: &str, filter: &str) -> Result<Manifest, ManifestError> {
     let text = WHOLE.replace("    mode: shorter_side\n    size: 256\n", &format!("    {resize}\n"));
     let text = text.replace("  filter: bilinear_antialias\n", &format!("  {filter}\n"));
@@ -287,7 +287,7 @@ fn the_format_decides_how_images_are_resized() {
     assert_eq!(rounding(with("format: 2", named, "").unwrap()), edge(Rounding::Transformers));
     assert_eq!(with("", resize, "").unwrap().input.resizer, Resizer::SixteenBit);
     assert_eq!(with("format: 2", resize, "").unwrap().input.resizer, Resizer::Pillow);
-    // The key may stand behind what depends on it.
+    // The key `format` may come after the keys that depend on it.
     let last = Manifest::parse("model.yaml", &format!("{WHOLE}format: 2\n")).unwrap();
     assert_eq!(last.input.resize, edge(Rounding::Torchvision));
     assert_eq!(last.input.resizer, Resizer::Pillow);
@@ -312,7 +312,7 @@ fn one_meaning_has_one_digest_however_it_is_spelt() {
     let corners = "interpolation: bilinear\n  align_corners: true";
     let usual = digest("", "{mode: exact}", "filter: bilinear_align_corners");
     assert_eq!(digest("", "{mode: exact}", corners), usual);
-    // Nothing of one format has a digest of the other.
+    // Equal manifests of different formats have different digests.
     let exact = "{mode: exact}";
     assert_ne!(digest("", exact, ""), digest("format: 2", exact, ""));
     let named = "{mode: shortest_edge, size: 256, rounding: torchvision}";
@@ -385,7 +385,8 @@ fn what_other_libraries_say_is_understood_or_refused_by_name() {
     assert!(with("format: 2", "{shortest_edge: 200}", "").unwrap().input.may_pad());
 }
 
-/// Taken of 331f70c, before there were formats: by these digests workers and stores know their models.
+/// The digests were computed with 331f70c, before manifests had formats. Workers and stores
+/// identify models by them.
 #[test]
 fn a_manifest_without_a_format_keeps_its_digest() {
     let (weights, labels) = (Sha256::of(b"weights"), Sha256::of(b"labels"));

@@ -17,7 +17,8 @@ async fn backlog(fixture: &Fixture, model: &str) -> Value {
     of.unwrap()["backlog"].clone()
 }
 
-/// A worker of `cat` that received so many messages of 20 tasks in the last minute, and ended half of them.
+/// A worker of `cat` that received `messages` of 20 tasks in the last minute, and finished half of
+/// them.
 async fn heartbeat(fixture: &Fixture, messages: u64) {
     let (cat, clock) = ("cat".parse().unwrap(), &fixture.platform.clock);
     let counts = |count| BTreeMap::from([(flota_core::ModelName::clone(&cat), count)]);
@@ -80,7 +81,7 @@ async fn rates_are_those_of_the_last_minute() {
     assert_eq!(first["drain_seconds"], 5.0);
     assert_eq!(first["arrival_per_second"], json!(null), "nothing to compare with");
 
-    // What stays away from the backlog is what was ended.
+    // Arrivals are the growth of the backlog, and the tasks that were finished meanwhile.
     advance(30 * SECOND).await;
     fixture.submit(150, &["cat"], None).await;
     advance(30 * SECOND).await;

@@ -1,4 +1,5 @@
-//! A backlog of hours, and what is lost of it, on queues that find messages and on those that do not.
+//! A backlog of hours with lost messages, on queues that can look up the messages of a pack and on
+//! others.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ struct Backlog {
     sweeper: Sweeper,
     accepted: u64,
     ended: u64,
-    /// The copies that were received.
+    /// The copies that the worker received.
     copies: Vec<TasksMessage>,
 }
 
@@ -70,7 +71,7 @@ impl Backlog {
         messages
     }
 
-    /// A minute in which the worker ends `pack_count` packs and the sweeper sweeps.
+    /// Simulates a minute: the worker finishes `pack_count` packs, and the sweeper sweeps.
     async fn minute(&mut self, pack_count: usize) {
         for message in self.receive(pack_count).await {
             self.sweeper.recording.record(&succeeded(&message)).await.unwrap();
@@ -83,7 +84,7 @@ impl Backlog {
         time::advance(MINUTE).await;
     }
 
-    /// The tasks on the queue: every pack is full.
+    /// The number of tasks on the queue. Every pack is full.
     async fn depth(&self) -> u64 {
         let queue = self.fixture.tasks_queue("cat");
         let depth = self.fixture.platform.queue.depth(&queue).await.unwrap();
@@ -136,7 +137,7 @@ async fn what_is_lost_from_an_empty_queue_is_sent_again_once_it_was_seen_empty_t
     let backlog = Backlog::new(true).await;
     backlog.fixture.submit(25, &["cat"], None).await;
     let lost = backlog.receive(2).await;
-    // Nobody lives to say what he receives.
+    // No worker is alive to report what it received.
     backlog.fixture.platform.models.gone("cat-1").await.unwrap();
     time::advance(5 * MINUTE).await;
     backlog.sweeper.sweep().await.unwrap();

@@ -13,7 +13,7 @@ const CATS_AND_DOGS: &str = r#"[
     {bucket = "photos", prefix = "uploads/dogs", models = ["cat", "dog"]},
 ]"#;
 
-/// A server that follows `rules`.
+/// A server with these ingest rules.
 async fn fixture(rules: &str, more: &[(&str, &str)]) -> Fixture {
     let settings = [&[("ingest.rules", rules)], more].concat();
     Fixture::with(&settings).await
@@ -34,7 +34,7 @@ async fn tell(fixture: &Fixture, records: &[Value]) {
     fixture.send(&fixture.settings.queue_names().events(), body).await;
 }
 
-/// Waits until no event waits or is in flight.
+/// Waits until no event is waiting or in flight.
 async fn until_read(fixture: &Fixture) {
     let queue = fixture.settings.queue_names().events();
     until(async || fixture.platform.queue.depth(&queue).await.unwrap() == Depth::default()).await;
@@ -45,7 +45,7 @@ async fn letters(fixture: &Fixture) -> Vec<DeadLetter> {
     fixture.platform.dead_letters.list(&filter).await.unwrap().letters
 }
 
-/// Image and model of each task, in their order.
+/// The image and the model of each task, in order.
 fn tasks(messages: &[TasksMessage]) -> Vec<(&str, &str)> {
     let tasks = messages.iter().flat_map(|message| &message.tasks);
     tasks.map(|task| (task.image.as_str(), task.model.as_str())).collect()

@@ -28,7 +28,8 @@ async fn is_in_state(fixture: &Fixture, id: RequestId, state: &str) -> bool {
     callback(fixture, id).await["state"] == state
 }
 
-/// `count` requests of one task each, called back to `host`, with their outcomes on the queue.
+/// Submits `count` requests of one task each, with callbacks to `host`, and sends their outcomes to
+/// the queue.
 async fn finish(fixture: &Fixture, count: usize, host: &str) -> Vec<RequestId> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -278,7 +279,7 @@ async fn outcomes_are_compact_and_240_fit_a_body() {
     assert!(body["data"].get("outcomes_omitted").is_none());
 }
 
-/// A store that is away as long as it is told so.
+/// A store that fails while it is told to.
 struct Away {
     inner: Arc<dyn Predictions>,
     is_away: AtomicBool,

@@ -33,7 +33,7 @@ async fn callbacks(fixture: &Fixture, id: RequestId) -> Vec<Callback> {
     fixture.platform.callbacks.of_request(id).await.unwrap()
 }
 
-/// Takes the first `step_count` steps for `message` by hand, as if the recorder died after them.
+/// Does the first `step_count` steps for `message` by hand, as if the recorder died after them.
 async fn die_after(step_count: usize, fixture: &Fixture, message: &OutcomesMessage) {
     let requests = &fixture.platform.requests;
     let key = PackKey { round: message.round().unwrap(), pack: message.pack };
@@ -93,7 +93,7 @@ async fn a_dead_letter_lies_beside_its_failed_outcome_however_often_it_comes() {
     fixture.submit(2, &["cat"], None).await;
     let tasks = fixture.take_tasks("cat").await.remove(0);
     let recording = recording(&fixture);
-    // The dead letter of a failure that is no dead letter's is not kept.
+    // A dead letter that does not match its outcome is not stored.
     let mut strange = failed(&tasks, Code::DecodeCorrupt);
     strange.dead_letters = crashed(&tasks).dead_letters;
     strange.outcomes.truncate(1);
@@ -184,7 +184,7 @@ fn upload_tasks(round: u32) -> TasksMessage {
     }
 }
 
-/// The tasks failed, and `letters` of them are dead letters.
+/// The outcomes of failed tasks, the first `letters` of them with a dead letter.
 fn uploads_failed(tasks: &TasksMessage, letters: usize) -> OutcomesMessage {
     let mut message = failed(tasks, Code::DecodeCorrupt);
     message.aliases = Vec::new();
@@ -240,8 +240,8 @@ async fn an_upload_that_failed_leaves_a_dead_letter_which_hears_how_its_replay_e
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
-    /// Whatever order messages come in and how often, each task has the first outcome that came
-    /// and the round finishes once.
+    /// In any order and with any repetition of messages, each task has the first outcome that
+    /// arrived, and the round finishes once.
     #[test]
     fn any_order_and_repetition_ends_alike(
         order in Just((0..9_usize).flat_map(|i| [i, i]).collect::<Vec<_>>()).prop_shuffle(),
@@ -257,7 +257,7 @@ proptest! {
             let id = fixture.submit(30, &["cat", "dog"], Some("client.example")).await;
             let mut tasks = fixture.take_tasks("cat").await;
             tasks.extend(fixture.take_tasks("dog").await);
-            // 2 packs of each model: whole, as a rest, and as another worker saw them.
+            // Two packs of each model: in full, in part, and with the outcomes of another worker.
             let mut messages: Vec<OutcomesMessage> = tasks.iter().map(succeeded).collect();
             messages.extend(tasks.iter().map(|tasks| failed(tasks, Code::DecodeCorrupt)));
             let mut rest = succeeded(&tasks[0]);
@@ -270,7 +270,7 @@ proptest! {
             for (step, index) in order.iter().enumerate() {
                 let message = &messages[*index];
                 if step == cut {
-                    // Dies between the outcomes and the rest.
+                    // The recorder dies after recording the outcomes.
                     die_after(2, &fixture, message).await;
                 } else {
                     recording.record(message).await.unwrap();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::testing::{Fixture, crashed, failed, register, roles, succeeded, until};
 
-/// Submits so many images to `cat`, all of which crash it.
+/// Submits `image_count` images to `cat`, all of which crash it.
 async fn die(fixture: &Fixture, image_count: usize) -> RequestId {
     let id = fixture.submit(image_count, &["cat"], None).await;
     for tasks in fixture.take_tasks("cat").await {
@@ -41,7 +41,7 @@ async fn open_count(fixture: &Fixture) -> u64 {
     fixture.get("/v1/dead-letters/groups").await.json["count"].as_u64().unwrap()
 }
 
-/// Takes the tasks of `cat` that are there once there are some.
+/// Waits for tasks of `cat` and takes them.
 async fn next_tasks(fixture: &Fixture) -> Vec<TasksMessage> {
     let mut messages = Vec::new();
     until(async || {
@@ -60,7 +60,8 @@ fn task_count(messages: &[TasksMessage]) -> usize {
     messages.iter().map(|message| message.tasks.len()).sum()
 }
 
-/// Plays the worker of `cat` until the replay ends; every task it was given, with its round.
+/// Acts as the worker of `cat` until the replay ends. Returns each task that it received, with its
+/// round.
 async fn work_until_ended(fixture: &Fixture, id: &str) -> Vec<(TaskId, u32)> {
     let mut ran = Vec::new();
     until(async || {
@@ -159,7 +160,7 @@ async fn it_stops_when_too_many_fail_again() {
     assert_eq!((&end["state"], &end["why"]), (&json!("stopped"), &json!("TOO_MANY_FAILED")));
     assert_eq!(end["counts"]["failed"], 3);
     assert!(fixture.take_tasks("cat").await.is_empty());
-    // Those that were not begun, and those that died again.
+    // Those that were not replayed, and those that failed again.
     assert_eq!(open_count(&fixture).await, 23);
 }
 
@@ -184,7 +185,7 @@ async fn one_runs_at_a_time_for_each_model_and_can_be_stopped() {
     start(&fixture, json!({"model": "cat"})).await;
 }
 
-/// Begins a replay on one server, which dies after so many moments, and finishes it on another.
+/// Starts a replay on one server, which dies after `moments`, and finishes it on another.
 async fn killed_after(moments: usize) {
     let fixture = Fixture::new().await;
     let first = fixture.start();

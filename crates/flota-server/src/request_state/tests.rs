@@ -14,7 +14,7 @@ async fn fixture() -> (Fixture, Arc<CountingRequests>) {
     (fixture, counting.unwrap())
 }
 
-/// A request of a hundred tasks of `cat`, all of them with their outcome.
+/// A request of a hundred tasks of `cat`, all of which have ended.
 async fn finished(fixture: &Fixture, host: Option<&str>) -> RequestId {
     let id = fixture.submit(100, &["cat"], host).await;
     fixture.work("cat").await;
@@ -65,7 +65,7 @@ async fn where_tasks_are_open_a_page_reads_on_until_it_is_full() {
     let last = fixture.take_tasks("cat").await.pop().unwrap();
     fixture.send_outcomes(succeeded(&last).encode().unwrap()).await;
     until(async || fixture.get(&path).await.json["counts"]["succeeded"] == 20).await;
-    // The last twenty of `cat`: every other of the last forty.
+    // The last twenty tasks of `cat` are every other of the last forty.
     let (mut after, mut all) = (String::new(), Vec::new());
     loop {
         let view = fixture.get(&format!("{path}?limit=5{after}")).await.json;

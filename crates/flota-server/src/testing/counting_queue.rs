@@ -15,17 +15,18 @@ use flota_core::{
 use flota_platform::Platform;
 use tokio::time;
 
-/// Queues that count messages and cannot tell what is in them, as those of SQS, and that may fail.
+/// Queues that count messages but cannot look into them, like those of SQS, and that can be made to
+/// fail.
 pub(crate) struct CountingQueue {
     inner: Arc<dyn Queue>,
-    /// Queues that somebody removed.
+    /// Queues that were deleted.
     pub(crate) removed: Mutex<BTreeSet<QueueName>>,
-    /// So many sends take a minute each, and then fail.
+    /// The number of sends that will take a minute and then fail.
     pub(crate) slow_sends: AtomicU64,
 }
 
 impl CountingQueue {
-    /// Such queues over those of `platform`, in their place.
+    /// Replaces the queues of `platform` by such ones.
     pub(crate) fn over(platform: &mut Platform) -> Arc<Self> {
         let queue = Arc::new(Self {
             inner: platform.queue.clone(),

@@ -13,29 +13,29 @@ use flota_core::{
 use flota_platform::Platform;
 use jiff::Timestamp;
 
-/// Requests that count what is read of them.
+/// A store of requests that counts reads.
 pub(crate) struct CountingRequests {
     inner: Arc<dyn Requests>,
     reads: Mutex<Reads>,
 }
 
-/// What was read of requests.
+/// The reads since the last [`CountingRequests::take`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Reads {
-    /// How often a request was.
+    /// Reads of a request.
     pub(crate) requests: u32,
-    /// How often all rounds of a request were.
+    /// Reads of all rounds of a request.
     pub(crate) rounds: u32,
-    /// How often outcomes were counted.
+    /// Reads of counts.
     pub(crate) counts: u32,
-    /// The numbers of the tasks whose outcomes were.
+    /// The numbers of the tasks whose outcomes were read.
     pub(crate) outcomes: Vec<u32>,
-    /// How often all packs of a round were.
+    /// Reads of all packs of a round.
     pub(crate) packs: u32,
 }
 
 impl CountingRequests {
-    /// Such requests over those of `platform`, in their place.
+    /// Replaces the store of requests of `platform` by such a one.
     pub(crate) fn over(platform: &mut Platform) -> Arc<Self> {
         let inner = platform.requests.clone();
         let requests = Arc::new(Self { inner, reads: Mutex::default() });
@@ -43,7 +43,7 @@ impl CountingRequests {
         requests
     }
 
-    /// What was read since the last call.
+    /// Returns the reads since the last call.
     pub(crate) fn take(&self) -> Reads {
         mem::take(&mut self.reads.lock().expect("nothing panics under this lock"))
     }

@@ -178,7 +178,7 @@ async fn an_upload_stops_at_its_limit_announced_or_not() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_in_a_content_encoding_counts_by_what_comes_out() {
-    // What Python's zlib makes of `bytes`, and of two kilobytes of nothing.
+    // The output of Python's zlib for `bytes`, and for two kilobytes of zeros.
     const DEFLATED: &[u8] = b"\x78\x9c\x4b\xaa\x2c\x49\x2d\x06\0\x06\x6c\x02\x28";
     const BOMB: &[u8] =
         b"\x78\xda\x63\x60\x18\x05\xa3\x60\x14\x8c\x82\x51\x30\x0a\x46\xc1\x48\x03\0\x08\0\0\x01";

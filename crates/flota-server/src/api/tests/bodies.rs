@@ -1,4 +1,4 @@
-//! Bodies that drip, stall, break off, or are more than there is room for.
+//! Request bodies that arrive slowly, stall, break off, or need more memory than there is.
 
 use std::{io, time::Duration};
 
@@ -18,11 +18,11 @@ use crate::{
 };
 
 const MIB: usize = 1024 * 1024;
-/// Room for four bodies of a megabyte, three of one peer.
+/// Memory for four bodies of a megabyte, and for three of one peer.
 const SMALL: &[(&str, &str)] =
     &[("server.max_upload_bytes", "1048576"), ("server.max_body_bytes", "4194304")];
 
-/// A body of so many bytes that arrive at once; then a byte each second for ever.
+/// A body of `burst_bytes` that arrive at once, followed by a byte per second for ever.
 fn dripping(burst_bytes: usize) -> Body {
     let burst = stream::iter([vec![7_u8; burst_bytes]]);
     let drops = stream::repeat(()).then(|()| async {
@@ -32,7 +32,7 @@ fn dripping(burst_bytes: usize) -> Body {
     Body::from_stream(burst.chain(drops).map(Ok::<_, io::Error>))
 }
 
-/// Uploads from an address.
+/// Uploads `body` from the peer with this IP address.
 async fn upload_from(fixture: &Fixture, address: &str, body: Body) -> Answer {
     let request = Request::post("/v1/images")
         .header("host", "127.0.0.1:8080")
@@ -138,7 +138,7 @@ async fn an_image_that_went_to_a_file_is_the_same_image() {
 async fn what_cannot_be_an_image_is_refused() {
     let fixture = Fixture::new().await;
     check(&fixture.call("POST", "/v1/images", &[], "").await, 422, "INVALID_VALUE");
-    // What Python's gzip makes of nothing.
+    // The output of Python's gzip for an empty input.
     let nothing: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\x03\0\0\0\0\0\0\0\0\0";
     let encoded = [("content-encoding", "gzip")];
     let answer = fixture.call("POST", "/v1/images", &encoded, nothing).await;

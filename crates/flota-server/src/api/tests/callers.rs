@@ -1,4 +1,4 @@
-//! Who may call, and as what: hosts, origins, content types, headers that are there twice.
+//! Which callers are accepted, by host, origin, content type and repeated headers.
 
 use axum::http::StatusCode;
 use serde_json::json;

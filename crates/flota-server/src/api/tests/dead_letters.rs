@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{Fixture, crashed, until};
 
-/// A request of two images, the second of which crashed `cat`; both dogs succeeded.
+/// A request with two images, the second of which crashed `cat`. Both tasks of `dog` succeeded.
 async fn with_a_dead_letter(fixture: &Fixture) -> (RequestId, String) {
     let id = fixture.submit(2, &["cat", "dog"], Some("client.example")).await;
     let tasks = fixture.take_tasks("cat").await.remove(0);
@@ -79,7 +79,7 @@ async fn a_replay_runs_the_task_in_a_new_round_and_keeps_the_first_outcome_reada
     assert_eq!(all["dead_letters"][0]["id"], letter);
 }
 
-/// Three requests of two images whose tasks all crashed `cat`, and a message that nobody can read.
+/// Three requests with two images each, whose tasks all crashed `cat`, and an unreadable message.
 async fn with_seven_dead_letters(fixture: &Fixture) {
     for _ in 0..3 {
         let id = fixture.submit(2, &["cat"], None).await;
@@ -236,7 +236,7 @@ async fn a_replay_that_died_before_it_was_noted_is_not_made_twice() {
     let answer = fixture.post(&format!("/v1/dead-letters/{letter}/replay"), "").await;
     assert_eq!(answer.json["replay_round"], 2, "{}", answer.json);
     assert_eq!(show(&fixture, id, "").await["rounds"].as_array().unwrap().len(), 2);
-    // The sweeper sends what the dead replay did not.
+    // The sweeper sends the tasks that the replay did not send before it died.
     until(async || !fixture.take_tasks("cat").await.is_empty()).await;
 }
 

@@ -1,4 +1,4 @@
-//! A disk that fills up, and a queue that does not answer.
+//! A disk that is nearly full, and a queue that does not answer.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use crate::testing::{CountingQueue, Fixture, until};
 const MIB: u64 = 1024 * 1024;
 const SUBMISSION: &str = r#"{"images": [{"url": "https://a.example/1"}], "models": ["cat"]}"#;
 
-/// A server whose disk has as many free bytes as the number says.
+/// A server whose disk has the free bytes of the number.
 async fn on_disk() -> (Fixture, Arc<AtomicU64>) {
     let free = Arc::new(AtomicU64::new(10_000 * MIB));
     let read = free.clone();

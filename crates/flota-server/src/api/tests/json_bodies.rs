@@ -5,7 +5,7 @@ use crate::testing::Fixture;
 
 const CODE: &str = "INVALID_FIELD";
 
-/// What the first of the fields that are wrong is told.
+/// The message about the first invalid field.
 async fn told(text: &str, field: &str) -> String {
     let problem = refused(text, 400, CODE, field).await;
     let told = problem["errors"][0]["message"].as_str().unwrap().to_owned();

@@ -36,7 +36,7 @@ async fn an_upload_has_the_address_of_its_content() {
     assert_eq!(&kept.unwrap()[..], b"some bytes");
 }
 
-/// Images on a disk that is full.
+/// An image store whose disk is full.
 struct FullImages;
 
 #[async_trait]
