@@ -45,8 +45,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Answers 200 if the roles of this process receive from their queues and every planned worker
-/// runs.
+/// Answers 200 if all roles poll their queues and every planned worker runs.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -18,9 +18,10 @@ use super::{
 };
 use crate::metrics;
 
-/// Uploads an image. The body has its bytes, with any content type except `multipart/…`. A
-/// `Content-Encoding` of `gzip`, `deflate` or `br` is decoded; the limit applies to the decoded
-/// bytes.
+/// Uploads an image.
+///
+/// The body has its bytes, with any content type except `multipart/…`. A `Content-Encoding` of
+/// `gzip`, `deflate` or `br` is decoded; the limit applies to the decoded bytes.
 #[utoipa::path(
     post,
     path = "/v1/images",

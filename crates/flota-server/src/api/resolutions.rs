@@ -15,8 +15,9 @@ use crate::replay::ReplayResult;
 /// Most dead letters that one call discards. It keeps the call short; the caller can repeat it.
 const MAX_DISCARD: usize = 1_000;
 
-/// Replays a dead letter: runs its task again in a new round of the request, or sends its message
-/// again.
+/// Replays a dead letter.
+///
+/// Its task runs again in a new round of the request, or its message is sent again.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/{id}/replay",

@@ -31,8 +31,9 @@ const SAMPLE: usize = 10;
 /// Highest accepted rate. No replay is faster.
 const MAX_RATE_PER_SECOND: u32 = 10_000;
 
-/// Starts a replay of dead letters of one model, or reports what it would do. One replay runs at a
-/// time for each model. Any server may run it.
+/// Starts a replay of dead letters of one model, or reports what it would do.
+///
+/// One replay runs at a time for each model. Any server may run it.
 #[utoipa::path(
     post,
     path = "/v1/dead-letters/replay",

@@ -23,8 +23,10 @@ use crate::{request_state::Page, submissions::Taken};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Submits a request, which runs every model on every image. The answer 202 means that the request
-/// is durable and that each of its tasks will end, even if processes are killed.
+/// Submits a request, which runs every model on every image.
+///
+/// The answer 202 means that the request is durable and that each of its tasks will end, even if
+/// processes are killed.
 #[utoipa::path(
     post,
     path = "/v1/requests",
