@@ -19,7 +19,7 @@ use crate::{
 const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// A cache of the registered models. It reads the store at most once a second, except for names
-/// that it does not know.
+/// that it does not know and for [`known_now`](Self::known_now).
 pub struct ModelDirectory {
     models: Arc<dyn Models>,
     clock: Arc<dyn Clock>,

@@ -7,8 +7,8 @@ use flota_core::{
     Subject, TaskSource, ports::Requests,
 };
 
-/// The result of each of `letters` that has ended, by id; those that still run are left out. A dead
-/// letter that was not replayed by `by` counts as skipped.
+/// The result of each of `letters` that has ended, by id. Those that are open or still run are left
+/// out. A dead letter that was not replayed by `by` counts as skipped.
 pub(super) async fn evaluate(
     requests: &dyn Requests,
     letters: &[DeadLetter],
