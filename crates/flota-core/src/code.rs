@@ -33,8 +33,8 @@ pub enum Code {
     FetchForbiddenAddress,
     /// The image's server did not answer in time, or sent the image too slowly.
     FetchTimeout,
-    /// A transient failure to fetch the image: no answer, a broken connection, a failed name lookup,
-    /// or status 408, 425, 429 or 5xx.
+    /// A transient failure to fetch the image: no answer, a broken connection, a failed name
+    /// lookup, or status 408, 425, 429 or 5xx.
     FetchFailed,
     /// The image has more bytes or pixels than the model's limits allow.
     ImageTooLarge,
