@@ -54,7 +54,7 @@ fetch() {
   case $1 in
     *://*)
       if command -v curl >/dev/null; then
-        curl --fail --silent --show-error --location --retry 3 --output "$3/$2" "$1/$2"
+        curl --fail --silent --show-error --location --proto-redir =https --retry 3 --output "$3/$2" "$1/$2"
       elif command -v wget >/dev/null; then
         wget --quiet --tries 3 --output-document "$3/$2" "$1/$2"
       else

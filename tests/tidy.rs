@@ -168,8 +168,8 @@ const RETIRED: &[(&str, &str, &[&str])] = &[
         "lane",
         "priority",
         &[
-            "crates/flota-core/src/dead_letter.rs",
             "crates/flota-core/src/request.rs",
+            "crates/flota-core/src/subject.rs",
             "crates/flota-core/src/wire.rs",
         ],
     ),

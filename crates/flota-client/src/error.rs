@@ -93,7 +93,12 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = |base: &Url| base.as_str().trim_end_matches('/').to_owned();
+        // Without a name and a password, which logs must not have.
+        let short = |base: &Url| {
+            let mut base = base.clone();
+            let _ = (base.set_username(""), base.set_password(None));
+            base.as_str().trim_end_matches('/').to_owned()
+        };
         match self {
             Self::Unreachable { base, .. } if self.is_connect() => {
                 write!(f, "no fleet at {}", short(base))
@@ -101,7 +106,7 @@ impl fmt::Display for Error {
             Self::Unreachable { base, .. } => write!(f, "{} did not answer", short(base)),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::UnexpectedAnswer { base, .. } => {
-                write!(f, "the answer of {base} is not that of a fleet")
+                write!(f, "the answer of {} is not that of a fleet", short(base))
             }
             Self::File { path, .. } => write!(f, "cannot read {}", path.display()),
         }

@@ -1,8 +1,15 @@
 //! Verifying what the server posts to a callback URL.
 
+use std::ops::RangeInclusive;
+
 use flota_api::CallbackBody;
 use http::HeaderMap;
 use standardwebhooks::Webhook;
+
+/// How a secret begins.
+const PREFIX: &str = "whsec_";
+/// Lengths in base64, with or without padding, of the 24 to 64 bytes of a secret.
+const LENGTHS: RangeInclusive<usize> = 32..=88;
 
 /// Verifies callbacks by the secrets that the server signs with (Standard Webhooks 1.0).
 ///
@@ -25,9 +32,9 @@ pub struct Webhooks {
 /// Why a callback is not to be trusted, or not understood.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhooksError {
-    /// A secret is not `whsec_` and base64.
-    #[error("the secret for callbacks is invalid")]
-    Secret(#[source] standardwebhooks::WebhookError),
+    /// A secret is not `whsec_` and at least 24 bytes in base64. An empty one would accept what anybody signs.
+    #[error("the secret for callbacks is not `whsec_` and 24 to 64 bytes in base64")]
+    Secret,
     /// A header is missing, the time is not ours, or no secret made the signature.
     #[error("the callback is not signed by a known secret")]
     Signature(#[source] standardwebhooks::WebhookError),
@@ -40,9 +47,15 @@ impl Webhooks {
     /// A verifier that accepts each of `secrets`: while a secret is rotated there are two.
     ///
     /// # Errors
-    /// If one is not `whsec_` and base64. Without any secret nothing is accepted.
+    /// If one is not `whsec_` and 24 to 64 bytes in base64. Without any secret nothing is accepted.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, WebhooksError> {
-        let secret = |text: S| Webhook::new(text.as_ref()).map_err(WebhooksError::Secret);
+        let secret = |text: S| {
+            let text = text.as_ref();
+            let is_long_enough =
+                text.strip_prefix(PREFIX).is_some_and(|key| LENGTHS.contains(&key.len()));
+            let secret = is_long_enough.then(|| Webhook::new(text).ok()).flatten();
+            secret.ok_or(WebhooksError::Secret)
+        };
         Ok(Self { secrets: secrets.into_iter().map(secret).collect::<Result<_, _>>()? })
     }
 
@@ -101,6 +114,8 @@ mod tests {
         assert!(is_refused(&signed(OTHER), BODY));
         assert!(is_refused(&signed(SECRET), &BODY.replace("failed", "succeeded")));
         assert!(is_refused(&HeaderMap::new(), BODY));
-        assert!(Webhooks::new(["no secret"]).is_err());
+        for secret in ["no secret", "", "whsec_", "whsec_c2hvcnQ=", &SECRET[6..]] {
+            assert!(Webhooks::new([secret]).is_err(), "{secret:?}");
+        }
     }
 }

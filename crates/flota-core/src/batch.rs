@@ -56,7 +56,7 @@ impl<T: Send + 'static, A: Send + 'static> Batcher<T, A> {
     /// per item, in the order of the items.
     pub fn start(
         limits: BatchLimits,
-        call: impl Fn(Vec<T>) -> BoxFuture<'static, Vec<A>> + Send + 'static,
+        call: impl Fn(Vec<T>) -> BoxFuture<'static, Vec<A>> + Send + Sync + 'static,
     ) -> Self {
         let (entries, waiting) = mpsc::channel(limits.max_count.max(1));
         let batches = Batches {
@@ -67,7 +67,7 @@ impl<T: Send + 'static, A: Send + 'static> Batcher<T, A> {
             left: None,
         };
         let calls = Arc::new(Semaphore::new(limits.max_calls.clamp(1, Semaphore::MAX_PERMITS)));
-        tokio::spawn(call_all(batches, calls, call));
+        tokio::spawn(call_all(batches, calls, Arc::new(call)));
         Self { entries }
     }
 
@@ -95,7 +95,7 @@ impl<T, A> Clone for Batcher<T, A> {
 async fn call_all<T: Send + 'static, A: Send + 'static>(
     mut batches: Batches<Entry<T, A>>,
     calls: Arc<Semaphore>,
-    call: impl Fn(Vec<T>) -> BoxFuture<'static, Vec<A>>,
+    call: Arc<dyn Fn(Vec<T>) -> BoxFuture<'static, Vec<A>> + Send + Sync>,
 ) {
     while let Some(mut batch) = batches.next(|entry| entry.due).await {
         let Ok(turn) = Arc::clone(&calls).acquire_owned().await else { return };
@@ -106,9 +106,10 @@ async fn call_all<T: Send + 'static, A: Send + 'static>(
         if items.is_empty() {
             continue;
         }
-        let called = call(items);
+        let call = Arc::clone(&call);
+        // In a task of its own, so that a call that panics ends no other.
         tokio::spawn(async move {
-            let answers = called.await;
+            let answers = call(items).await;
             drop(turn);
             for (reply, answer) in replies.into_iter().zip(answers) {
                 // A caller that went away meanwhile needs no answer.

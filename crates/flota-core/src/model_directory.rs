@@ -39,7 +39,8 @@ struct Read {
     /// The number of this read.
     number: u64,
     begun_at: Instant,
-    known: KnownModels,
+    /// An error, too, is for all who waited for the read, or each of them would wait for one of its own.
+    known: PortResult<KnownModels>,
 }
 
 /// The models that were registered at one moment, each in its current version.
@@ -78,11 +79,13 @@ impl ModelDirectory {
     /// Returns the cached models if they are recent and `is_enough` accepts them, else those of a
     /// read that begins after this call.
     async fn read(&self, is_enough: impl Fn(&KnownModels) -> bool) -> PortResult<KnownModels> {
-        let reusable = |read: &&Read| read.begun_at.elapsed() < MAX_AGE && is_enough(&read.known);
+        let reusable = |read: &&Read| {
+            read.begun_at.elapsed() < MAX_AGE && read.known.as_ref().is_ok_and(&is_enough)
+        };
         let begun_before = {
             let cached = self.cached();
             if let Some(read) = cached.read.as_ref().filter(reusable) {
-                return Ok(read.known.clone());
+                return read.known.clone();
             }
             cached.begun_count
         };
@@ -91,15 +94,15 @@ impl ModelDirectory {
             let mut cached = self.cached();
             let shared = |read: &&Read| read.number > begun_before || reusable(read);
             if let Some(read) = cached.read.as_ref().filter(shared) {
-                return Ok(read.known.clone());
+                return read.known.clone();
             }
             cached.begun_count += 1;
             cached.begun_count
         };
         let begun_at = Instant::now();
-        let known = KnownModels::from(self.models.list(self.clock.now()).await?);
+        let known = self.models.list(self.clock.now()).await.map(KnownModels::from);
         self.cached().read = Some(Read { number, begun_at, known: known.clone() });
-        Ok(known)
+        known
     }
 
     fn cached(&self) -> MutexGuard<'_, Cached> {

@@ -2,13 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use flota_core::{
-    Manifest, ModelDirectory, ModelName, Sha256, WorkerName,
-    ports::{Clock, Models, Registration},
+    Manifest, ModelDirectory, ModelName, ModelVersion, PortError, PortResult, Sha256, WorkerName,
+    ports::{Clock, Models, RegisteredModel, Registration, RegistrationOutcome, WorkerHeartbeat},
 };
 use flota_memory::SeededClock;
+use futures::future::join_all;
+use jiff::Timestamp;
 use tokio::time;
 
 struct Fleet {
@@ -89,4 +98,57 @@ async fn former_workers_are_known_as_long_as_messages_may_lie_on_their_queues() 
         routes.iter().map(|it| it.model.as_str()).collect::<Vec<_>>(),
         ["bird", "cat", "dog"]
     );
+}
+
+/// A store that answers each read after a second, with an error.
+#[derive(Default)]
+struct Failing {
+    read_count: AtomicU32,
+}
+
+#[async_trait]
+impl Models for Failing {
+    async fn list(&self, _: Timestamp) -> PortResult<Vec<RegisteredModel>> {
+        self.read_count.fetch_add(1, Ordering::Relaxed);
+        time::sleep(Duration::from_secs(1)).await;
+        Err(PortError::transient("reading the models", "no answer"))
+    }
+
+    async fn register(&self, _: &Registration) -> PortResult<RegistrationOutcome> {
+        unimplemented!()
+    }
+
+    async fn is_registered(&self, _: &ModelName, _: &ModelVersion) -> PortResult<bool> {
+        unimplemented!()
+    }
+
+    async fn alive(&self, _: &WorkerHeartbeat) -> PortResult<()> {
+        unimplemented!()
+    }
+
+    async fn gone(&self, _: &str) -> PortResult<()> {
+        unimplemented!()
+    }
+
+    async fn workers(&self, _: Timestamp) -> PortResult<Vec<WorkerHeartbeat>> {
+        unimplemented!()
+    }
+
+    async fn get(&self, _: &ModelName, _: Timestamp) -> PortResult<Option<RegisteredModel>> {
+        unimplemented!()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_wait_for_a_store_that_fails_share_its_errors() {
+    let models = Arc::new(Failing::default());
+    let directory = ModelDirectory::new(models.clone(), Arc::new(SeededClock::new(1)));
+    let begun = time::Instant::now();
+    let known = join_all((0..50).map(|_| directory.known())).await;
+    assert!(known.iter().all(Result::is_err));
+    // The first one's, and one that began after the others asked.
+    assert_eq!(models.read_count.load(Ordering::Relaxed), 2);
+    assert_eq!(begun.elapsed(), Duration::from_secs(2));
+    assert!(directory.known().await.is_err(), "it is asked again");
+    assert_eq!(models.read_count.load(Ordering::Relaxed), 3);
 }

@@ -163,12 +163,15 @@ fn fill(
             true => all.clear(),
             false => *all = TensorData::zeros(input.element, 0),
         }
+        let first = of(&batch[0], input)?;
         for item in batch {
-            if !all.append(&of(item, input)?.data) {
+            let tensor = of(item, input)?;
+            // A tensor that a hook made in another shape would be read in that of its neighbour.
+            if tensor.shape.get(1..) != first.shape.get(1..) || !all.append(&tensor.data) {
                 return Err(InferError::MissingInput { name: input.name.to_string() });
             }
         }
-        let mut shape = of(&batch[0], input)?.shape.clone();
+        let mut shape = first.shape.clone();
         if let Some(first) = shape.first_mut() {
             *first = batch.len();
         }
