@@ -89,6 +89,8 @@ async fn images_come_from_standard_input_and_lists_and_one_that_is_missing_stops
     assert!(ids[0].starts_with("req_") && ids[0] != ids[1], "{ids:?}");
 }
 
+const CREATED_AT: &str = "2026-11-21T10:00:00Z";
+
 /// An API that takes everything, and notes it.
 struct Fake {
     address: String,
@@ -141,8 +143,10 @@ impl Drop for Fake {
 
 async fn models() -> Json<Value> {
     let queue = json!({"ready": 0, "in_flight": 0, "delayed": 0});
-    let model = json!({"name": MODEL, "version": "1", "digest": "00", "worker": MODEL, "workers_alive": 1, "queue": queue});
-    Json(json!({"models": [model]}))
+    let model = json!({"name": MODEL, "version": "1", "digest": "0".repeat(64), "worker": MODEL,
+        "workers_alive": 1, "alive_by_version": {"1": 1}, "queue": queue, "backlog": null,
+        "registered_at": CREATED_AT, "manifest": {}});
+    Json(json!({"models": [model], "missing_workers": []}))
 }
 
 async fn take_image(State(noted): State<Arc<Mutex<Noted>>>, body: Bytes) -> Response {
@@ -154,7 +158,8 @@ async fn take_image(State(noted): State<Arc<Mutex<Noted>>>, body: Bytes) -> Resp
     }
     noted.upload_count += 1;
     let url = format!("flota://sha256/{sha256}");
-    (StatusCode::CREATED, Json(json!({ "url": url }))).into_response()
+    let uploaded = json!({"url": url, "sha256": sha256.to_string(), "size_bytes": body.len()});
+    (StatusCode::CREATED, Json(uploaded)).into_response()
 }
 
 async fn take_request(
@@ -177,7 +182,8 @@ async fn take_request(
     let counts = json!({"total": total, "open": total, "succeeded": 0, "failed": 0, "expired": 0,
         "canceled": 0});
     Json(json!({"id": format!("req_{}", &key[..32]), "status": "queued", "terminal": false,
-        "counts": counts, "timings": {"created_at": "2026-11-21T10:00:00Z"}, "outcomes": []}))
+        "counts": counts, "models": [MODEL], "image_count": total, "priority": "normal",
+        "timings": {"created_at": CREATED_AT}, "rounds": [], "callbacks": [], "outcomes": []}))
 }
 
 #[tokio::test]
