@@ -1,7 +1,9 @@
-//! Which files are images, by their names.
+//! Which files are images, by their names, and what is in them.
 
 use std::{
     ffi::OsStr,
+    fs::{File, Metadata},
+    io::Read,
     iter,
     path::{Path, PathBuf},
 };
@@ -63,6 +65,33 @@ pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Found> {
         });
     }
     Ok(found)
+}
+
+/// The bytes of the image at `path`.
+///
+/// # Errors
+/// If it cannot be read, is no regular file, or has more than `max_bytes`, of which no more are read.
+pub(crate) fn read(path: &Path, max_bytes: u64) -> anyhow::Result<Vec<u8>> {
+    let check = |found: &Metadata| match found.len() {
+        _ if !found.is_file() => bail!("this is no regular file"),
+        length if length > max_bytes => bail!(too_large(length, max_bytes)),
+        _ => Ok(()),
+    };
+    // Looked at before it is opened, for a pipe waits for a writer, and opening a device may do something.
+    check(&path.metadata().context("cannot be read")?)?;
+    let file = File::open(path).context("cannot be read")?;
+    let found = file.metadata().context("cannot be read")?;
+    check(&found)?;
+    let mut bytes = Vec::with_capacity(found.len() as usize);
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).context("cannot be read")?;
+    if bytes.len() as u64 > max_bytes {
+        bail!(too_large(bytes.len() as u64, max_bytes));
+    }
+    Ok(bytes)
+}
+
+fn too_large(length: u64, max_bytes: u64) -> String {
+    format!("the image has {length} bytes, and the limit is {max_bytes}")
 }
 
 impl Found {
@@ -248,6 +277,24 @@ mod tests {
         let notes = find(&[folder.path().into()]).unwrap().notes();
         assert_eq!(notes.len(), MAX_NAMED + 1);
         assert_eq!(notes[MAX_NAMED], "skipped 3 more unreadable files");
+    }
+
+    #[test]
+    fn no_more_is_read_of_an_image_than_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("small.png"), "image").unwrap();
+        File::create(at("huge.png")).unwrap().set_len(1 << 40).unwrap();
+        let error = |path: &Path, max_bytes| format!("{:#}", read(path, max_bytes).unwrap_err());
+        assert_eq!(read(&at("small.png"), 5).unwrap(), b"image");
+        let sentence = "the image has 5 bytes, and the limit is 4";
+        assert_eq!(error(&at("small.png"), 4), sentence);
+        let sentence = "the image has 1099511627776 bytes, and the limit is 20";
+        assert_eq!(error(&at("huge.png"), 20), sentence);
+        for path in [folder.path(), Path::new("/dev/zero")] {
+            assert_eq!(error(path, u64::MAX), "this is no regular file", "{path:?}");
+        }
+        assert!(error(&at("none.png"), 5).starts_with("cannot be read: "));
     }
 
     #[test]

@@ -142,7 +142,8 @@ impl Header {
         let Colors { at, count, entry_bytes } = colors;
         let has_palette = self.bits <= 8;
         let most = if has_palette { 1 << self.bits } else { 0 };
-        let count = if count == 0 { most } else { count };
+        // Colours that other pixels announce are not passed over without an offset: Pillow does not either.
+        let count = if count == 0 || !has_palette { most } else { count };
         let is_behind_header = has_palette && self.data_at == at;
         if self.data_at == 0 || is_behind_header {
             self.data_at = at.saturating_add(count.saturating_mul(entry_bytes));

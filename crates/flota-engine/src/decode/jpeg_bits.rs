@@ -1,5 +1,7 @@
 //! The bits of a JPEG's scan, and the Huffman codes in them.
 
+use std::ops::Range;
+
 use super::{DecodeError, jpeg_frame::corrupt};
 
 /// Bits of the longest code.
@@ -94,8 +96,9 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Goes on behind the next restart marker.
-    pub(super) fn restart(&mut self) -> Result<(), DecodeError> {
+    /// Goes on behind the next restart marker, and returns where the bytes are before it that were not read.
+    pub(super) fn restart(&mut self) -> Result<Range<usize>, DecodeError> {
+        let start = self.read_bytes();
         (self.buffer, self.count) = (0, 0);
         loop {
             self.at += memchr::memchr(0xff, &self.data[self.at..]).ok_or_else(ends_early)?;
@@ -106,8 +109,9 @@ impl<'a> Bits<'a> {
                 None => return Err(ends_early()),
             }
         }
+        let surplus = start..self.at;
         self.at += 2;
-        Ok(())
+        Ok(surplus)
     }
 
     /// How many bytes were read, a last one that was read in part included.
@@ -172,7 +176,7 @@ mod tests {
         assert_eq!(bits.number(11).unwrap(), 0b111_1111_1111);
         assert_eq!(bits.read_bytes(), 4);
         assert!(bits.skip(8).is_err(), "seven are left");
-        bits.restart().unwrap();
+        assert_eq!(bits.restart().unwrap(), 4..4);
         assert_eq!((bits.code(&codes).unwrap(), bits.read_bytes()), (8, 7));
         assert!(bits.code(&codes).is_err() && bits.restart().is_err());
     }

@@ -1,8 +1,9 @@
 //! The data of a JPEG's scans, read for their length alone.
 //!
 //! Where a scan ends early, decoders go on with zeros, and of a file of several scans they may make another image of
-//! that without a word. So all scans of such a file are read here first, to the last bit. What stands between the
-//! data of a scan and the next marker is cut off, which libjpeg passes over.
+//! that without a word; where a restart interval does, they differ in how they go on. So all scans of such files are
+//! read here first, to the last bit. What stands between the data of a scan or of an interval and the next marker is
+//! cut off, which libjpeg passes over.
 
 use std::ops::Range;
 
@@ -61,14 +62,25 @@ pub(super) fn trim(
         }
         let coding = Coding::of(frame, scan, header, &tables)?;
         let mut bits = Bits::new(&stream[bytes.clone()]);
-        coding.read(&mut bits, scan, *restart_interval, &mut history)?;
+        let between = coding.read(&mut bits, scan, *restart_interval, &mut history)?;
+        let in_stream = |part: Range<usize>| bytes.start + part.start..bytes.start + part.end;
+        surplus.extend(between.into_iter().map(in_stream));
         surplus.push(bytes.start + bits.read_bytes()..bytes.end);
         at = bytes.end;
     }
-    for surplus in surplus.into_iter().rev() {
-        stream.drain(surplus);
-    }
+    cut(stream, &surplus);
     Ok(())
+}
+
+/// Cuts `parts`, which stand one behind the other, off of `stream`.
+fn cut(stream: &mut Vec<u8>, parts: &[Range<usize>]) {
+    let mut end = parts.first().map_or(stream.len(), |part| part.start);
+    for (index, part) in parts.iter().enumerate() {
+        let next = parts.get(index + 1).map_or(stream.len(), |next| next.start);
+        stream.copy_within(part.end..next, end);
+        end += next - part.end;
+    }
+    stream.truncate(end);
 }
 
 /// The Huffman tables that are defined, by class and number.
@@ -161,15 +173,17 @@ impl Coding {
         })
     }
 
-    /// Reads all units of `scan`. `history` has for each component and each of its blocks a bit for each
-    /// coefficient that is not zero, as far as a later scan has to know it.
+    /// Reads all units of `scan`, and returns where the bytes are that no restart interval has. `history` has for each
+    /// component and each of its blocks a bit for each coefficient that is not zero, as far as a later scan has to
+    /// know it.
     fn read(
         &self,
         bits: &mut Bits<'_>,
         scan: &Scan,
         restart_interval: u64,
         history: &mut [Vec<u64>],
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Vec<Range<usize>>, DecodeError> {
+        let mut surplus = Vec::new();
         if let Self::AcFirst { component, .. } | Self::AcRefine { component, .. } = self {
             history[*component].resize(scan.unit_count as usize, 0);
         }
@@ -177,13 +191,16 @@ impl Coding {
         let mut start = 0;
         while start < scan.unit_count {
             if start > 0 {
-                bits.restart()?;
+                let part = bits.restart()?;
+                if !part.is_empty() {
+                    surplus.push(part);
+                }
             }
             let end = scan.unit_count.min(start + interval);
             self.read_interval(bits, start..end, history)?;
             start = end;
         }
-        Ok(())
+        Ok(surplus)
     }
 
     /// Reads the units between two restart markers.

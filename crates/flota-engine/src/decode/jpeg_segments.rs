@@ -69,12 +69,14 @@ pub(super) struct Segments {
 }
 
 impl Segments {
-    /// Checks a file of several scans for what a decoder would not notice: see [`jpeg_scans`].
+    /// Checks a file of several scans or with restart markers for what a decoder would not notice: see
+    /// [`jpeg_scans`].
     ///
     /// # Errors
     /// `Corrupt` for a scan whose data end early.
     pub(super) fn check_scans(&mut self) -> Result<(), DecodeError> {
-        if self.frame.keeps_coefficients {
+        let has_restarts = |data: &ScanData| data.restart_interval > 0;
+        if self.frame.keeps_coefficients || self.scans.iter().any(has_restarts) {
             jpeg_scans::trim(&mut self.stream, &self.frame, &self.scans)?;
             // They are no longer where they were.
             self.scans.clear();
@@ -267,15 +269,19 @@ impl<'a> Reader<'a> {
         let (bytes, restart_interval) = (start..self.stream.len(), self.restart_interval);
         let unit_count = scan.unit_count;
         self.scans.push(ScanData { scan, bytes, restart_interval });
-        if restart_interval == 0 {
-            return Ok(());
-        }
-        // Decoders differ in which intervals they leave out then: two of them would see two images.
+        // Decoders differ in which data they leave out then: two of them would see two images.
         if !are_in_order {
             return Err(corrupt("restart markers out of order"));
         }
-        if count + 1 < unit_count.div_ceil(restart_interval) {
+        let interval_count = match restart_interval {
+            0 => 1,
+            interval => unit_count.div_ceil(interval),
+        };
+        if count + 1 < interval_count {
             return Err(corrupt("a scan ends before its last restart interval"));
+        }
+        if count + 1 > interval_count.max(1) {
+            return Err(corrupt("more restart markers than a scan can have"));
         }
         Ok(())
     }

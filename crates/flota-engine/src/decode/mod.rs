@@ -29,6 +29,8 @@ mod tiff;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
 mod unread;
+mod vp8l;
+mod vp8l_bits;
 mod webp;
 
 pub(crate) use decoded_image::RGB_BYTES;

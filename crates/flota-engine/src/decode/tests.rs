@@ -2,6 +2,7 @@ mod colors;
 mod containers;
 mod scans;
 mod tiff;
+mod webp;
 
 use std::io::Cursor;
 

@@ -1,6 +1,5 @@
-use std::{fs, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
-use anyhow::Context;
 use flota_core::{ModelName, ModelVersion, Output};
 use flota_worker::Engines;
 use indicatif::ProgressIterator;
@@ -51,10 +50,13 @@ pub(crate) async fn predict(args: PredictArgs) -> anyhow::Result<ExitCode> {
     found.notes().iter().for_each(note);
     let (folder, _unpacked) = built_in::open(&args.folder, &settings).await?;
     let (name, version) = (folder.manifest().name.clone(), folder.manifest().version.clone());
+    let max_bytes = folder.manifest().limits.max_bytes;
     let engines = Engines::open(&settings.engine)?.with_code(built_in::codes());
     let model = folder.load(&engines)?;
     let mut session = engines.session(&model, 1)?;
-    let mut predict = |image: &[u8]| flota_worker::predict(&model, &mut session, image);
+    let mut predict = |file: &Path| {
+        flota_worker::predict(&model, &mut session, &image_files::read(file, max_bytes)?)
+    };
     let predictions: Vec<_> =
         found.files.iter().progress().map(|file| look(&mut predict, file)).collect();
     let failed = predictions.iter().any(|line| matches!(line.seen, Seen::Error(_)));
@@ -80,9 +82,8 @@ impl Line {
     }
 }
 
-fn look(predict: impl FnOnce(&[u8]) -> anyhow::Result<Output>, file: &Path) -> Line {
-    let said = fs::read(file).context("cannot be read").and_then(|bytes| predict(&bytes));
-    let seen = match said {
+fn look(predict: impl FnOnce(&Path) -> anyhow::Result<Output>, file: &Path) -> Line {
+    let seen = match predict(file) {
         Ok(output) => Seen::Prediction(Prediction { output }),
         Err(error) => Seen::Error(format!("{error:#}")),
     };

@@ -135,6 +135,16 @@ fn a_gap_before_the_pixels_of_a_bitmap_belongs_to_nobody() {
     assert_eq!([pixel(&image, 0, 0), pixel(&image, 1, 0)], [[10, 20, 30], [1, 2, 3]]);
 }
 
+/// Pillow reads no palette of such pixels, and without an offset they begin behind the header.
+#[test]
+fn colours_that_a_bmp_announces_beside_whole_pixels_do_not_move_them() {
+    let mut bmp = encoded(picture(), image::ImageFormat::Bmp);
+    assert_eq!(bmp[10], 14 + bmp[14], "the pixels are behind the header");
+    bmp[10] = 0;
+    bmp[46] = 16;
+    assert_eq!(decoded(&bmp).pixels, *picture().as_raw());
+}
+
 #[test]
 fn the_screen_of_a_gif_is_as_large_as_its_first_frame() {
     let sound = encoded(picture(), image::ImageFormat::Gif);

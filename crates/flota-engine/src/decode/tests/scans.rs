@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use flota_core::{Code, Limits};
 
-use super::{PROGRESSIVE, code, decoded};
+use super::{PROGRESSIVE, RESTART, code, decoded};
 use crate::decode;
 
 /// A scan for each component, without restart markers.
@@ -34,7 +34,7 @@ fn scans(file: &[u8]) -> Vec<Range<usize>> {
 fn what_stands_behind_a_scan_is_passed_over() {
     for (name, file) in FILES {
         for scan in scans(file) {
-            for surplus in [&[0; 40][..], &[0x12, 0x34, 0x56], &[0xff, 0xd0]] {
+            for surplus in [&[0; 40][..], &[0x12, 0x34, 0x56], &[0xff, 0]] {
                 let (before, after) = file.split_at(scan.end);
                 let padded = [before, surplus, after].concat();
                 let (found, expected) = (decoded(&padded), decoded(file));
@@ -73,4 +73,65 @@ fn an_end_marker_behind_a_cut_within_a_scan_deceives_nobody() {
     let coarse = [&PROGRESSIVE[..scans[1].end], &[0xff, 0xd9]].concat();
     let coarse = decode(&coarse, &Limits::default()).unwrap();
     assert_ne!(coarse.pixels, decoded(PROGRESSIVE).pixels);
+}
+
+/// Where restart markers are in a file of one scan.
+fn restarts(file: &[u8]) -> Vec<usize> {
+    let header = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let is_restart = |at: &usize| file[*at] == 0xff && matches!(file[*at + 1], 0xd0..=0xd7);
+    let found: Vec<usize> = (header..file.len() - 2).filter(is_restart).collect();
+    assert!(found.len() > 1);
+    found
+}
+
+#[test]
+fn a_restart_interval_that_ends_early_is_refused() {
+    let restarts = restarts(RESTART);
+    for (start, end) in restarts.iter().zip(&restarts[1..]) {
+        for cut in start + 2..*end {
+            let short = [&RESTART[..cut], &RESTART[*end..]].concat();
+            assert_eq!(code(&short), Code::DecodeCorrupt, "cut at {cut} before {end}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_behind_a_restart_interval_is_passed_over() {
+    let expected = decoded(RESTART).pixels;
+    for at in restarts(RESTART) {
+        for surplus in [&[0; 40][..], &[0x12, 0x34, 0x56], &[0xff, 0]] {
+            let (before, after) = RESTART.split_at(at);
+            let found = decoded(&[before, surplus, after].concat()).pixels;
+            let distance = found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(distance <= Some(6), "{surplus:?} at {at}: {distance:?}");
+        }
+    }
+}
+
+/// libjpeg ends a scan at a marker that it does not await, and other decoders go on behind it.
+#[test]
+fn restart_markers_are_as_many_as_the_interval_says() {
+    let restarts = restarts(RESTART);
+    let end = RESTART.len() - 2;
+    let next = 0xd0 + restarts.len() as u8 % 8;
+    let more = [&RESTART[..end], &[0xff, next], &RESTART[end..]].concat();
+    let last = restarts[restarts.len() - 1];
+    let fewer = [&RESTART[..last], &RESTART[last + 2..]].concat();
+    let interval = RESTART.windows(4).position(|bytes| bytes == [0xff, 0xdd, 0, 4]).unwrap();
+    let unannounced = [&RESTART[..interval], &RESTART[interval + 6..]].concat();
+    let mut longer = RESTART.to_vec();
+    longer[interval + 4..][..2].fill(0xff);
+    for (what, file) in
+        [("more", more), ("fewer", fewer), ("unannounced", unannounced), ("longer", longer)]
+    {
+        assert_eq!(code(&file), Code::DecodeCorrupt, "{what}");
+    }
+    for (name, file) in FILES {
+        for scan in scans(file) {
+            for at in [scan.start + 1, scan.end] {
+                let stray = [&file[..at], &[0xff, 0xd0], &file[at..]].concat();
+                assert_eq!(code(&stray), Code::DecodeCorrupt, "{name}: {at} of {scan:?}");
+            }
+        }
+    }
 }

@@ -213,3 +213,26 @@ fn a_field_that_cannot_be_read_is_not_taken_for_absent() {
         assert_eq!(code(&file), Code::DecodeCorrupt);
     }
 }
+
+/// libtiff passes over it with a warning, and its default may make another image.
+#[test]
+fn a_field_of_another_type_or_of_too_many_values_is_refused() {
+    let short = |tag: u16, value: u16| (tag, SHORT, value.to_le_bytes().to_vec());
+    let (bits, black_is_zero, upright) = (short(258, 8), short(262, 1), short(266, 1));
+    let with = |field: Field| {
+        let fields = [&grey((2, 1), 1, &[2])[..], std::slice::from_ref(&upright)].concat();
+        let kept = fields.into_iter().filter(|(tag, ..)| *tag != field.0);
+        tiff(&kept.chain([field.clone()]).collect::<Vec<_>>(), &[7, 9])
+    };
+    for (tag, kind, values) in [bits, black_is_zero, upright.clone()] {
+        assert_eq!(decoded(&with((tag, kind, values.clone()))).pixels, [7, 7, 7, 9, 9, 9]);
+        assert_eq!(decoded(&with((tag, 1, values[..1].to_vec()))).pixels, [7, 7, 7, 9, 9, 9]);
+        assert_eq!(code(&with((tag, UNDEFINED, values[..1].to_vec()))), Code::DecodeCorrupt);
+        assert_eq!(code(&with((tag, 6, values[..1].to_vec()))), Code::DecodeCorrupt, "signed");
+        let twice = [&values[..], &values].concat();
+        // Of bits there may be as many values as samples.
+        if tag != 258 {
+            assert_eq!(code(&with((tag, SHORT, twice))), Code::DecodeCorrupt, "two of {tag}");
+        }
+    }
+}

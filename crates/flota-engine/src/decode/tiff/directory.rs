@@ -9,6 +9,12 @@ const MAX_FIELDS: u64 = 4_096;
 /// Most directories that are looked at to tell whether there is a second page.
 const MAX_DIRECTORIES: usize = 8;
 const NEW_SUBFILE_TYPE: u16 = 254;
+/// Types of whole numbers without a sign.
+const BYTE: u16 = 1;
+const SHORT: u16 = 3;
+const LONG: u16 = 4;
+/// Of eight bytes, in BigTIFF alone.
+const LONG8: u16 = 16;
 /// The samples beside the colours: some writers say so that there are none.
 pub(super) const EXTRA_SAMPLES: u16 = 338;
 /// Bits of that field: a smaller copy of another page, a mask.
@@ -121,14 +127,17 @@ impl<'a> Directory<'a> {
         self.fields.iter().find(|field| field.tag == tag)
     }
 
-    /// The first of `tags` whose field is there without a whole number that can be read: to take it for
-    /// absent would show another image.
-    pub(super) fn unreadable(&self, tags: &[u16]) -> Option<u16> {
-        let may_be_empty = |field: &Field<'_>| field.tag == EXTRA_SAMPLES;
-        let is_readable = |field: &Field<'_>| {
-            field.whole_numbers().is_some_and(|values| values.len() > 0 || may_be_empty(field))
+    /// The first field that is there and is not what TIFF 6.0 says: of `single`, one whole number without a sign, or
+    /// of `several`, one or more. libtiff takes such a field for absent, which would show another image.
+    pub(super) fn unreadable(&self, single: &[u16], several: &[u16]) -> Option<u16> {
+        let is_read = |field: &Field<'_>| match (field.unsigned_count(self.file), field.tag) {
+            (Some(_), EXTRA_SAMPLES) => true,
+            (Some(count), tag) if single.contains(&tag) => count == 1,
+            (Some(count), _) => count > 0,
+            (None, _) => false,
         };
-        tags.iter().copied().find(|tag| self.field(*tag).is_some_and(|field| !is_readable(field)))
+        let mut tags = single.iter().chain(several).copied();
+        tags.find(|tag| self.field(*tag).is_some_and(|field| !is_read(field)))
     }
 
     /// The bytes of a field, whatever they stand for.
@@ -139,6 +148,11 @@ impl<'a> Directory<'a> {
     /// Bytes of the whole file.
     pub(super) fn file_bytes(&self) -> u64 {
         self.file.bytes.len() as u64
+    }
+
+    /// Whether there is such a field, even one that cannot be read.
+    pub(super) fn is_there(&self, tag: u16) -> bool {
+        self.field(tag).is_some()
     }
 
     pub(super) fn has(&self, tag: u16) -> bool {
@@ -164,6 +178,17 @@ impl<'a> Directory<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// How many whole numbers without a sign it has; `None` where it is of another type.
+    fn unsigned_count(&self, file: File<'_>) -> Option<usize> {
+        let is_unsigned = match self.kind {
+            BYTE | SHORT | LONG => true,
+            LONG8 => file.is_big_tiff,
+            _ => false,
+        };
+        let values = self.whole_numbers().filter(|_| is_unsigned);
+        values.map(|values| values.len())
+    }
+
     /// The bytes of each value, where these are whole numbers.
     fn whole_numbers(&self) -> Option<ChunksExact<'a, u8>> {
         match (self.kind, kind_bytes(self.kind)) {

@@ -26,30 +26,33 @@ const SAMPLE_FORMAT: u16 = 339;
 const JPEG_TABLES: u16 = 347;
 /// The version of Adobe's format for what cameras saw, which is a TIFF.
 const DNG_VERSION: u16 = 50_706;
-/// Fields on which the pixels depend. libtiff writes the bits of each sample behind the pixels, so that a file
-/// that lacks its last bytes would be read as one of another depth.
-const PIXEL_FIELDS: &[u16] = &[
+/// Fields on which the pixels depend, of one value each.
+const SINGLE_FIELDS: &[u16] = &[
     WIDTH,
     HEIGHT,
-    BITS,
     COMPRESSION,
     PHOTOMETRIC,
     FILL_ORDER,
-    STRIP_OFFSETS,
     SAMPLES,
     ROWS_PER_STRIP,
-    STRIP_BYTES,
     PLANAR,
     FAX_OPTIONS,
     PREDICTOR,
     TILE_WIDTH,
     TILE_HEIGHT,
+    INK_SET,
+];
+/// Such of several values. libtiff writes the bits of each sample behind the pixels, so that a file that lacks its
+/// last bytes would be read as one of another depth.
+const SEVERAL_FIELDS: &[u16] = &[
+    BITS,
+    STRIP_OFFSETS,
+    STRIP_BYTES,
+    PALETTE,
     TILE_OFFSETS,
     TILE_BYTES,
-    INK_SET,
     EXTRA_SAMPLES,
     SAMPLE_FORMAT,
-    JPEG_TABLES,
 ];
 
 /// Most samples of a pixel: colours, opacity and some that are ignored.
@@ -153,8 +156,11 @@ impl<'a> Layout<'a> {
         if fields.has(DNG_VERSION) {
             return Err(unsupported("a camera's raw image (DNG)"));
         }
-        if let Some(tag) = fields.unreadable(PIXEL_FIELDS) {
+        if let Some(tag) = fields.unreadable(SINGLE_FIELDS, SEVERAL_FIELDS) {
             return Err(corrupt(format!("field {tag} cannot be read")));
+        }
+        if fields.is_there(JPEG_TABLES) && !fields.has(JPEG_TABLES) {
+            return Err(corrupt("tables of a JPEG that cannot be read"));
         }
         let side = |tag: u16| fields.number(tag).and_then(|side| u32::try_from(side).ok());
         let (Some(width), Some(height)) = (side(WIDTH), side(HEIGHT)) else {

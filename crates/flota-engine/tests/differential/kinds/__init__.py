@@ -6,4 +6,4 @@ all others. Files come from encoders that are not the engine's own: Pillow, libj
 programs, or bytes put together by the module.
 """
 
-MODULES = ["jpeg_encoded", "jpeg_composed", "jpeg_refused", "png", "moving", "bmp", "tiff"]
+MODULES = ["jpeg_encoded", "jpeg_composed", "jpeg_refused", "jpeg_damaged", "png", "moving", "webp_written", "bmp", "tiff"]
