@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// What `model.yaml` says of a model; `docs/MODELS.md` explains each key.
@@ -14,8 +15,7 @@ pub struct Manifest {
     version: String,
     #[schema(nullable = false)]
     description: Option<String>,
-    /// Whether the model needs a worker binary of its own.
-    code: bool,
+    code: CodeUse,
     weights: Weights,
     /// What the outputs are called; absent for an embedding.
     #[schema(nullable = false)]
@@ -27,6 +27,24 @@ pub struct Manifest {
     /// How often a task is begun at most.
     #[schema(minimum = 1)]
     attempts: u32,
+}
+
+/// The code of its own that the model needs; `false` if it needs none.
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum CodeUse {
+    None(bool),
+    Needed(ModelCode),
+}
+
+/// Code that runs before and after the network; it is compiled into the model's worker.
+#[derive(ToSchema)]
+struct ModelCode {
+    #[schema(minimum = 1)]
+    revision: u32,
+    /// Values that the code defines, by name.
+    #[schema(nullable = false)]
+    parameters: Option<BTreeMap<String, Value>>,
 }
 
 /// The ONNX file: `file`, or `url` with `sha256`.
