@@ -22,7 +22,8 @@ pub struct ConsumeSettings {
     pub queues: Vec<WeightedQueue>,
     /// The number of tasks that may be in progress; as many again may have their outcomes reported.
     /// A message that holds more tasks than there are free slots is still taken if one slot is
-    /// free, so the bound can be exceeded by less than a pack for each message of one receive.
+    /// free, so the bound can be exceeded by less than a pack for each message of one receive. With
+    /// several queues, all polls that wait when a burst comes may be filled: once per queue more.
     pub capacity: usize,
     /// The number of tasks that may always be in progress. Beyond it, up to `capacity`, only as
     /// many tasks as were finished in the last four seconds may be in progress: large receives cost

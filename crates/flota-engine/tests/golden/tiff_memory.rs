@@ -146,12 +146,14 @@ fn fields_of_many_numbers_take_no_memory() {
     let mut file = b"II*\0".to_vec();
     file.extend((8 + value_count).to_le_bytes());
     file.extend(vec![1; value_count as usize]);
-    let fields = [256, 257, 258, 259, 262, 273, 277, 279, 320, 338, 339];
+    let single = [256, 257, 259, 262, 277].map(|tag: u16| (tag, 1, 1));
+    let many = [258, 273, 279, 320, 338, 339].map(|tag: u16| (tag, value_count, 8));
+    let mut fields = [&single[..], &many[..]].concat();
+    fields.sort();
     file.extend((fields.len() as u16).to_le_bytes());
-    for tag in fields {
-        let tag: u16 = tag;
+    for (tag, count, value) in fields {
         file.extend([tag.to_le_bytes(), 1_u16.to_le_bytes()].concat());
-        file.extend([value_count.to_le_bytes(), 8_u32.to_le_bytes()].concat());
+        file.extend([count.to_le_bytes(), u32::to_le_bytes(value)].concat());
     }
     file.extend([0; 4]);
     let (read, bytes) = memory::peak_bytes(|| decode(&file, &Limits::default()));
