@@ -80,7 +80,7 @@ async fn a_data_folder_of_331f70c_opens_with_all_that_it_holds() {
         let Ending::Succeeded { prediction, .. } = &outcomes[0].outcome.ending else {
             panic!("{:?}", outcomes[0]);
         };
-        let predictions = platform.predictions.get(&[prediction.clone()]).await.unwrap();
+        let predictions = platform.predictions.get(std::slice::from_ref(prediction)).await.unwrap();
         assert_eq!(predictions.len(), 1);
         let callbacks = platform.callbacks.of_request(id).await.unwrap();
         assert_eq!((callbacks.len(), callbacks[0].state), (1, state));
