@@ -105,7 +105,7 @@ def predict(flota, folder, pictures, labels):
 def scores_of(answer, files, labels):
     """The scores in the order of `labels`, file by file."""
     by_file = {
-        seen["image"]: {score["label"]: score["score"] for score in seen["output"]["scores"]}
+        seen["image"]: {score["label"]: score["score"] for score in seen["prediction"]["output"]["scores"]}
         for seen in answer["predictions"]
     }
     return [[by_file[str(file)][label] for label in labels] for file in files]
