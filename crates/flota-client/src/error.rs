@@ -170,6 +170,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_message_has_no_password() {
+        let base = "https://name:secret@fleet.example/".parse().unwrap();
+        let source = serde_json::from_str::<u8>("no number").unwrap_err();
+        let said = Error::UnexpectedAnswer { base, source }.to_string();
+        assert_eq!(said, "the answer of https://fleet.example is not that of a fleet");
+    }
+
+    #[test]
     fn a_wait_is_seconds_or_a_date() {
         let of = |text: &str| {
             let mut headers = HeaderMap::new();

@@ -191,7 +191,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_is_due_first_ends_the_wait_of_all() {
+    async fn the_item_that_is_due_first_ends_the_wait_of_all() {
         let (sender, waiting) = mpsc::channel(8);
         let mut batches = Batches::new(waiting, 3);
         let began = Instant::now();
@@ -267,5 +267,15 @@ mod tests {
         assert_eq!(late.await, [Some(30), Some(40)]);
         assert_eq!(first.await.unwrap(), Some(10));
         assert_eq!(*calls.lock().unwrap(), [vec![1], vec![3, 4]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_panics_has_no_answers_and_ends_no_other() {
+        let batcher = Batcher::start(BatchLimits::one_call_of(1), |items: Vec<usize>| {
+            assert_ne!(items, [1], "a call that fails before it waits");
+            futures::future::ready(items).boxed()
+        });
+        assert_eq!(batcher.add(1, Duration::ZERO).await, None);
+        assert_eq!(batcher.add(2, Duration::ZERO).await, Some(2));
     }
 }
